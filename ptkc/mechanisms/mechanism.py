@@ -1,0 +1,168 @@
+"""What a mechanism, an operation and a key type are.
+
+A mechanism is one declaration: a subclass of `Mechanism` whose instances are registered, once for each CKM_ number.
+Its CK_MECHANISM_INFO flags are derived from the methods it defines. The registry has checked class, key type, key
+size, usage attribute, allowed mechanisms and parameter type *before* a method is called: a method never checks them
+again. A method returns the next thing, an `Operation`, a `Verification` or attributes, or raises `CryptokiError`.
+"""
+
+from __future__ import annotations
+
+from ptkc.spec.constants import CKF, CKM, CKO, CKR
+from ptkc.spec.errors import CryptokiError, name_of
+
+__all__ = ["KEY_TYPES", "MECHANISMS", "KeyType", "Mechanism", "Operation", "Verification", "register"]
+
+MECHANISMS: dict[int, Mechanism] = {}
+KEY_TYPES: dict[int, KeyType] = {}
+
+
+class Operation:
+    """A digest, signature, encryption or decryption between Init and its end.
+
+    Single-part: `single` once. Multi-part: `update` any number of times, then `finish`. The lengths are what the
+    session's two-call rule needs before anything is consumed: `length(n)` for `single` over n bytes and
+    `finish_length()` are upper bounds, exact where `exact` is true; `update_length(n)` is always exact. Where a bound
+    is not exact the result is computed, compared with the caller's room and thrown away if it does not fit: `single`
+    and `finish` must then be repeatable.
+    """
+
+    __slots__ = ()
+    exact = True
+    multi_part = True
+
+    def length(self, size: int) -> int:
+        """Return the most bytes that `single` gives for `size` bytes of input."""
+        raise NotImplementedError
+
+    def single(self, data: bytes) -> bytes:
+        """Process the whole input; CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID … as the function's list says."""
+        self.update(data)
+        return self.finish()
+
+    def update_length(self, size: int) -> int:  # noqa: ARG002 - digests and signatures give nothing here
+        """Return how many bytes `update` gives for `size` further bytes of input."""
+        return 0
+
+    def update(self, data: bytes) -> bytes:
+        """Take a further part, return what it makes available."""
+        raise NotImplementedError
+
+    def finish_length(self) -> int:
+        """Return the most bytes that `finish` gives."""
+        return self.length(0)
+
+    def finish(self) -> bytes:
+        """Return the rest."""
+        raise NotImplementedError
+
+
+class Verification:
+    """A verification between Init and its end; CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE on failure."""
+
+    __slots__ = ()
+    multi_part = True
+
+    def single(self, data: bytes, signature: bytes) -> None:
+        """Check `signature` over the whole `data`."""
+        self.update(data)
+        self.finish(signature)
+
+    def update(self, data: bytes) -> None:
+        """Take a further part."""
+        raise NotImplementedError
+
+    def finish(self, signature: bytes) -> None:
+        """Check `signature` over all parts."""
+        raise NotImplementedError
+
+
+class Mechanism:
+    """One CKM_ number with all that it can do; define only the methods that the mechanism has.
+
+    `key_types` are the CKK_ numbers that fit (empty for digests); `sizes` the smallest and largest key as
+    CK_MECHANISM_INFO gives them; `parameters` the `spec.parameters` layout the parameter must have, None where it must
+    be absent; `optional` that it may be absent all the same; `generates` the key type that generation makes;
+    `extra_flags` what cannot be derived (CKF_EC_*).
+
+    The methods, any of them:
+        digest(parameter) -> Operation
+        sign(key, parameter) -> Operation            verify(key, parameter) -> Verification
+        encrypt(key, parameter) -> Operation         decrypt(key, parameter) -> Operation
+        generate(parameter, attributes) -> Attributes
+        generate_pair(parameter, public, private) -> (Attributes, Attributes)
+        wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped) -> bytes
+        derive(key, parameter, attributes) -> Attributes
+    `key` is an `objects.object.Object`; what a mechanism makes of a key once (a parsed key, a key schedule) it keeps in
+    `key.cache`, a dict. `attributes` are the prepared template of the object to be made (so CKA_VALUE_LEN,
+    CKA_MODULUS_BITS, CKA_EC_PARAMS … are there, as far as given); what is returned is added to it. `payload` is
+    CKA_VALUE of a secret key or PKCS#8 (DER) of a private key.
+    """
+
+    type: int = 0
+    key_types: tuple[int, ...] = ()
+    sizes: tuple[int, int] = (0, 0)
+    parameters: object | None = None
+    optional: bool = False
+    generates: int | None = None
+    extra_flags: int = 0
+    source: str = ""
+
+    @property
+    def flags(self) -> int:
+        """The CKF_ flags of CK_MECHANISM_INFO, from the methods that are defined."""
+        flags = self.extra_flags
+        for name, flag in _FLAGS:
+            if hasattr(self, name):
+                flags |= flag
+        return flags
+
+
+_FLAGS = (
+    ("digest", CKF.DIGEST),
+    ("sign", CKF.SIGN),
+    ("sign_recover", CKF.SIGN_RECOVER),
+    ("verify", CKF.VERIFY),
+    ("verify_recover", CKF.VERIFY_RECOVER),
+    ("encrypt", CKF.ENCRYPT),
+    ("decrypt", CKF.DECRYPT),
+    ("generate", CKF.GENERATE),
+    ("generate_pair", CKF.GENERATE_KEY_PAIR),
+    ("wrap", CKF.WRAP),
+    ("unwrap", CKF.UNWRAP),
+    ("derive", CKF.DERIVE),
+)
+
+
+class KeyType:
+    """One CKK_ number: what its key material must look like, and how it is wrapped."""
+
+    type: int = 0
+
+    def check(self, object_class: int, attributes: dict[int, bytes]) -> dict[int, bytes]:
+        """Check material that came from outside (create, unwrap); return what follows from it.
+
+        What follows: CKA_CHECK_VALUE, CKA_PUBLIC_KEY_INFO, CKA_VALUE_LEN, CKA_MODULUS_BITS … as the class has them.
+        CKR_ATTRIBUTE_VALUE_INVALID or CKR_TEMPLATE_INCONSISTENT for what is malformed, CKR_CURVE_NOT_SUPPORTED …
+        """
+        raise NotImplementedError
+
+    def encode(self, attributes: dict[int, bytes]) -> bytes:
+        """Return the payload to wrap: CKA_VALUE of a secret key, PKCS#8 PrivateKeyInfo (DER) of a private key."""
+        raise NotImplementedError
+
+    def decode(self, payload: bytes, attributes: dict[int, bytes]) -> dict[int, bytes]:
+        """Return the material in an unwrapped or derived payload; `attributes` is the prepared template.
+
+        CKR_WRAPPED_KEY_INVALID or CKR_WRAPPED_KEY_LEN_RANGE if it is not a key of this type.
+        """
+        raise NotImplementedError
+
+
+def register(*mechanisms: Mechanism | KeyType) -> None:
+    """Add mechanisms and key types to the registry; a number that is there already is a bug."""
+    for entry in mechanisms:
+        table: dict[int, object] = KEY_TYPES if isinstance(entry, KeyType) else MECHANISMS  # type: ignore[assignment]
+        if entry.type in table:
+            raise CryptokiError(CKR.GENERAL_ERROR, f"{name_of(CKM, entry.type)} is registered twice")
+        table[entry.type] = entry

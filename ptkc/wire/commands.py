@@ -1,0 +1,185 @@
+"""The command table: one row for each function of Cryptoki 3.2, and nowhere else.
+
+The bridge's marshalling, the codec, the secure-messaging policy and `docs/functions.md` are made from it. A row's
+fields follow the C parameters in order; the kind says how many C parameters a field takes and what crosses the wire.
+A field is written `name:kind`, or `kind` alone where that is name enough.
+
+Kinds that go in (Python value; C parameters):
+    session, handle, ulong   int; one CK_ULONG
+    boolean                  bool; one CK_BBOOL
+    bytes                    bytes; pointer and length; NULL with a length is CKR_ARGUMENTS_BAD
+    secret                   bytes, or None for NULL (a PIN; None asks for a protected path); pointer and length
+    label                    bytes, 32 blank-padded; one pointer
+    name                     bytes up to the NUL; one pointer
+    mechanism                (type, parameter), or None for NULL, which ends an operation; one pointer
+    template                 spec.values.Template; pointer and count
+    types                    tuple of attribute types; pointer and count (C_GetAttributeValue: written back)
+    parameter                bytes; pointer and length of a per-message parameter
+    callback                 nothing crosses; two parameters
+    reserved                 nothing crosses; one parameter that must be NULL
+    ulong_in                 int; one CK_ULONG behind the fields that come out
+
+Kinds that come out (in the order of the C parameters; a method returns the value, or a tuple where there are several):
+    ulong                    int; one pointer
+    buffer                   bytes, or int in answer to a length query; pointer and pointer to the length. The method
+                             gets one more argument in this place, `room`: the bytes there are, None for a length query
+    fill                     bytes, as many as asked for; pointer and length (which also goes in, as int)
+    list                     tuple of int; pointer and pointer to the count
+    found                    tuple of int; pointer, maximum (which also goes in, as int) and pointer to the count
+    values                   (CK_RV, tuple of bytes or None), written back to where `types` came from
+    info, slot_info, token_info, session_info, mechanism_info, async_data
+                             tuple of numbers and bytes in the structure's order; one pointer
+"""
+
+import re
+
+__all__ = ["BY_NAME", "COMMANDS", "Command", "Device"]
+
+_CAPITAL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]")
+
+
+class Command:
+    """One row of the table.
+
+    `number` is the place in the function list from 1 and the number on the wire; `method` the name of the `Device`
+    method; `operation` the kind of operation the command works on, which a refused argument ends; `library` is true
+    for what the client library answers itself; `sensitive` for what secure messaging encrypts on request.
+    """
+
+    __slots__ = ("inputs", "library", "method", "name", "number", "operation", "outputs", "sensitive")
+
+    def __init__(self, number: int, row: str) -> None:
+        """Read a row of the table: `marks name | inputs | outputs | operation`."""
+        head, inputs, outputs, operation = (part.strip() for part in row.split("|"))
+        marks, self.name = head.split()
+        self.number = number
+        self.inputs = inputs.split()
+        self.outputs = outputs.split()
+        self.operation = operation
+        self.library = "L" in marks
+        self.sensitive = "s" in marks
+        self.method = _CAPITAL.sub(lambda word: "_" + word[0].lower(), self.name[2:]).lstrip("_")
+
+    @property
+    def has_session(self) -> bool:
+        """Whether the first field is a session handle."""
+        return self.inputs[:1] == ["session"]
+
+
+class Device:
+    """An HSM as the client sees it: one method for each row not marked L, named `Command.method`.
+
+    Methods take the fields that go in, return those that come out, and raise `CryptokiError`.
+    """
+
+
+# Marks: L answered by the library, s data are sensitive, - neither.
+_TABLE = """\
+L C_Initialize | | |
+L C_Finalize | reserved | |
+L C_GetInfo | | info |
+L C_GetFunctionList | | |
+- C_GetSlotList | present:boolean | list |
+- C_GetSlotInfo | slot:ulong | slot_info |
+- C_GetTokenInfo | slot:ulong | token_info |
+- C_GetMechanismList | slot:ulong | list |
+- C_GetMechanismInfo | slot:ulong type:ulong | mechanism_info |
+s C_InitToken | slot:ulong pin:secret label | |
+s C_InitPIN | session pin:secret | |
+s C_SetPIN | session old:secret new:secret | |
+- C_OpenSession | slot:ulong flags:ulong callback | session:ulong |
+- C_CloseSession | session | |
+- C_CloseAllSessions | slot:ulong | |
+- C_GetSessionInfo | session | session_info |
+s C_GetOperationState | session | state:buffer |
+s C_SetOperationState | session state:bytes encryption_key:handle authentication_key:handle | |
+s C_Login | session user:ulong pin:secret | |
+- C_Logout | session | |
+s C_CreateObject | session template | object:ulong |
+s C_CopyObject | session object:handle template | new:ulong |
+- C_DestroyObject | session object:handle | |
+- C_GetObjectSize | session object:handle | size:ulong |
+s C_GetAttributeValue | session object:handle types | values |
+s C_SetAttributeValue | session object:handle template | |
+- C_FindObjectsInit | session template | | find
+- C_FindObjects | session | found | find
+- C_FindObjectsFinal | session | | find
+- C_EncryptInit | session mechanism key:handle | | encrypt
+s C_Encrypt | session data:bytes | encrypted:buffer | encrypt
+s C_EncryptUpdate | session part:bytes | encrypted:buffer | encrypt
+s C_EncryptFinal | session | encrypted:buffer | encrypt
+- C_DecryptInit | session mechanism key:handle | | decrypt
+s C_Decrypt | session encrypted:bytes | data:buffer | decrypt
+s C_DecryptUpdate | session encrypted:bytes | part:buffer | decrypt
+s C_DecryptFinal | session | part:buffer | decrypt
+- C_DigestInit | session mechanism | | digest
+s C_Digest | session data:bytes | digest:buffer | digest
+s C_DigestUpdate | session part:bytes | | digest
+- C_DigestKey | session key:handle | | digest
+s C_DigestFinal | session | digest:buffer | digest
+- C_SignInit | session mechanism key:handle | | sign
+s C_Sign | session data:bytes | signature:buffer | sign
+s C_SignUpdate | session part:bytes | | sign
+s C_SignFinal | session | signature:buffer | sign
+- C_SignRecoverInit | session mechanism key:handle | | sign_recover
+s C_SignRecover | session data:bytes | signature:buffer | sign_recover
+- C_VerifyInit | session mechanism key:handle | | verify
+s C_Verify | session data:bytes signature:bytes | | verify
+s C_VerifyUpdate | session part:bytes | | verify
+s C_VerifyFinal | session signature:bytes | | verify
+- C_VerifyRecoverInit | session mechanism key:handle | | verify_recover
+s C_VerifyRecover | session signature:bytes | data:buffer | verify_recover
+s C_DigestEncryptUpdate | session part:bytes | encrypted:buffer | digest,encrypt
+s C_DecryptDigestUpdate | session encrypted:bytes | part:buffer | decrypt,digest
+s C_SignEncryptUpdate | session part:bytes | encrypted:buffer | sign,encrypt
+s C_DecryptVerifyUpdate | session encrypted:bytes | part:buffer | decrypt,verify
+s C_GenerateKey | session mechanism template | key:ulong |
+s C_GenerateKeyPair | session mechanism public:template private:template | public_key:ulong private_key:ulong |
+s C_WrapKey | session mechanism wrapping_key:handle key:handle | wrapped:buffer |
+s C_UnwrapKey | session mechanism unwrapping_key:handle wrapped:bytes template | key:ulong |
+s C_DeriveKey | session mechanism base_key:handle template | key:ulong |
+s C_SeedRandom | session seed:bytes | |
+s C_GenerateRandom | session | random:fill |
+L C_GetFunctionStatus | session | |
+L C_CancelFunction | session | |
+L C_WaitForSlotEvent | flags:ulong | slot:ulong reserved |
+L C_GetInterfaceList | | |
+L C_GetInterface | | |
+s C_LoginUser | session user:ulong pin:secret username:bytes | |
+- C_SessionCancel | session flags:ulong | |
+- C_MessageEncryptInit | session mechanism key:handle | | message_encrypt
+s C_EncryptMessage | session parameter associated:bytes plaintext:bytes | ciphertext:buffer | message_encrypt
+s C_EncryptMessageBegin | session parameter associated:bytes | | message_encrypt
+s C_EncryptMessageNext | session parameter plaintext:bytes | ciphertext:buffer flags:ulong_in | message_encrypt
+- C_MessageEncryptFinal | session | | message_encrypt
+- C_MessageDecryptInit | session mechanism key:handle | | message_decrypt
+s C_DecryptMessage | session parameter associated:bytes ciphertext:bytes | plaintext:buffer | message_decrypt
+s C_DecryptMessageBegin | session parameter associated:bytes | | message_decrypt
+s C_DecryptMessageNext | session parameter ciphertext:bytes | plaintext:buffer flags:ulong_in | message_decrypt
+- C_MessageDecryptFinal | session | | message_decrypt
+- C_MessageSignInit | session mechanism key:handle | | message_sign
+s C_SignMessage | session parameter data:bytes | signature:buffer | message_sign
+s C_SignMessageBegin | session parameter | | message_sign
+s C_SignMessageNext | session parameter data:bytes | signature:buffer | message_sign
+- C_MessageSignFinal | session | | message_sign
+- C_MessageVerifyInit | session mechanism key:handle | | message_verify
+s C_VerifyMessage | session parameter data:bytes signature:bytes | | message_verify
+s C_VerifyMessageBegin | session parameter | | message_verify
+s C_VerifyMessageNext | session parameter data:bytes signature:bytes | | message_verify
+- C_MessageVerifyFinal | session | | message_verify
+s C_EncapsulateKey | session mechanism public_key:handle template | ciphertext:buffer key:ulong |
+s C_DecapsulateKey | session mechanism private_key:handle template ciphertext:bytes | key:ulong |
+s C_VerifySignatureInit | session mechanism key:handle signature:bytes | | verify_signature
+s C_VerifySignature | session data:bytes | | verify_signature
+s C_VerifySignatureUpdate | session part:bytes | | verify_signature
+- C_VerifySignatureFinal | session | | verify_signature
+- C_GetSessionValidationFlags | session type:ulong | flags:ulong |
+s C_AsyncComplete | session function:name | async_data |
+- C_AsyncGetID | session function:name | id:ulong |
+s C_AsyncJoin | session function:name id:ulong data:bytes | |
+s C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer |
+s C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
+"""
+
+COMMANDS = tuple(Command(number, row) for number, row in enumerate(_TABLE.splitlines(), 1))
+BY_NAME = {command.name: command for command in COMMANDS}
