@@ -6,7 +6,7 @@ Messages name the attribute, field, file or state that was wrong, and never hold
 
 from ptkc.spec.constants import CKA, CKR
 
-__all__ = ["BufferTooSmallError", "CryptokiError", "name_of"]
+__all__ = ["BufferTooSmallError", "CryptokiError", "PeerError", "name_of"]
 
 
 class CryptokiError(Exception):
@@ -30,6 +30,10 @@ class BufferTooSmallError(CryptokiError):
         """Keep the needed length."""
         super().__init__(CKR.BUFFER_TOO_SMALL, f"{length} needed")
         self.length = length
+
+
+class PeerError(Exception):
+    """The other end sent bytes that are no command or no reply: whatever joins the two ends is to be closed."""
 
 
 def name_of(group: type, value: int) -> str:

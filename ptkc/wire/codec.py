@@ -1,0 +1,310 @@
+"""Commands and replies as bytes, made from the command table.
+
+Theory of operation: a message is version, kind, command number and the fields of the table's row in their order.
+Numbers are 64-bit little-endian; what may be absent has a byte 0 or 1 before it; bytes have their length before them;
+arrays their count. There is one encoding of each message, and nothing may follow it. Decoding trusts nothing: a length
+is compared with the bytes there are before anything is made of it, and every failure is a `PeerError`.
+
+A request has the fields that go in, then for each that comes out what the call says about it: the room for a `buffer`,
+the length of a `fill`, the most of a `found`. A reply has the CK_RV; after CKR_OK the fields that come out, after
+CKR_BUFFER_TOO_SMALL the length needed, after any other code the reason.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ptkc.spec import parameters
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
+from ptkc.wire.commands import COMMANDS
+
+__all__ = ["LARGEST", "VERSION", "decode_reply", "decode_request", "encode_reply", "encode_request"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ptkc.wire.commands import Command
+
+VERSION = 1
+LARGEST = 1 << 28  # bytes in a message, and in what a request may ask for
+_LONGEST_REASON = 1024
+
+_REQUEST = 0
+_REPLY = 1
+_HEAD = Struct("<BBH")
+_ULONG = Struct("<Q")
+_LIMIT = 1 << 64
+
+_INFO = {
+    "slot_info": Struct("<64s32sQ2s2s"),
+    "token_info": Struct("<32s32s16s16s11Q2s2s16s"),
+    "session_info": Struct("<4Q"),
+    "mechanism_info": Struct("<3Q"),
+}
+
+
+class _Reader:
+    """The bytes of a message and how far they are read."""
+
+    __slots__ = ("data", "position")
+
+    def __init__(self, data: bytes, kind: int) -> None:
+        """Keep them, past the head."""
+        if not _HEAD.size <= len(data) <= LARGEST:
+            raise PeerError(f"message of {len(data)} bytes")
+        version, found, _ = _HEAD.unpack_from(data)
+        if (version, found) != (VERSION, kind):
+            raise PeerError(f"message of version {version}, kind {found}")
+        self.data = data
+        self.position = _HEAD.size
+
+    @property
+    def number(self) -> int:
+        """The command number in the head."""
+        return int.from_bytes(self.data[2:4], "little")
+
+    def take(self, length: int) -> bytes:
+        """Return the next `length` bytes."""
+        end = self.position + length
+        if end > len(self.data):
+            raise PeerError("message is cut short")
+        value = self.data[self.position : end]
+        self.position = end
+        return value
+
+    def ulong(self) -> int:
+        """Return the next number."""
+        return int.from_bytes(self.take(8), "little")
+
+    def flag(self) -> bool:
+        """Return the next boolean."""
+        value = self.take(1)
+        if value > b"\x01":
+            raise PeerError(f"boolean {value[0]}")
+        return value == b"\x01"
+
+    def blob(self) -> bytes:
+        """Return the next bytes with their length."""
+        return self.take(self.ulong())
+
+    def optional_blob(self) -> bytes | None:
+        """Return the next bytes that may be absent."""
+        return self.blob() if self.flag() else None
+
+    def count(self, smallest: int) -> int:
+        """Return the count of items of at least `smallest` bytes each; all of them must be there."""
+        count = self.ulong()
+        if count * smallest > len(self.data) - self.position:
+            raise PeerError("message is cut short")
+        return count
+
+    def end(self) -> None:
+        """Refuse what is left."""
+        if self.position != len(self.data):
+            raise PeerError("message is too long")
+
+
+# Values: a writer returns bytes, a reader takes them from a _Reader.
+
+
+def _blob(value: bytes) -> bytes:
+    return _ULONG.pack(len(value)) + value
+
+
+def _flag(value: bool) -> bytes:  # noqa: FBT001 - the value itself
+    return b"\x01" if value else b"\x00"
+
+
+def _optional(value: bytes | None) -> bytes:
+    return b"\x00" if value is None else b"\x01" + _blob(value)
+
+
+def _template(value: tuple[tuple[int, bytes | None], ...]) -> bytes:
+    return _ULONG.pack(len(value)) + b"".join(_ULONG.pack(kind) + _optional(content) for kind, content in value)
+
+
+def _read_template(reader: _Reader) -> tuple[tuple[int, bytes | None], ...]:
+    return tuple((reader.ulong(), reader.optional_blob()) for _ in range(reader.count(9)))
+
+
+def _ulongs(value: tuple[int, ...]) -> bytes:
+    return _ULONG.pack(len(value)) + b"".join(map(_ULONG.pack, value))
+
+
+def _read_ulongs(reader: _Reader) -> tuple[int, ...]:
+    return tuple(reader.ulong() for _ in range(reader.count(8)))
+
+
+def _room(value: int | None) -> bytes:
+    return b"\x00" if value is None else b"\x01" + _ULONG.pack(value)
+
+
+def _read_room(reader: _Reader) -> int | None:
+    return reader.ulong() if reader.flag() else None
+
+
+def _read_size(reader: _Reader) -> int:
+    size = reader.ulong()
+    if size > LARGEST:
+        raise PeerError(f"{size} asked for")
+    return size
+
+
+def _buffer(value: bytes | int) -> bytes:
+    return b"\x00" + _ULONG.pack(value) if isinstance(value, int) else b"\x01" + _blob(value)
+
+
+def _read_buffer(reader: _Reader) -> bytes | int:
+    return reader.blob() if reader.flag() else reader.ulong()
+
+
+def _values(value: tuple[int, tuple[bytes | None, ...]]) -> bytes:
+    code, contents = value
+    return _ULONG.pack(code) + _ULONG.pack(len(contents)) + b"".join(map(_optional, contents))
+
+
+def _read_values(reader: _Reader) -> tuple[int, tuple[bytes | None, ...]]:
+    return reader.ulong(), tuple(reader.optional_blob() for _ in range(reader.count(1)))
+
+
+def _info(kind: str) -> tuple[Callable[..., bytes], Callable[[_Reader], Any]]:
+    structure = _INFO[kind]
+    return lambda value: structure.pack(*value), lambda reader: structure.unpack(reader.take(structure.size))
+
+
+def _async_data(value: tuple[bytes, bytes, int, int]) -> bytes:
+    version, content, created, additional = value
+    return _blob(version) + _blob(content) + _ULONG.pack(created) + _ULONG.pack(additional)
+
+
+def _read_async_data(reader: _Reader) -> tuple[bytes, bytes, int, int]:
+    return reader.blob(), reader.blob(), reader.ulong(), reader.ulong()
+
+
+def _nothing(*_: object) -> bytes:
+    return b""
+
+
+def _mechanism(value: tuple[int, object] | None) -> bytes:
+    if value is None:
+        return b"\x00"
+    kind, parameter = value
+    return b"\x01" + _ULONG.pack(kind) + _blob(parameters.pack(kind, parameter))
+
+
+def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
+    if not reader.flag():
+        return None
+    kind = reader.ulong()
+    try:
+        return kind, parameters.unpack(kind, reader.blob())
+    except CryptokiError as error:
+        raise PeerError(error.message) from error
+
+
+# Kind of the table: its writer and its reader, for what goes in …
+_IN: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
+    "session": (_ULONG.pack, _Reader.ulong),
+    "handle": (_ULONG.pack, _Reader.ulong),
+    "ulong": (_ULONG.pack, _Reader.ulong),
+    "ulong_in": (_ULONG.pack, _Reader.ulong),
+    "boolean": (_flag, _Reader.flag),
+    "bytes": (_blob, _Reader.blob),
+    "label": (_blob, _Reader.blob),
+    "name": (_blob, _Reader.blob),
+    "parameter": (_blob, _Reader.blob),
+    "secret": (_optional, _Reader.optional_blob),
+    "mechanism": (_mechanism, _read_mechanism),
+    "template": (_template, _read_template),
+    "types": (_ulongs, _read_ulongs),
+    "buffer": (_room, _read_room),
+    "fill": (_ULONG.pack, _read_size),
+    "found": (_ULONG.pack, _Reader.ulong),
+}
+# … and for what comes out. A kind that is in neither does not cross in that direction.
+_OUT: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
+    "ulong": (_ULONG.pack, _Reader.ulong),
+    "buffer": (_buffer, _read_buffer),
+    "fill": (_blob, _Reader.blob),
+    "list": (_ulongs, _read_ulongs),
+    "found": (_ulongs, _read_ulongs),
+    "values": (_values, _read_values),
+    "async_data": (_async_data, _read_async_data),
+    **{kind: _info(kind) for kind in _INFO},
+}
+_ASKED = ("buffer", "fill", "found", "ulong_in")  # kinds of outputs about which the request says something
+
+
+def _kinds(fields: list[str]) -> list[str]:
+    """Return the kinds in a row's `name:kind` fields."""
+    return [field.rpartition(":")[2] for field in fields]
+
+
+_REQUESTS = {}
+_REPLIES = {}
+for _command in COMMANDS:
+    if not _command.library:
+        _inputs = _kinds(_command.inputs) + [kind for kind in _kinds(_command.outputs) if kind in _ASKED]
+        _REQUESTS[_command.number] = (_command, [_IN[kind] for kind in _inputs if kind in _IN])
+        _REPLIES[_command.number] = [_OUT[kind] for kind in _kinds(_command.outputs) if kind in _OUT]
+
+
+def encode_request(command: Command, arguments: tuple[Any, ...]) -> bytes:
+    """Return a request; CKR_DEVICE_MEMORY if it is longer than `LARGEST` or asks for more."""
+    fields = _REQUESTS[command.number][1]
+    parts = [write(argument) for (write, _), argument in zip(fields, arguments, strict=True)]
+    return _message(_REQUEST, command, parts)
+
+
+def decode_request(request: bytes) -> tuple[Command, tuple[Any, ...]]:
+    """Return the command and its arguments; `PeerError` for bytes that are none."""
+    reader = _Reader(request, _REQUEST)
+    if reader.number not in _REQUESTS:
+        raise PeerError(f"command {reader.number}")
+    command, fields = _REQUESTS[reader.number]
+    arguments = tuple(read(reader) for _, read in fields)
+    reader.end()
+    return command, arguments
+
+
+def encode_reply(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as the command's method returned it
+    """Return a reply; `result` is what the method returned, or the `CryptokiError` it raised."""
+    if isinstance(result, BufferTooSmallError):
+        return _message(_REPLY, command, [_ULONG.pack(result.code), _ULONG.pack(result.length)])
+    if isinstance(result, CryptokiError):
+        reason = result.message.encode("utf-8", "backslashreplace")[:_LONGEST_REASON]
+        return _message(_REPLY, command, [_ULONG.pack(result.code), _blob(reason)])
+    fields = _REPLIES[command.number]
+    results = (result,) if len(fields) == 1 else result or ()
+    parts = [write(value) for (write, _), value in zip(fields, results, strict=True)]
+    return _message(_REPLY, command, [_ULONG.pack(CKR.OK), *parts])
+
+
+def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as the command's method returns it
+    """Return the result in a reply to `command`, or raise the `CryptokiError` in it; `PeerError` if it is neither."""
+    reader = _Reader(reply, _REPLY)
+    if reader.number != command.number:
+        raise PeerError(f"reply to command {reader.number}, not {command.number}")
+    code = reader.ulong()
+    if code == CKR.OK:
+        results = tuple(read(reader) for _, read in _REPLIES[command.number])
+        reader.end()
+        return results[0] if len(results) == 1 else results or None
+    if code == CKR.BUFFER_TOO_SMALL:
+        length = reader.ulong()
+        reader.end()
+        raise BufferTooSmallError(length)
+    reason = reader.blob()
+    reader.end()
+    raise CryptokiError(code, reason.decode("utf-8", "replace")[:_LONGEST_REASON])
+
+
+def _message(kind: int, command: Command, parts: list[bytes]) -> bytes:
+    """Return a message; CKR_DEVICE_MEMORY if it is too long."""
+    message = _HEAD.pack(VERSION, kind, command.number) + b"".join(parts)
+    if len(message) > LARGEST:
+        raise CryptokiError(CKR.DEVICE_MEMORY, f"message of {len(message)} bytes, {LARGEST} are the most")
+    return message
