@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ptkc.spec.constants import CKF, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.spec.parameters import Bytes, Layout
 
 __all__ = ["KEY_TYPES", "MECHANISMS", "KeyType", "Mechanism", "Operation", "Verification", "register"]
 
@@ -82,8 +83,8 @@ class Mechanism:
 
     `key_types` are the CKK_ numbers that fit (empty for digests); `sizes` the smallest and largest key as
     CK_MECHANISM_INFO gives them; `parameters` the `spec.parameters` layout the parameter must have, None where it must
-    be absent; `optional` that it may be absent all the same; `generates` the key type that generation makes;
-    `extra_flags` what cannot be derived (CKF_EC_*).
+    be absent; `optional` that it may be absent all the same; `generates` the key type that generation makes (and
+    `generates_class` its class, where it is not a pair); `source` where the vectors are from; `extra_flags` what cannot be derived (CKF_EC_*).
 
     The methods, any of them:
         digest(parameter) -> Operation
@@ -92,19 +93,21 @@ class Mechanism:
         generate(parameter, attributes) -> Attributes
         generate_pair(parameter, public, private) -> (Attributes, Attributes)
         wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped) -> bytes
-        derive(key, parameter, attributes) -> Attributes
+        derive(key, parameter, attributes) -> bytes
     `key` is an `objects.object.Object`; what a mechanism makes of a key once (a parsed key, a key schedule) it keeps in
     `key.cache`, a dict. `attributes` are the prepared template of the object to be made (so CKA_VALUE_LEN,
     CKA_MODULUS_BITS, CKA_EC_PARAMS … are there, as far as given); what is returned is added to it. `payload` is
-    CKA_VALUE of a secret key or PKCS#8 (DER) of a private key.
+    CKA_VALUE of a secret key or PKCS#8 (DER) of a private key; `unwrap` and `derive` return such a payload, of which
+    `KeyType.decode` makes the new key.
     """
 
     type: int = 0
     key_types: tuple[int, ...] = ()
     sizes: tuple[int, int] = (0, 0)
-    parameters: object | None = None
+    parameters: Layout | Bytes | None = None
     optional: bool = False
-    generates: int | None = None
+    generates: int = 0
+    generates_class: int = CKO.SECRET_KEY
     extra_flags: int = 0
     source: str = ""
 
@@ -145,6 +148,10 @@ class KeyType:
         What follows: CKA_CHECK_VALUE, CKA_PUBLIC_KEY_INFO, CKA_VALUE_LEN, CKA_MODULUS_BITS … as the class has them.
         CKR_ATTRIBUTE_VALUE_INVALID or CKR_TEMPLATE_INCONSISTENT for what is malformed, CKR_CURVE_NOT_SUPPORTED …
         """
+        raise NotImplementedError
+
+    def size(self, attributes: dict[int, bytes]) -> int:
+        """Return the key's size in the unit of CK_MECHANISM_INFO: bits of an RSA or EC key, bytes of a secret key."""
         raise NotImplementedError
 
     def encode(self, attributes: dict[int, bytes]) -> bytes:

@@ -31,11 +31,26 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
                              tuple of numbers and bytes in the structure's order; one pointer
 """
 
-import re
+from __future__ import annotations
+
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["BY_NAME", "COMMANDS", "Command", "Device"]
 
-_CAPITAL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]")
+
+def _method(name: str) -> str:
+    """Return `init_pin` for `C_InitPIN`: an underscore before each capital that begins a word."""
+    letters = []
+    for before, letter in zip(name[1:], name[2:], strict=False):
+        if letter.isupper() and before.islower():
+            letters.append("_")
+        letters.append(letter.lower())
+    return "".join(letters)
 
 
 class Command:
@@ -58,7 +73,7 @@ class Command:
         self.operation = operation
         self.library = "L" in marks
         self.sensitive = "s" in marks
-        self.method = _CAPITAL.sub(lambda word: "_" + word[0].lower(), self.name[2:]).lstrip("_")
+        self.method = _method(self.name)
 
     @property
     def has_session(self) -> bool:
@@ -69,7 +84,8 @@ class Command:
 class Device:
     """An HSM as the client sees it: one method for each row not marked L, named `Command.method`.
 
-    Methods take the fields that go in, return those that come out, and raise `CryptokiError`.
+    Methods take the fields that go in, return those that come out, and raise `CryptokiError`. What a device does not
+    define is refused with CKR_FUNCTION_NOT_SUPPORTED.
     """
 
 
@@ -183,3 +199,15 @@ s C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:byt
 
 COMMANDS = tuple(Command(number, row) for number, row in enumerate(_TABLE.splitlines(), 1))
 BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def _unsupported(command: Command) -> Callable[..., object]:
+    def method(*_: object) -> object:
+        raise CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, f"{command.name} is not there yet")
+
+    return method
+
+
+for _command in COMMANDS:
+    if not _command.library:
+        setattr(Device, _command.method, _unsupported(_command))

@@ -1,0 +1,195 @@
+"""The C functions: the only place where Python touches pointers.
+
+Each function is compiled from its row of the command table when it is first called: what a field's kind means in C is
+said once, in `_INPUTS` and `_OUTPUTS`, and nothing is looked up or looped over in a call. A `CryptokiError` becomes
+the CK_RV here; any other exception is a bug, logged without values, and CKR_GENERAL_ERROR for the caller.
+A refused argument ends the operation that the function works on, as any error does (specification 5.2).
+"""
+
+from __future__ import annotations
+
+from _libptkc import ffi, lib
+
+from ptkc import log
+from ptkc.client import memory
+from ptkc.client.library import Library
+from ptkc.spec.constants import CKF, CKR
+from ptkc.spec.errors import BufferTooSmallError, CryptokiError
+from ptkc.wire.commands import COMMANDS, Command, Device
+
+__all__ = ["install"]
+
+# What goes in: the C parameters, the statements that read them, and the argument for the device's method.
+_INPUTS = {
+    "session": ("{0}", "", "{0}"),
+    "handle": ("{0}", "", "{0}"),
+    "ulong": ("{0}", "", "{0}"),
+    "boolean": ("{0}", "", "bool({0})"),
+    "bytes": (
+        "p_{0}, n_{0}",
+        "if n_{0}:\n"
+        "    if not p_{0} or n_{0} > MAXIMUM: raise BadArgument('{0}')\n"
+        "    {0} = unpack(p_{0}, n_{0})\n"
+        "else: {0} = b''",
+        "{0}",
+    ),
+    "secret": (
+        "p_{0}, n_{0}",
+        "if n_{0} > MAXIMUM or n_{0} and not p_{0}: raise BadArgument('{0}')\n"
+        "{0} = unpack(p_{0}, n_{0}) if p_{0} else None",
+        "{0}",
+    ),
+    "label": ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "unpack(p_{0}, 32)"),
+    "name": ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "string(p_{0}, 64)"),
+    "mechanism": ("p_{0}", "", "read_mechanism(p_{0}) if p_{0} else None"),
+    "template": ("p_{0}, n_{0}", "", "read_template(p_{0}, n_{0})"),
+    "types": ("p_{0}, n_{0}", "entries = read_entries(p_{0}, n_{0})", "[entry[0] for entry in entries]"),
+    "callback": ("_pointer, _notify", "", ""),
+    "reserved": ("p_{0}", "if p_{0}: raise BadArgument('{0}')", ""),
+    "ulong_in": ("{0}", "", "{0}"),
+}
+_INPUTS["parameter"] = _INPUTS["bytes"]
+
+# What comes out: the C parameters, the statements before the call, the argument, and those after it ({1} the result).
+_WHOLE = ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "write_structure(p_{0}, '{2}', {1})")
+_OUTPUTS = {
+    "ulong": ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "p_{0}[0] = {1}"),
+    "buffer": (
+        "p_{0}, n_{0}",
+        "if not n_{0}: raise BadArgument('{0}')\nroom = n_{0}[0] if p_{0} else None",
+        "room",
+        "if room is None: n_{0}[0] = {1}\nelse:\n    size = n_{0}[0] = len({1})\n    memmove(p_{0}, {1}, size)",
+    ),
+    "fill": (
+        "p_{0}, n_{0}",
+        "if n_{0} and not p_{0} or n_{0} > MAXIMUM: raise BadArgument('{0}')",
+        "n_{0}",
+        "memmove(p_{0}, {1}, n_{0})",
+    ),
+    "list": ("p_{0}, n_{0}", "if not n_{0}: raise BadArgument('{0}')", "", "write_list(p_{0}, n_{0}, {1})"),
+    "found": (
+        "p_{0}, most, n_{0}",
+        "if most and not p_{0} or not n_{0}: raise BadArgument('{0}')",
+        "most",
+        "write_numbers(p_{0}, {1})\nn_{0}[0] = len({1})",
+    ),
+    "values": ("", "", "", "return write_values(p_types, entries, *{1})"),
+    **dict.fromkeys(("slot_info", "token_info", "session_info", "mechanism_info", "async_data"), _WHOLE),
+}
+
+_CANCEL = {
+    "encrypt": CKF.ENCRYPT,
+    "decrypt": CKF.DECRYPT,
+    "digest": CKF.DIGEST,
+    "sign": CKF.SIGN,
+    "sign_recover": CKF.SIGN_RECOVER,
+    "verify": CKF.VERIFY,
+    "verify_recover": CKF.VERIFY_RECOVER,
+    "verify_signature": CKF.VERIFY,
+    "message_encrypt": CKF.MESSAGE_ENCRYPT,
+    "message_decrypt": CKF.MESSAGE_DECRYPT,
+    "message_sign": CKF.MESSAGE_SIGN,
+    "message_verify": CKF.MESSAGE_VERIFY,
+}
+
+
+class _BadArgument(CryptokiError):
+    """A pointer, count or length that cannot be right."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(CKR.ARGUMENTS_BAD, f"{field} is NULL, or its length cannot be right")
+
+
+def _fields(names: list[str]) -> list[tuple[str, str]]:
+    """Return (name, kind) of each field; a kind alone names itself."""
+    return [(part.split(":")[0], part.split(":")[-1]) for part in names]
+
+
+def _source(command: Command) -> str:
+    """Return the source text of a command's C function."""
+    parameters: list[str] = []
+    before: list[str] = []
+    arguments: list[str] = []
+    after: list[str] = []
+    for name, kind in _fields(command.inputs):
+        c_names, statements, argument = _INPUTS[kind]
+        parameters.append(c_names.format(name))
+        before.append(statements.format(name))
+        arguments.append(argument.format(name))
+    outputs = [field for field in _fields(command.outputs) if field[1] in _OUTPUTS]
+    results = [f"r{place}" for place in range(len(outputs))]
+    room = ""
+    for (name, kind), result in zip(outputs, results, strict=True):
+        c_names, statements, argument, writing = _OUTPUTS[kind]
+        parameters.append(c_names.format(name))
+        before.append(statements.format(name))
+        arguments.append(argument)
+        after.append(writing.format(name, result, kind))
+        room = f"n_{name}" if kind in ("buffer", "list") else room
+    for name, kind in _fields(command.outputs):
+        if kind in ("ulong_in", "reserved"):
+            parameters.append(name)
+            arguments.append(name if kind == "ulong_in" else "")
+    local = command.method in vars(Library)
+    target = "library" if local or not command.has_session else "device"
+    call = f"{target}.{command.method}({', '.join(filter(None, arguments))})"
+    body = [] if target == "library" else ["device = sessions.get(session)", "if device is None: raise NoSession"]
+    body += before + [f"{', '.join(results)} = {call}" if results else call] + after + ["return 0"]
+    lines = [f"def function({', '.join(filter(None, parameters))}):", "    try:"]
+    lines += ["        " + line for statement in body for line in statement.splitlines()]
+    if room:
+        lines += ["    except TooSmall as error:", f"        {room}[0] = error.length", "        return error.code"]
+    refused = "refused(error, session)" if command.has_session else "refused(error, 0)"
+    lines += ["    except CryptokiError as error:", f"        return {refused}"]
+    lines += ["    except BaseException:", "        return bug()"]
+    return "\n".join(lines)
+
+
+def _compile(command: Command, library: Library) -> object:
+    """Return the Python function behind a C function."""
+    kinds = [kind for kind in (command.operation or "").split(",") if kind in _CANCEL]
+    cancel = 0 if command.name.endswith("Init") else sum(_CANCEL[kind] for kind in kinds)
+    sessions = library.sessions
+
+    def refused(error: CryptokiError, session: int) -> int:
+        log.refused(command.name, error)
+        if cancel and error.__class__ is _BadArgument:
+            sessions[session].session_cancel(session, cancel)
+        return error.code
+
+    def bug() -> int:
+        log.bug(command.name)
+        return CKR.GENERAL_ERROR
+
+    names = {
+        **vars(memory),
+        "library": library,
+        "sessions": sessions,
+        "refused": refused,
+        "bug": bug,
+        "NoSession": CryptokiError(CKR.SESSION_HANDLE_INVALID, "no such session"),
+        "BadArgument": _BadArgument,
+        "CryptokiError": CryptokiError,
+        "TooSmall": BufferTooSmallError,
+    }
+    exec(compile(_source(command), f"<{command.name}>", "exec"), names)  # noqa: S102 - our own table, not input
+    return names["function"]
+
+
+def install(library: Library) -> None:
+    """Put a function behind each C function of the table that the native layer does not answer itself."""
+    for command in COMMANDS:
+        if not command.library or command.method in vars(Library):
+            _install(command, library)
+
+
+def _install(command: Command, library: Library) -> None:
+    """Put behind a C function one that compiles the real one at the first call and takes its place."""
+    name = "ptkc_" + command.name
+
+    def first(*arguments: object) -> object:
+        function = _compile(command, library)
+        ffi.def_extern(name, error=CKR.GENERAL_ERROR)(function)
+        return function(*arguments)
+
+    ffi.def_extern(name, error=CKR.GENERAL_ERROR)(first)

@@ -1,0 +1,157 @@
+"""Structures of the application's memory: how arrays, templates and parameters are read there and written back.
+
+Used by the functions that `client.bridge` compiles; with it, the only code that touches pointers. Lengths and counts
+are the caller's and are refused where they cannot be right; that a pointer names as much memory as the caller said is
+something that no library can check.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from _libptkc import ffi
+
+from ptkc.spec import parameters
+from ptkc.spec.constants import CKA, CKR
+from ptkc.spec.errors import BufferTooSmallError, CryptokiError
+from ptkc.spec.values import UNAVAILABLE, Template, pack_template, unpack_template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "MAXIMUM", "memmove", "read_entries", "read_mechanism", "read_template", "string", "unpack", "write_list",
+    "write_numbers", "write_structure", "write_values",
+]  # fmt: skip
+
+MAXIMUM = parameters.MAXIMUM
+_MOST_ATTRIBUTES = 4096
+
+unpack, memmove, string = ffi.unpack, ffi.memmove, ffi.string
+_cast, _buffer = ffi.cast, ffi.buffer
+_BYTES = ffi.typeof("char *")
+_ATTRIBUTES = ffi.typeof("CK_ATTRIBUTE *")
+
+_ATTRIBUTE = Struct("@LPL")
+_NUMBER = Struct("@L")
+_STRUCTURES = {
+    "slot_info": Struct("@64s32sL2s2s0L"),
+    "token_info": Struct("@32s32s16s16s" + "L" * 11 + "2s2s16s0L"),
+    "session_info": Struct("@LLLL"),
+    "mechanism_info": Struct("@LLL"),
+}
+# Attributes whose value is itself an array of CK_ATTRIBUTE.
+_TEMPLATES = frozenset(number for name, number in vars(CKA).items() if name.endswith("_TEMPLATE"))
+
+
+def read_entries(pointer: Any, count: int) -> list[tuple[int, int, int]]:
+    """Return (type, address, length) of each CK_ATTRIBUTE; CKR_ARGUMENTS_BAD for NULL or an absurd count."""
+    if not count:
+        return []
+    if not pointer or count > _MOST_ATTRIBUTES:
+        raise CryptokiError(CKR.ARGUMENTS_BAD, f"a template of {count} at {'some' if pointer else 'no'} address")
+    return list(_ATTRIBUTE.iter_unpack(_buffer(pointer, count * _ATTRIBUTE.size)))
+
+
+def read_template(pointer: Any, count: int) -> Template:
+    """Return a template; a NULL value with a length is kept as None, which no attribute accepts."""
+    template = []
+    for kind, address, length in read_entries(pointer, count):
+        if length > MAXIMUM:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"attribute {kind:#x} of {length} bytes")
+        if not address:
+            template.append((kind, None if length else b""))
+        elif kind in _TEMPLATES:
+            template.append((kind, _read_nested(kind, address, length)))
+        else:
+            template.append((kind, unpack(_cast(_BYTES, address), length)))
+    return tuple(template)
+
+
+def _read_nested(kind: int, address: int, length: int) -> bytes:
+    """Return the canonical form of an attribute whose value is a template."""
+    count, rest = divmod(length, _ATTRIBUTE.size)
+    inner = read_entries(_cast(_ATTRIBUTES, address), count)
+    if rest or any(entry[0] in _TEMPLATES for entry in inner):
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"attribute {kind:#x} is no array of simple attributes")
+    return pack_template(read_template(_cast(_ATTRIBUTES, address), count))
+
+
+def read_mechanism(pointer: Any) -> tuple[int, object]:
+    """Return (type, parameter) of a CK_MECHANISM."""
+    kind, length = pointer.mechanism, pointer.ulParameterLen
+    if not length:
+        return kind, None
+    address = pointer.pParameter
+    if not address or length > MAXIMUM:
+        return kind, parameters.MALFORMED
+    return kind, parameters.parse(kind, unpack(_cast(_BYTES, address), length), _read)
+
+
+def _read(address: int, length: int) -> bytes:
+    """Return `length` bytes at `address`."""
+    value: bytes = unpack(_cast(_BYTES, address), length)
+    return value
+
+
+def write_numbers(pointer: Any, numbers: tuple[int, ...]) -> None:
+    """Write CK_ULONGs; there is room."""
+    if len(numbers) == 1:
+        pointer[0] = numbers[0]
+    else:
+        for place, number in enumerate(numbers):
+            pointer[place] = number
+
+
+def write_list(pointer: Any, count: Any, numbers: tuple[int, ...]) -> None:
+    """Write a list by the two-call convention (specification 5.2)."""
+    size = len(numbers)
+    if pointer:
+        if count[0] < size:
+            raise BufferTooSmallError(size)
+        write_numbers(pointer, numbers)
+    count[0] = size
+
+
+def write_structure(pointer: Any, kind: str, values: tuple[object, ...]) -> None:
+    """Write one of the info structures."""
+    structure = _STRUCTURES[kind]
+    memmove(pointer, structure.pack(*values), structure.size)
+
+
+def write_values(pointer: Any, entries: list[tuple[int, int, int]], code: int, values: list[bytes | None]) -> int:
+    """Write the answer of C_GetAttributeValue, return its CK_RV (specification 5.7.5)."""
+    for place, ((kind, address, room), value) in enumerate(zip(entries, values, strict=True)):
+        if value is None:
+            pointer[place].ulValueLen = UNAVAILABLE
+            continue
+        if kind in _TEMPLATES:
+            code = _write_nested(pointer[place], value) or code
+            continue
+        size = len(value)
+        if address:
+            if room < size:
+                pointer[place].ulValueLen = UNAVAILABLE
+                code = CKR.BUFFER_TOO_SMALL
+                continue
+            memmove(_cast(_BYTES, address), value, size)
+        if room != size:
+            pointer[place].ulValueLen = size
+    return code
+
+
+def _write_nested(entry: Any, value: bytes) -> int:
+    """Write a template-valued attribute into the caller's array; return the CK_RV, or 0."""
+    template = unpack_template(value)
+    room, entry.ulValueLen = entry.ulValueLen, len(template) * _ATTRIBUTE.size
+    if not entry.pValue:
+        return 0
+    if room < entry.ulValueLen:
+        entry.ulValueLen = UNAVAILABLE
+        return CKR.BUFFER_TOO_SMALL
+    array = _cast(_ATTRIBUTES, entry.pValue)
+    inner = read_entries(array, len(template))
+    for place, (kind, _) in enumerate(template):
+        array[place].type = kind
+    return write_values(array, [(0, *rest) for _, *rest in inner], 0, [part for _, part in template])

@@ -1,0 +1,178 @@
+"""An application: a login domain, and owner of sessions, login states and handles.
+
+It is one process, or one remote client; fork makes a new one and C_Finalize ends it (specification 6.7). All its
+sessions with one token have the same login state, rather than each session its own.
+"""
+
+from __future__ import annotations
+
+from ptkc.hsm.handles import Handles
+from ptkc.hsm.session import Session
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKR, CKS, CKU
+from ptkc.spec.errors import CryptokiError
+from ptkc.token.tokens import Token
+
+__all__ = ["Application", "Held", "Login"]
+
+
+class Login:
+    """Who is logged in to a token: CKU_SO or CKU_USER, and the token key the PIN opened."""
+
+    __slots__ = ("key", "role")
+
+    def __init__(self, role: int, key: bytes) -> None:
+        """Keep the role and the token key (32 bytes)."""
+        self.role = role
+        self.key = key
+
+
+class Held:
+    """What an object handle stands for: a session object, or a token object as it was at `stamp`."""
+
+    __slots__ = ("object", "record", "session", "stamp", "token")
+
+    def __init__(self, token: Token, record: int | None, obj: Object | None, session: Session | None = None) -> None:
+        """Hold a token object by its record number, or a session object with the session that made it."""
+        self.token = token
+        self.record = record
+        self.object = obj
+        self.session = session
+        self.stamp: int | None = None
+
+
+class Application:
+    """Sessions, logins and handles of one login domain with the tokens of one HSM."""
+
+    __slots__ = ("_records", "handles", "logins", "sessions")
+
+    def __init__(self, handles: Handles) -> None:
+        """Begin with no session; `handles` may be shared by the applications of one process."""
+        self.handles = handles
+        self.sessions: dict[int, Session] = {}
+        self.logins: dict[Token, Login] = {}
+        self._records: dict[tuple[Token, int], int] = {}
+
+    # Sessions (specification 6.7)
+
+    def open(self, token: Token, flags: int) -> Session:
+        """Open a session and give it its handle."""
+        session = Session(token, flags)
+        session.handle = self.handles.add(session)
+        self.sessions[session.handle] = session
+        return session
+
+    def close(self, session: Session) -> None:
+        """Close a session: its objects and operations go, and with the last one of a token the login."""
+        if self.sessions.pop(session.handle, None) is None:
+            return
+        self.handles.pop(session.handle, None)
+        for handle in session.objects:
+            self.handles.pop(handle, None)
+        if not self.sessions_with(session.token):
+            self.logins.pop(session.token, None)
+            self._forget_private(session.token)
+
+    def sessions_with(self, token: Token) -> list[Session]:
+        """Return the open sessions with `token`."""
+        return [session for session in list(self.sessions.values()) if session.token is token]
+
+    def state(self, session: Session) -> int:
+        """Return the session's CKS_ state."""
+        login = self.logins.get(session.token)
+        return _STATES[None if login is None else login.role, session.writable]
+
+    # Logins
+
+    def role(self, token: Token) -> int | None:
+        """Return CKU_SO or CKU_USER, or None for the public."""
+        login = self.logins.get(token)
+        return None if login is None else login.role
+
+    def user_key(self, token: Token) -> bytes | None:
+        """Return the token key if the user is logged in: what opens private objects."""
+        login = self.logins.get(token)
+        return login.key if login is not None and login.role == CKU.USER else None
+
+    def log_in(self, token: Token, role: int, key: bytes) -> None:
+        """Log in all sessions with the token."""
+        self.logins[token] = Login(role, key)
+
+    def log_out(self, token: Token) -> None:
+        """Log out: private session objects go, handles of private token objects become invalid for good."""
+        self.logins.pop(token, None)
+        for session in self.sessions_with(token):
+            session.end_private()
+        self._forget_private(token)
+
+    def _forget_private(self, token: Token) -> None:
+        """Drop the handles of private objects, and what the token keeps of them in memory."""
+        public: set[int] | None = None
+        for handle, held in list(self.handles.items()):
+            if not isinstance(held, Held) or held.token is not token:
+                continue
+            if held.object is not None:
+                private = held.object.private
+            else:
+                if public is None:
+                    public = set(token.find((), None))
+                private = held.record not in public
+            if private:
+                self.forget(handle, held)
+        token.forget_private()
+
+    # Objects
+
+    def hold(self, session: Session, obj: Object) -> int:
+        """Give a new session object its handle."""
+        handle = self.handles.add(Held(session.token, None, obj, session))
+        session.objects[handle] = obj
+        return handle
+
+    def hold_record(self, token: Token, record: int) -> int:
+        """Return the handle of a token object, the same one each time."""
+        handle = self._records.get((token, record))
+        if handle is None:
+            handle = self._records[token, record] = self.handles.add(Held(token, record, None))
+        return handle
+
+    def forget(self, handle: int, held: Held) -> None:
+        """Make a handle invalid."""
+        self.handles.pop(handle, None)
+        if held.record is not None:
+            self._records.pop((held.token, held.record), None)
+        elif held.session is not None:
+            held.session.objects.pop(handle, None)
+
+    def resolve(self, session: Session, handle: int, code: int = CKR.OBJECT_HANDLE_INVALID) -> Object:
+        """Return the object behind a handle as it is now; `code` if there is none that the session may see."""
+        held = self.handles.get(handle)
+        if held.__class__ is not Held or held.token is not session.token:
+            raise CryptokiError(code, f"no object {handle}")
+        if held.record is None:
+            return held.object
+        stamp = held.token.stamp()
+        if stamp is not None and held.stamp == stamp:
+            return held.object
+        loaded = held.token.load(held.record, self.user_key(held.token))
+        if loaded is None:
+            self.forget(handle, held)
+            raise CryptokiError(code, f"object {handle} is gone")
+        attributes, version = loaded
+        if held.object is None or held.object.version != version:
+            held.object = Object(attributes, held.record, version)
+        held.stamp = stamp
+        return held.object
+
+    def session_objects(self, token: Token) -> list[tuple[int, Object]]:
+        """Return the session objects of all sessions with the token."""
+        return [item for session in self.sessions_with(token) for item in list(session.objects.items())]
+
+
+_STATES = {
+    (None, False): CKS.RO_PUBLIC_SESSION,
+    (None, True): CKS.RW_PUBLIC_SESSION,
+    (CKU.USER, False): CKS.RO_USER_FUNCTIONS,
+    (CKU.USER, True): CKS.RW_USER_FUNCTIONS,
+    (CKU.SO, True): CKS.RW_SO_FUNCTIONS,
+}

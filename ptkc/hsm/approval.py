@@ -1,0 +1,98 @@
+"""May this key do this with this mechanism? Every check that a mechanism's method relies on, and nowhere else.
+
+Specification 5: the text of each Init function, the usage attributes CKA_ENCRYPT … CKA_DERIVE, CKA_ALLOWED_MECHANISMS.
+An answer is kept with the object, which never changes, so a second use of the key costs one look-up.
+"""
+
+from __future__ import annotations
+
+from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
+from ptkc.mechanisms.mechanism import KeyType, Mechanism
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
+from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.spec.values import Attributes, unpack_ulongs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Method = Callable[..., Any]
+
+__all__ = ["approve", "check_parameter", "key_type_of", "mechanism_for"]
+
+_SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
+_PUBLIC = (CKO.SECRET_KEY, CKO.PUBLIC_KEY)
+# What is done with a key: the attribute that must be true, the classes that can do it, and the codes that say that the
+# key cannot or may not, and that it has the wrong size (C_WrapKey and C_UnwrapKey have codes of their own).
+_KEY_CODES = (CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_SIZE_RANGE)
+_USAGE = {
+    "encrypt": (CKA.ENCRYPT, _PUBLIC, *_KEY_CODES),
+    "decrypt": (CKA.DECRYPT, _SECRET, *_KEY_CODES),
+    "sign": (CKA.SIGN, _SECRET, *_KEY_CODES),
+    "verify": (CKA.VERIFY, _PUBLIC, *_KEY_CODES),
+    "wrap": (CKA.WRAP, _PUBLIC, CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_SIZE_RANGE),
+    "unwrap": (CKA.UNWRAP, _SECRET, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_SIZE_RANGE),
+    "derive": (CKA.DERIVE, _SECRET, *_KEY_CODES),
+}
+
+
+def mechanism_for(kind: str, number: int) -> Mechanism:
+    """Return the mechanism if it has `kind` (sign, generate …); CKR_MECHANISM_INVALID."""
+    load()
+    mechanism = MECHANISMS.get(number)
+    if mechanism is None or not hasattr(mechanism, kind):
+        raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} cannot {kind}")
+    return mechanism
+
+
+def check_parameter(mechanism: Mechanism, parameter: object) -> None:
+    """Refuse a parameter that does not fit the mechanism with CKR_MECHANISM_PARAM_INVALID."""
+    if parameter is None:
+        fits = mechanism.parameters is None or mechanism.optional
+    else:
+        fits = mechanism.parameters is not None and mechanism.parameters.accepts(parameter)
+    if not fits:
+        raise CryptokiError(
+            CKR.MECHANISM_PARAM_INVALID, f"{name_of(CKM, mechanism.type)} takes {mechanism.parameters or 'no parameter'}"
+        )
+
+
+def approve(obj: Object, kind: str, number: int) -> Method:
+    """Return the method of a mechanism for `kind` with the key `obj`; it takes the key, the parameter and more."""
+    approved = obj.approved.get((kind, number))
+    if approved is not None:
+        return approved
+    mechanism = mechanism_for(kind, number)
+    usage, classes, inconsistent, size_range = _USAGE[kind]
+    if obj.object_class not in classes or obj.key_type not in mechanism.key_types:
+        raise CryptokiError(
+            inconsistent,
+            f"{name_of(CKM, number)} cannot {kind} with a {name_of(CKO, obj.object_class)} of {name_of(CKK, obj.key_type)}",
+        )
+    if not obj.is_true(usage):
+        raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, f"{name_of(CKA, usage)} is false")
+    allowed = obj.attributes.get(CKA.ALLOWED_MECHANISMS)
+    if allowed and number not in unpack_ulongs(allowed):
+        raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} is not in CKA_ALLOWED_MECHANISMS")
+    size = KEY_TYPES[obj.key_type].size(obj.attributes)
+    if not mechanism.sizes[0] <= size <= mechanism.sizes[1]:
+        raise CryptokiError(size_range, f"a key of {size}, {name_of(CKM, number)} takes {mechanism.sizes}")
+    run: Method = getattr(mechanism, kind)
+
+    def method(key: Object, parameter: object, *rest: object) -> object:
+        check_parameter(mechanism, parameter)
+        return run(key, parameter, *rest)
+
+    obj.approved[kind, number] = method
+    return method
+
+
+def key_type_of(attributes: Attributes) -> KeyType:
+    """Return the key type of a key's attributes; CKR_ATTRIBUTE_VALUE_INVALID where we have none of that number."""
+    load()
+    number = int.from_bytes(attributes[CKA.KEY_TYPE], "little")
+    if number not in KEY_TYPES:
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_KEY_TYPE {name_of(CKK, number)}")
+    return KEY_TYPES[number]

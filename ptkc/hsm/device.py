@@ -1,0 +1,11 @@
+"""The HSM as one application sees it, in this process."""
+
+from __future__ import annotations
+
+from ptkc.hsm.keys import KeyCommands
+
+__all__ = ["LocalDevice"]
+
+
+class LocalDevice(KeyCommands):
+    """One method for each command of `wire.commands` that is not the library's; what it lacks is not supported."""

@@ -1,0 +1,145 @@
+"""The commands that make, wrap, unwrap and derive keys (specification 5.18)."""
+
+from __future__ import annotations
+
+from ptkc.hsm.approval import approve, check_parameter, key_type_of, mechanism_for
+from ptkc.hsm.operations import MechanismValue, OperationCommands
+from ptkc.hsm.session import Session
+from ptkc.objects import template as templates
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKA, CKO, CKR
+from ptkc.spec.errors import BufferTooSmallError, CryptokiError
+from ptkc.spec.values import Attributes, Template, ulong, unpack_template
+
+__all__ = ["KeyCommands"]
+
+_WRAPPABLE = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
+_CLASS_SECRET, _CLASS_PRIVATE, _CLASS_PUBLIC = ulong(CKO.SECRET_KEY), ulong(CKO.PRIVATE_KEY), ulong(CKO.PUBLIC_KEY)
+
+
+class KeyCommands(OperationCommands):
+    """The part of `LocalDevice` that makes keys of other things than templates."""
+
+    def generate_key(self, handle: int, mechanism: MechanismValue | None, template: Template) -> int:
+        """C_GenerateKey."""
+        session = self._session(handle)
+        number, parameter = _given(mechanism)
+        maker = mechanism_for("generate", number)
+        check_parameter(maker, parameter)
+        implied = {CKA.CLASS: ulong(maker.generates_class), CKA.KEY_TYPE: ulong(maker.generates)}
+        attributes = templates.prepare(templates.GENERATE, template, implied, so=self._is_so(session))
+        self._may_make(session, attributes)
+        produced = maker.generate(parameter, attributes)
+        return self._keep(session, templates.complete(templates.GENERATE, attributes, produced, number))[0]
+
+    def generate_key_pair(
+        self, handle: int, mechanism: MechanismValue | None, public: Template, private: Template
+    ) -> tuple[int, int]:
+        """C_GenerateKeyPair: handles of the public and of the private key, made both or none."""
+        session = self._session(handle)
+        number, parameter = _given(mechanism)
+        maker = mechanism_for("generate_pair", number)
+        check_parameter(maker, parameter)
+        kind, so = ulong(maker.generates), self._is_so(session)
+        first = templates.prepare(
+            templates.GENERATE, public, {CKA.CLASS: _CLASS_PUBLIC, CKA.KEY_TYPE: kind}, so=so
+        )
+        second = templates.prepare(
+            templates.GENERATE, private, {CKA.CLASS: _CLASS_PRIVATE, CKA.KEY_TYPE: kind}, so=so
+        )
+        self._may_make(session, first)
+        self._may_make(session, second)
+        produced = maker.generate_pair(parameter, first, second)
+        one, two = self._keep(
+            session,
+            templates.complete(templates.GENERATE, first, produced[0], number),
+            templates.complete(templates.GENERATE, second, produced[1], number),
+        )
+        return one, two
+
+    def wrap_key(
+        self, handle: int, mechanism: MechanismValue | None, wrapping_key: int, key: int, room: int | None
+    ) -> bytes | int:
+        """C_WrapKey: the wrapped CKA_VALUE of a secret key, or PKCS#8 of a private one."""
+        session = self._session(handle)
+        number, parameter = _given(mechanism)
+        wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
+        target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+        method = approve(wrapper, "wrap", number)
+        _may_be_wrapped(wrapper, target)
+        wrapped: bytes = method(wrapper, parameter, key_type_of(target.attributes).encode(target.attributes))
+        if room is None:
+            return len(wrapped)
+        if room < len(wrapped):
+            raise BufferTooSmallError(len(wrapped))
+        return wrapped
+
+    def unwrap_key(
+        self, handle: int, mechanism: MechanismValue | None, unwrapping_key: int, wrapped: bytes, template: Template
+    ) -> int:
+        """C_UnwrapKey."""
+        session = self._session(handle)
+        number, parameter = _given(mechanism)
+        unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
+        method = approve(unwrapper, "unwrap", number)
+        attributes = self._prepare(session, templates.UNWRAP, _imposed(unwrapper, CKA.UNWRAP_TEMPLATE, template))
+        payload = method(unwrapper, parameter, wrapped)
+        return self._import(session, templates.UNWRAP, attributes, payload)
+
+    def derive_key(self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template) -> int:
+        """C_DeriveKey."""
+        session = self._session(handle)
+        number, parameter = _given(mechanism)
+        base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
+        method = approve(base, "derive", number)
+        attributes = self._prepare(session, templates.DERIVE, _imposed(base, CKA.DERIVE_TEMPLATE, template))
+        payload = method(base, parameter, attributes)
+        return self._import(session, templates.DERIVE, attributes, payload, base)
+
+    def _prepare(self, session: Session, origin: str, template: Template) -> Attributes:
+        """Return the prepared template of a key to be unwrapped or derived; a secret key unless it says otherwise."""
+        given = dict(template)
+        implied = {} if CKA.CLASS in given else {CKA.CLASS: _CLASS_SECRET}
+        attributes = templates.prepare(origin, template, implied, so=self._is_so(session))
+        self._may_make(session, attributes)
+        return attributes
+
+    def _import(
+        self, session: Session, origin: str, attributes: Attributes, payload: bytes, base: Object | None = None
+    ) -> int:
+        """Make a key object of an unwrapped or derived payload."""
+        produced = key_type_of(attributes).decode(payload, attributes)
+        return self._keep(session, templates.complete(origin, attributes, produced, base=base))[0]
+
+
+def _given(mechanism: MechanismValue | None) -> MechanismValue:
+    """Return the mechanism; CKR_ARGUMENTS_BAD for NULL, which ends an operation only in Init functions."""
+    if mechanism is None:
+        raise CryptokiError(CKR.ARGUMENTS_BAD, "pMechanism is NULL")
+    return mechanism
+
+
+def _may_be_wrapped(wrapper: Object, target: Object) -> None:
+    """Refuse to wrap what may not leave the token, or not under this key (specification 5.18.3)."""
+    if target.object_class not in _WRAPPABLE:
+        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "only secret and private keys are wrapped")
+    if not target.is_true(CKA.EXTRACTABLE):
+        raise CryptokiError(CKR.KEY_UNEXTRACTABLE, "CKA_EXTRACTABLE is false")
+    if target.is_true(CKA.WRAP_WITH_TRUSTED) and not wrapper.is_true(CKA.TRUSTED):
+        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "CKA_WRAP_WITH_TRUSTED is true and the wrapping key is not trusted")
+    wanted = wrapper.attributes.get(CKA.WRAP_TEMPLATE)
+    if wanted and not all(target.attributes.get(kind) == value for kind, value in unpack_template(wanted)):
+        raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the key does not match CKA_WRAP_TEMPLATE")
+
+
+def _imposed(key: Object, attribute: int, template: Template) -> Template:
+    """Return the template with what CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE adds; CKR_TEMPLATE_INCONSISTENT."""
+    imposed = key.attributes.get(attribute)
+    if not imposed:
+        return template
+    given = dict(template)
+    rows = unpack_template(imposed)
+    for kind, value in rows:
+        if given.get(kind, value) != value:
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"attribute {kind:#x} contradicts the key's template")
+    return template + tuple(row for row in rows if row[0] not in given)

@@ -1,0 +1,175 @@
+"""The commands that digest, sign, verify, encrypt and decrypt (specification 5.8 to 5.14), and random numbers."""
+
+from __future__ import annotations
+
+import os
+
+from ptkc.hsm.approval import approve, check_parameter, mechanism_for
+from ptkc.hsm.objects import ObjectCommands
+from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Active
+from ptkc.mechanisms import MECHANISMS, load
+from ptkc.spec.constants import CKA, CKM, CKO, CKR
+from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.spec.values import TRUE
+
+__all__ = ["OperationCommands"]
+
+MechanismValue = tuple[int, object]
+
+
+class OperationCommands(ObjectCommands):
+    """The part of `LocalDevice` that runs operations."""
+
+    # Mechanisms
+
+    def get_mechanism_list(self, slot: int) -> tuple[int, ...]:
+        """C_GetMechanismList."""
+        self._token(slot)
+        load()
+        return tuple(sorted(MECHANISMS))
+
+    def get_mechanism_info(self, slot: int, number: int) -> tuple[int, int, int]:
+        """C_GetMechanismInfo."""
+        self._token(slot)
+        load()
+        mechanism = MECHANISMS.get(number)
+        if mechanism is None:
+            raise CryptokiError(CKR.MECHANISM_INVALID, name_of(CKM, number))
+        return (*mechanism.sizes, mechanism.flags)
+
+    # Beginning
+
+    def _begin(self, kind: str, handle: int, mechanism: MechanismValue | None, key: int) -> None:
+        """Begin an operation with a key; a NULL mechanism ends the one under way (specification 3.0)."""
+        session = self.application.sessions.get(handle) or self._session(handle)
+        if mechanism is None:
+            session.operations.pop(kind, None)
+            return
+        if kind in session.operations:
+            raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way")
+        obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+        number, parameter = mechanism
+        method = approve(obj, kind, number)
+        attributes = obj.attributes
+        session.begin(
+            kind,
+            Active(
+                method(obj, parameter),
+                private=attributes[CKA.PRIVATE] == TRUE,
+                locked=attributes.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and kind in ("sign", "decrypt"),
+            ),
+        )
+
+    def encrypt_init(self, handle: int, mechanism: MechanismValue | None, key: int) -> None:
+        """C_EncryptInit."""
+        self._begin("encrypt", handle, mechanism, key)
+
+    def decrypt_init(self, handle: int, mechanism: MechanismValue | None, key: int) -> None:
+        """C_DecryptInit."""
+        self._begin("decrypt", handle, mechanism, key)
+
+    def sign_init(self, handle: int, mechanism: MechanismValue | None, key: int) -> None:
+        """C_SignInit."""
+        self._begin("sign", handle, mechanism, key)
+
+    def verify_init(self, handle: int, mechanism: MechanismValue | None, key: int) -> None:
+        """C_VerifyInit."""
+        self._begin("verify", handle, mechanism, key)
+
+    def digest_init(self, handle: int, mechanism: MechanismValue | None) -> None:
+        """C_DigestInit."""
+        session = self._session(handle)
+        if mechanism is None:
+            session.operations.pop("digest", None)
+            return
+        if "digest" in session.operations:
+            raise CryptokiError(CKR.OPERATION_ACTIVE, "digest is under way")
+        number, parameter = mechanism
+        digester = mechanism_for("digest", number)
+        check_parameter(digester, parameter)
+        session.begin("digest", Active(digester.digest(parameter)))
+
+    # Going on and ending
+
+    def encrypt(self, handle: int, data: bytes, room: int | None) -> bytes | int:
+        """C_Encrypt."""
+        return self._session(handle).produce("encrypt", SINGLE, data, room)
+
+    def encrypt_update(self, handle: int, part: bytes, room: int | None) -> bytes | int:
+        """C_EncryptUpdate."""
+        return self._session(handle).produce("encrypt", UPDATE, part, room)
+
+    def encrypt_final(self, handle: int, room: int | None) -> bytes | int:
+        """C_EncryptFinal."""
+        return self._session(handle).produce("encrypt", FINISH, b"", room)
+
+    def decrypt(self, handle: int, encrypted: bytes, room: int | None) -> bytes | int:
+        """C_Decrypt."""
+        return self._session(handle).produce("decrypt", SINGLE, encrypted, room)
+
+    def decrypt_update(self, handle: int, encrypted: bytes, room: int | None) -> bytes | int:
+        """C_DecryptUpdate."""
+        return self._session(handle).produce("decrypt", UPDATE, encrypted, room)
+
+    def decrypt_final(self, handle: int, room: int | None) -> bytes | int:
+        """C_DecryptFinal."""
+        return self._session(handle).produce("decrypt", FINISH, b"", room)
+
+    def digest(self, handle: int, data: bytes, room: int | None) -> bytes | int:
+        """C_Digest."""
+        return self._session(handle).produce("digest", SINGLE, data, room)
+
+    def digest_update(self, handle: int, part: bytes) -> None:
+        """C_DigestUpdate."""
+        self._session(handle).absorb("digest", part)
+
+    def digest_key(self, handle: int, key: int) -> None:
+        """C_DigestKey: CKR_KEY_INDIGESTIBLE for what is no secret key."""
+        session = self._session(handle)
+        try:
+            obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+            if obj.object_class != CKO.SECRET_KEY:
+                raise CryptokiError(CKR.KEY_INDIGESTIBLE, "not a secret key")
+        except CryptokiError:
+            session.operations.pop("digest", None)
+            raise
+        session.absorb("digest", obj.attributes[CKA.VALUE])
+
+    def digest_final(self, handle: int, room: int | None) -> bytes | int:
+        """C_DigestFinal."""
+        return self._session(handle).produce("digest", FINISH, b"", room)
+
+    def sign(self, handle: int, data: bytes, room: int | None) -> bytes | int:
+        """C_Sign."""
+        return self._session(handle).produce("sign", SINGLE, data, room)
+
+    def sign_update(self, handle: int, part: bytes) -> None:
+        """C_SignUpdate."""
+        self._session(handle).absorb("sign", part)
+
+    def sign_final(self, handle: int, room: int | None) -> bytes | int:
+        """C_SignFinal."""
+        return self._session(handle).produce("sign", FINISH, b"", room)
+
+    def verify(self, handle: int, data: bytes, signature: bytes) -> None:
+        """C_Verify."""
+        self._session(handle).check("verify", SINGLE, data, signature)
+
+    def verify_update(self, handle: int, part: bytes) -> None:
+        """C_VerifyUpdate."""
+        self._session(handle).absorb("verify", part)
+
+    def verify_final(self, handle: int, signature: bytes) -> None:
+        """C_VerifyFinal."""
+        self._session(handle).check("verify", FINISH, b"", signature)
+
+    # Random numbers
+
+    def seed_random(self, handle: int, seed: bytes) -> None:  # noqa: ARG002 - the system's generator needs no seed
+        """C_SeedRandom: accepted and not mixed in, since the system's generator is what C_GenerateRandom reads."""
+        self._session(handle)
+
+    def generate_random(self, handle: int, size: int) -> bytes:
+        """C_GenerateRandom: `size` bytes of the operating system's generator."""
+        self._session(handle)
+        return os.urandom(size)

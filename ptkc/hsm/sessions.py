@@ -1,0 +1,199 @@
+"""The commands on slots, tokens, sessions and logins (specification 5.5 and 5.6)."""
+
+from __future__ import annotations
+
+import time
+
+from ptkc.hsm.application import Application
+from ptkc.hsm.session import Session
+from ptkc.spec.constants import CK, CKF, CKR, CKU
+from ptkc.spec.errors import CryptokiError
+from ptkc.token.tokens import PIN_LENGTHS, Hsm, Token
+from ptkc.wire.commands import Device
+
+__all__ = ["SessionCommands"]
+
+_VERSION = b"\x00\x01"
+_MANUFACTURER = b"ptkc".ljust(32)
+_MODEL = b"ptkc software".ljust(16)
+# What the kinds of operations are called in the mask of C_SessionCancel.
+_CANCEL = {
+    "encrypt": CKF.ENCRYPT,
+    "decrypt": CKF.DECRYPT,
+    "digest": CKF.DIGEST,
+    "sign": CKF.SIGN,
+    "verify": CKF.VERIFY,
+}
+
+
+class SessionCommands(Device):
+    """The part of `LocalDevice` that needs no objects."""
+
+    def __init__(self, hsm: Hsm, application: Application) -> None:
+        """Serve `application` with `hsm`."""
+        self.hsm = hsm
+        self.application = application
+
+    # Shared by all parts
+
+    def _session(self, handle: int) -> Session:
+        """Return an open session; CKR_SESSION_HANDLE_INVALID."""
+        session = self.application.sessions.get(handle)
+        if session is None:
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {handle}")
+        return session
+
+    def _token(self, slot: int) -> Token:
+        """Return the token in a slot; CKR_SLOT_ID_INVALID."""
+        tokens = self.hsm.tokens
+        if slot >= len(tokens):
+            raise CryptokiError(CKR.SLOT_ID_INVALID, f"no slot {slot}")
+        return tokens[slot]
+
+    # Slots and tokens
+
+    def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - every slot has its token
+        """C_GetSlotList: user slots first, the Admin slot last."""
+        return tuple(range(len(self.hsm.tokens)))
+
+    def get_slot_info(self, slot: int) -> tuple[bytes, bytes, int, bytes, bytes]:
+        """C_GetSlotInfo."""
+        kind = "Admin slot" if self._token(slot).is_admin else f"slot {slot}"
+        description = f"HSM {self.hsm.serial} {kind}".encode().ljust(64)
+        return description, _MANUFACTURER, CKF.TOKEN_PRESENT, _VERSION, _VERSION
+
+    def get_token_info(self, slot: int) -> tuple[bytes | int, ...]:
+        """C_GetTokenInfo."""
+        token = self._token(slot)
+        sessions = self.application.sessions_with(token)
+        flags = CKF.RNG
+        if token.is_admin:
+            flags |= CKF.ADMIN_TOKEN
+        if self.hsm.write_protected:
+            flags |= CKF.WRITE_PROTECTED
+        if token.initialised:
+            flags |= CKF.TOKEN_INITIALIZED | token.pin_state(CKU.SO)
+        if token.user_pin_set:
+            flags |= CKF.USER_PIN_INITIALIZED | CKF.LOGIN_REQUIRED | token.pin_state(CKU.USER)
+        unknown = CK.UNAVAILABLE_INFORMATION
+        return (
+            token.label.encode().ljust(32)[:32],
+            _MANUFACTURER,
+            _MODEL,
+            token.serial.encode().ljust(16)[:16],
+            flags,
+            CK.EFFECTIVELY_INFINITE,
+            len(sessions),
+            CK.EFFECTIVELY_INFINITE,
+            sum(session.writable for session in sessions),
+            PIN_LENGTHS[1],
+            PIN_LENGTHS[0],
+            unknown,
+            unknown,
+            unknown,
+            unknown,
+            _VERSION,
+            _VERSION,
+            time.strftime("%Y%m%d%H%M%S00", time.gmtime()).encode(),
+        )
+
+    def init_token(self, slot: int, pin: bytes | None, label: bytes) -> None:
+        """C_InitToken: CKR_SESSION_EXISTS while this application has a session with the token."""
+        token = self._token(slot)
+        if self.application.sessions_with(token):
+            raise CryptokiError(CKR.SESSION_EXISTS, f"slot {slot} has open sessions")
+        token.initialise(_pin(pin), label)
+
+    def init_pin(self, handle: int, pin: bytes | None) -> None:
+        """C_InitPIN by the SO in a read/write session; on a user token it also replaces the user's PIN (ours)."""
+        session = self._session(handle)
+        login = self.application.logins.get(session.token)
+        if login is None or login.role != CKU.SO:
+            raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the SO is not logged in")
+        session.token.init_user_pin(login.key, _pin(pin))
+
+    def set_pin(self, handle: int, old: bytes | None, new: bytes | None) -> None:
+        """C_SetPIN: the PIN of whoever is logged in; of the user where nobody is."""
+        session = self._session(handle)
+        if not session.writable:
+            raise CryptokiError(CKR.SESSION_READ_ONLY, "C_SetPIN needs a read/write session")
+        role = self.application.role(session.token)
+        session.token.set_pin(CKU.USER if role is None else role, _pin(old), _pin(new))
+
+    # Sessions
+
+    def open_session(self, slot: int, flags: int) -> int:
+        """C_OpenSession."""
+        token = self._token(slot)
+        if not flags & CKF.SERIAL_SESSION:
+            raise CryptokiError(CKR.SESSION_PARALLEL_NOT_SUPPORTED, "CKF_SERIAL_SESSION is not set")
+        if flags & CKF.ASYNC_SESSION:
+            raise CryptokiError(CKR.SESSION_ASYNC_NOT_SUPPORTED, "CKF_ASYNC_SESSION is set")
+        if not token.initialised:
+            raise CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, f"the token in slot {slot} is not initialised")
+        if flags & CKF.RW_SESSION:
+            if self.hsm.write_protected:
+                raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, "the data path cannot be written")
+        elif self.application.role(token) == CKU.SO:
+            raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
+        return self.application.open(token, flags & (CKF.SERIAL_SESSION | CKF.RW_SESSION)).handle
+
+    def close_session(self, handle: int) -> None:
+        """C_CloseSession."""
+        self.application.close(self._session(handle))
+
+    def close_all_sessions(self, slot: int) -> None:
+        """C_CloseAllSessions."""
+        for session in self.application.sessions_with(self._token(slot)):
+            self.application.close(session)
+
+    def get_session_info(self, handle: int) -> tuple[int, int, int, int]:
+        """C_GetSessionInfo."""
+        session = self._session(handle)
+        return self.hsm.tokens.index(session.token), self.application.state(session), session.flags, 0
+
+    def session_cancel(self, handle: int, flags: int) -> None:
+        """C_SessionCancel: ends the operations named in the mask."""
+        session = self._session(handle)
+        for kind, flag in _CANCEL.items():
+            if flags & flag:
+                session.operations.pop(kind, None)
+        if flags & CKF.FIND_OBJECTS:
+            session.found = None
+
+    # Logins
+
+    def login(self, handle: int, user: int, pin: bytes | None) -> None:
+        """C_Login for CKU_SO, CKU_USER and CKU_CONTEXT_SPECIFIC."""
+        session = self._session(handle)
+        token = session.token
+        role = self.application.role(token)
+        if user == CKU.CONTEXT_SPECIFIC:
+            if role is None:
+                raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "nobody is logged in")
+            session.needs_reauthentication()
+            token.login(role, _pin(pin))
+            session.reauthenticated()
+            return
+        if user not in (CKU.SO, CKU.USER):
+            raise CryptokiError(CKR.USER_TYPE_INVALID, f"user type {user}")
+        if role is not None:
+            code = CKR.USER_ALREADY_LOGGED_IN if role == user else CKR.USER_ANOTHER_ALREADY_LOGGED_IN
+            raise CryptokiError(code, "the token has a login")
+        if user == CKU.SO and not all(other.writable for other in self.application.sessions_with(token)):
+            raise CryptokiError(CKR.SESSION_READ_ONLY_EXISTS, "the SO cannot log in beside a read-only session")
+        self.application.log_in(token, user, token.login(user, _pin(pin)))
+
+    def logout(self, handle: int) -> None:
+        """C_Logout: private session objects and operations with private keys end with it."""
+        session = self._session(handle)
+        if self.application.role(session.token) is None:
+            raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "nobody is logged in")
+        self.application.log_out(session.token)
+
+
+def _pin(pin: bytes | None) -> bytes:
+    """Return the PIN; CKR_ARGUMENTS_BAD where NULL asks for a protected path that we do not have."""
+    if pin is None:
+        raise CryptokiError(CKR.ARGUMENTS_BAD, "the PIN is NULL and the token has no PIN pad")
+    return pin
