@@ -1,0 +1,300 @@
+"""The attribute tables of Cryptoki 3.2, in the order and under the titles of the specification.
+
+A `Row` is one line of a table: attribute, kind of value, footnotes, default. Footnotes are the specification's numbers
+("Common footnotes for object attribute tables") and two words for what it says in prose: `copy` may be changed in the
+process of copying (4.1.3), `computed` must, where it is given, equal what the token computes. The default is what the
+object has when nobody says otherwise, None for no attribute at all; where the specification leaves it to the token it
+is what SoftHSM has. Only `objects.template` reads footnotes.
+"""
+
+from __future__ import annotations
+
+from ptkc.spec.constants import CKA, CKM
+from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE, ulong
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "AES_SECRET_KEY", "BIGINT", "BOOL", "BYTES", "CERTIFICATE", "COMMON", "DATA", "DATE", "DH_DOMAIN",
+    "DOMAIN_PARAMETERS", "DSA_DOMAIN", "EC_PRIVATE_KEY", "EC_PUBLIC_KEY", "EDWARDS_PRIVATE_KEY", "EDWARDS_PUBLIC_KEY",
+    "GENERIC_SECRET_KEY", "KEY", "MONTGOMERY_PRIVATE_KEY", "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY",
+    "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY", "STORAGE", "STRING", "TEMPLATE", "ULONG", "ULONGS",
+    "X9_42_DH_DOMAIN", "X_509_CERTIFICATE", "Kind", "Row",
+]  # fmt: skip
+
+
+class Kind:
+    """A data type of the tables: its name, and `check`, whether bytes are a canonical value of it."""
+
+    __slots__ = ("check", "name")
+
+    def __init__(self, name: str, check: Callable[[bytes], bool]) -> None:
+        """Keep both."""
+        self.name = name
+        self.check = check
+
+
+class Row:
+    """One line of an attribute table."""
+
+    __slots__ = ("attribute", "default", "footnotes", "kind", "measures")
+
+    def __init__(
+        self, attribute: int, kind: Kind, footnotes: str = "", default: bytes | None = None, measures: int | None = None
+    ) -> None:
+        """Keep the line; `measures` is the big integer whose length in bits the attribute is."""
+        self.attribute = attribute
+        self.kind = kind
+        self.footnotes = frozenset(footnotes.split())
+        self.default = default
+        self.measures = measures
+
+
+_MONTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _is_string(value: bytes) -> bool:
+    """Whether it is UTF-8 (RFC 2279)."""
+    if value.isascii():
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_date(value: bytes) -> bool:
+    """Whether it is empty or a CK_DATE: year, month and day in eight digits (specification 3.3)."""
+    if len(value) != 8:  # noqa: PLR2004 - sizeof(CK_DATE)
+        return not value
+    if not value.isdigit():
+        return False
+    month = int(value[4:6])
+    if not 1 <= month <= 12 or not 1 <= int(value[6:]) <= _MONTHS[month]:  # noqa: PLR2004 - months of a year
+        return False
+    year = int(value[:4])
+    return value[4:] != b"0229" or (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+
+
+def _one_of(name: str, count: int) -> Kind:
+    """Return the kind of an enumeration that is numbered from 0."""
+    return Kind(name, frozenset(map(ulong, range(count))).__contains__)
+
+
+BOOL = Kind("CK_BBOOL", frozenset((FALSE, TRUE)).__contains__)
+ULONG = Kind("CK_ULONG", lambda value: len(value) == 8)  # noqa: PLR2004 - the canonical length
+BYTES = Kind("byte array", lambda _: True)
+BIGINT = Kind("big integer", lambda _: True)
+STRING = Kind("RFC2279 string", _is_string)
+DATE = Kind("CK_DATE", _is_date)
+ULONGS = Kind("CK_ULONG array", lambda value: len(value) % 8 == 0)
+TEMPLATE = Kind("CK_ATTRIBUTE array", lambda _: True)  # its rows are checked by objects.template
+_CATEGORY = _one_of("CK_CERTIFICATE_CATEGORY", 4)
+_SECURITY_DOMAIN = _one_of("CK_JAVA_MIDP_SECURITY_DOMAIN", 4)
+_NO_MECHANISM = ulong(UNAVAILABLE)
+
+# Common Object Attributes
+COMMON = (
+    Row(CKA.CLASS, ULONG),
+    Row(CKA.UNIQUE_ID, STRING, "2 4 6"),
+)
+
+# Common Storage Object Attributes. The default of CKA_PRIVATE depends on the class: `objects.classes`.
+STORAGE = (
+    Row(CKA.TOKEN, BOOL, "copy", FALSE),
+    Row(CKA.PRIVATE, BOOL, "9 copy"),
+    Row(CKA.MODIFIABLE, BOOL, "copy", TRUE),
+    Row(CKA.LABEL, STRING, "8", b""),
+    Row(CKA.COPYABLE, BOOL, "12 copy", TRUE),
+    Row(CKA.DESTROYABLE, BOOL, "copy", TRUE),
+)
+
+# Data Object Attributes
+DATA = (
+    Row(CKA.APPLICATION, STRING, "", b""),
+    Row(CKA.OBJECT_ID, BYTES, "", b""),
+    Row(CKA.VALUE, BYTES, "", b""),
+)
+
+# Common Certificate Object Attributes. Footnote 10 says something only of what can be changed, hence 8.
+CERTIFICATE = (
+    Row(CKA.CERTIFICATE_TYPE, ULONG, "1"),
+    Row(CKA.TRUSTED, BOOL, "8 10", FALSE),
+    Row(CKA.CERTIFICATE_CATEGORY, _CATEGORY, "", ulong(0)),
+    Row(CKA.CHECK_VALUE, BYTES, "8 computed"),
+    Row(CKA.START_DATE, DATE, "", b""),
+    Row(CKA.END_DATE, DATE, "", b""),
+    Row(CKA.PUBLIC_KEY_INFO, BYTES, "", b""),
+)
+
+# X.509 Certificate Object Attributes. Its footnotes 2 to 4 are `objects.classes.follow_certificate`.
+X_509_CERTIFICATE = (
+    Row(CKA.SUBJECT, BYTES, "1"),
+    Row(CKA.ID, BYTES, "8", b""),
+    Row(CKA.ISSUER, BYTES, "8", b""),
+    Row(CKA.SERIAL_NUMBER, BYTES, "8", b""),
+    Row(CKA.VALUE, BYTES, "1"),
+    Row(CKA.URL, STRING, "", b""),
+    Row(CKA.HASH_OF_SUBJECT_PUBLIC_KEY, BYTES, "", b""),
+    Row(CKA.HASH_OF_ISSUER_PUBLIC_KEY, BYTES, "", b""),
+    Row(CKA.JAVA_MIDP_SECURITY_DOMAIN, _SECURITY_DOMAIN, "", ulong(0)),
+    Row(CKA.NAME_HASH_ALGORITHM, ULONG, "", ulong(CKM.SHA_1)),
+)
+
+# Common Key Attributes
+KEY = (
+    Row(CKA.KEY_TYPE, ULONG, "1 5"),
+    Row(CKA.ID, BYTES, "8", b""),
+    Row(CKA.START_DATE, DATE, "8", b""),
+    Row(CKA.END_DATE, DATE, "8", b""),
+    Row(CKA.DERIVE, BOOL, "8", FALSE),
+    Row(CKA.LOCAL, BOOL, "2 4 6", FALSE),
+    Row(CKA.KEY_GEN_MECHANISM, ULONG, "2 4 6", _NO_MECHANISM),
+    Row(CKA.ALLOWED_MECHANISMS, ULONGS, "", b""),
+    Row(CKA.OBJECT_VALIDATION_FLAGS, ULONG, "4 6 9", ulong(0)),
+)
+
+# Common Public Key Attributes. CKA_PUBLIC_CRC64_VALUE carries footnote 1, which no application that was written for
+# an earlier version could meet: it may be given, and is then compared where the key type computes it.
+PUBLIC_KEY = (
+    Row(CKA.SUBJECT, BYTES, "8", b""),
+    Row(CKA.ENCRYPT, BOOL, "8 9", TRUE),
+    Row(CKA.VERIFY, BOOL, "8 9", TRUE),
+    Row(CKA.VERIFY_RECOVER, BOOL, "8 9", TRUE),
+    Row(CKA.WRAP, BOOL, "8 9", TRUE),
+    Row(CKA.ENCAPSULATE, BOOL, "8 9", TRUE),
+    Row(CKA.TRUSTED, BOOL, "8 10", FALSE),
+    Row(CKA.WRAP_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.ENCAPSULATE_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.PUBLIC_KEY_INFO, BYTES, "computed", b""),
+    Row(CKA.PUBLIC_CRC64_VALUE, BYTES, "4 13 computed"),
+)
+
+# Common Private Key Attributes. As SoftHSM and the footnote say, 11 makes read-only what could be changed before: 8.
+PRIVATE_KEY = (
+    Row(CKA.SUBJECT, BYTES, "8", b""),
+    Row(CKA.SENSITIVE, BOOL, "8 9 11", TRUE),
+    Row(CKA.DECRYPT, BOOL, "8 9", TRUE),
+    Row(CKA.SIGN, BOOL, "8 9", TRUE),
+    Row(CKA.SIGN_RECOVER, BOOL, "8 9", TRUE),
+    Row(CKA.UNWRAP, BOOL, "8 9", TRUE),
+    Row(CKA.DECAPSULATE, BOOL, "8 9", TRUE),
+    Row(CKA.EXTRACTABLE, BOOL, "8 9 12", FALSE),
+    Row(CKA.ALWAYS_SENSITIVE, BOOL, "2 4 6", FALSE),
+    Row(CKA.NEVER_EXTRACTABLE, BOOL, "2 4 6", FALSE),
+    Row(CKA.WRAP_WITH_TRUSTED, BOOL, "8 11", FALSE),
+    Row(CKA.UNWRAP_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.DECAPSULATE_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.ALWAYS_AUTHENTICATE, BOOL, "", FALSE),
+    Row(CKA.PUBLIC_KEY_INFO, BYTES, "8 computed", b""),
+    Row(CKA.DERIVE_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.PUBLIC_CRC64_VALUE, BYTES, "4 13 computed"),
+)
+
+# Common Secret Key Attributes
+SECRET_KEY = (
+    Row(CKA.SENSITIVE, BOOL, "8 11", TRUE),
+    Row(CKA.ENCRYPT, BOOL, "8 9", TRUE),
+    Row(CKA.DECRYPT, BOOL, "8 9", TRUE),
+    Row(CKA.SIGN, BOOL, "8 9", TRUE),
+    Row(CKA.VERIFY, BOOL, "8 9", TRUE),
+    Row(CKA.WRAP, BOOL, "8 9", TRUE),
+    Row(CKA.UNWRAP, BOOL, "8 9", TRUE),
+    Row(CKA.EXTRACTABLE, BOOL, "8 9 12", FALSE),
+    Row(CKA.ALWAYS_SENSITIVE, BOOL, "2 4 6", FALSE),
+    Row(CKA.NEVER_EXTRACTABLE, BOOL, "2 4 6", FALSE),
+    Row(CKA.CHECK_VALUE, BYTES, "8 computed"),
+    Row(CKA.WRAP_WITH_TRUSTED, BOOL, "8 11", FALSE),
+    Row(CKA.TRUSTED, BOOL, "8 10", FALSE),
+    Row(CKA.WRAP_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.UNWRAP_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.DERIVE_TEMPLATE, TEMPLATE, "", b""),
+)
+
+# Common Domain Parameter Attributes
+DOMAIN_PARAMETERS = (
+    Row(CKA.KEY_TYPE, ULONG, "1"),
+    Row(CKA.LOCAL, BOOL, "2 4", FALSE),
+)
+
+# RSA Public Key Object Attributes
+RSA_PUBLIC_KEY = (
+    Row(CKA.MODULUS, BIGINT, "1 4"),
+    Row(CKA.MODULUS_BITS, ULONG, "2 3"),
+    Row(CKA.PUBLIC_EXPONENT, BIGINT, "1"),
+)
+
+# RSA Private Key Object Attributes
+RSA_PRIVATE_KEY = (
+    Row(CKA.MODULUS, BIGINT, "1 4 6"),
+    Row(CKA.PUBLIC_EXPONENT, BIGINT, "1 4 6"),
+    Row(CKA.PRIVATE_EXPONENT, BIGINT, "1 4 6 7"),
+    Row(CKA.PRIME_1, BIGINT, "4 6 7"),
+    Row(CKA.PRIME_2, BIGINT, "4 6 7"),
+    Row(CKA.EXPONENT_1, BIGINT, "4 6 7"),
+    Row(CKA.EXPONENT_2, BIGINT, "4 6 7"),
+    Row(CKA.COEFFICIENT, BIGINT, "4 6 7"),
+)
+
+# DSA Domain Parameter Object Attributes
+DSA_DOMAIN = (
+    Row(CKA.PRIME, BIGINT, "1 4"),
+    Row(CKA.SUBPRIME, BIGINT, "1 4"),
+    Row(CKA.BASE, BIGINT, "1 4"),
+    Row(CKA.PRIME_BITS, ULONG, "2 3", measures=CKA.PRIME),
+)
+
+# Elliptic Curve Public Key Object Attributes
+EC_PUBLIC_KEY = (
+    Row(CKA.EC_PARAMS, BYTES, "1 3"),
+    Row(CKA.EC_POINT, BYTES, "1 4"),
+)
+
+# Elliptic Curve Private Key Object Attributes
+EC_PRIVATE_KEY = (
+    Row(CKA.EC_PARAMS, BYTES, "1 4 6"),
+    Row(CKA.VALUE, BIGINT, "1 4 6 7"),
+)
+
+# Edwards Elliptic Curve Public Key Object Attributes
+EDWARDS_PUBLIC_KEY = EC_PUBLIC_KEY
+
+# Edwards Elliptic Curve Private Key Object Attributes
+EDWARDS_PRIVATE_KEY = EC_PRIVATE_KEY
+
+# Montgomery Elliptic Curve Public Key Object Attributes
+MONTGOMERY_PUBLIC_KEY = EC_PUBLIC_KEY
+
+# Montgomery Elliptic Curve Private Key Object Attributes
+MONTGOMERY_PRIVATE_KEY = EC_PRIVATE_KEY
+
+# Diffie-Hellman Domain Parameter Object Attributes
+DH_DOMAIN = (
+    Row(CKA.PRIME, BIGINT, "1 4"),
+    Row(CKA.BASE, BIGINT, "1 4"),
+    Row(CKA.PRIME_BITS, ULONG, "2 3", measures=CKA.PRIME),
+)
+
+# X9.42 Diffie-Hellman Domain Parameters Object Attributes
+X9_42_DH_DOMAIN = (
+    Row(CKA.PRIME, BIGINT, "1 4"),
+    Row(CKA.BASE, BIGINT, "1 4"),
+    Row(CKA.SUBPRIME, BIGINT, "1 4"),
+    Row(CKA.PRIME_BITS, ULONG, "2 3", measures=CKA.PRIME),
+    Row(CKA.SUBPRIME_BITS, ULONG, "2 3", measures=CKA.SUBPRIME),
+)
+
+# Generic Secret Key Object Attributes; the keys of HMAC have the same.
+GENERIC_SECRET_KEY = (
+    Row(CKA.VALUE, BYTES, "1 4 6 7"),
+    Row(CKA.VALUE_LEN, ULONG, "2 3"),
+)
+
+# AES Secret Key Object Attributes
+AES_SECRET_KEY = (
+    Row(CKA.VALUE, BYTES, "1 4 6 7"),
+    Row(CKA.VALUE_LEN, ULONG, "2 3"),
+)

@@ -1,0 +1,362 @@
+"""The one template algorithm: what a template may say when an object is made, copied, changed, read or looked for.
+
+It is the only reader of the tables' footnotes (specification 4.1 and 4.2). For each origin and type of object the
+footnotes are compiled once, at first use, into a `_Plan`: a dict from attribute to check, the defaults, and what must
+be there. Login, session and token rules are the device's; key material is checked by its key type.
+
+An object is made in two steps. `create` or `prepare` gives the attributes as far as the template and the defaults say
+them; `complete` adds the material, what follows from it, and what the token alone may say.
+"""
+
+from __future__ import annotations
+
+from binascii import hexlify
+from os import urandom
+
+from ptkc.objects.attributes import BIGINT, BOOL, BYTES, DATE, STRING, TEMPLATE, ULONGS, Kind, Row
+from ptkc.objects.classes import CLASSES, SUBTYPES, find
+from ptkc.spec.constants import CKA, CKK, CKO, CKR
+from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ptkc.objects.classes import ObjectClass
+    from ptkc.objects.object import Object
+
+__all__ = [
+    "COPY", "CREATE", "DERIVE", "GENERATE", "UNWRAP", "complete", "copy", "create", "matches", "modify", "prepare",
+    "reveal",
+]  # fmt: skip
+
+CREATE, GENERATE, UNWRAP, DERIVE, COPY, _MODIFY = range(6)
+
+# What the footnotes mean. No footnote speaks of C_DeriveKey: there the token makes what it makes in generation or
+# unwrapping, and the template may say what generation asks for (CKA_VALUE_LEN).
+_REQUIRED = {CREATE: "1", GENERATE: "3", UNWRAP: "5"}
+_FORBIDDEN = {CREATE: {"2"}, GENERATE: {"4"}, UNWRAP: {"6"}, DERIVE: {"4", "6"}}
+_CHANGEABLE = {COPY: {"8", "copy"}, _MODIFY: {"8"}}
+
+# The defaults that depend on the origin: C_UnwrapKey says this one.
+_DEFAULTS = {UNWRAP: {CKA.EXTRACTABLE: TRUE}}
+
+# What a derived key is when neither template nor mechanism says it (specification, simple key derivation mechanisms).
+_DERIVED = {CKA.CLASS: ulong(CKO.SECRET_KEY), CKA.KEY_TYPE: ulong(CKK.GENERIC_SECRET)}
+
+_MAY_BE_NULL = (BYTES, BIGINT, STRING, DATE, ULONGS, TEMPLATE)
+
+# Bound once: these stand in every call.
+_CLASS = CKA.CLASS
+_PRIVATE = CKA.PRIVATE
+_UNIQUE_ID = CKA.UNIQUE_ID
+_TRUSTED = CKA.TRUSTED
+_SENSITIVE = CKA.SENSITIVE
+_EXTRACTABLE = CKA.EXTRACTABLE
+_ALWAYS_SENSITIVE = CKA.ALWAYS_SENSITIVE
+_NEVER_EXTRACTABLE = CKA.NEVER_EXTRACTABLE
+_ALWAYS_AUTHENTICATE = CKA.ALWAYS_AUTHENTICATE
+_LOCAL = CKA.LOCAL
+_KEY_GEN_MECHANISM = CKA.KEY_GEN_MECHANISM
+
+
+class _Plan:
+    """The footnotes of one type of object, compiled for one origin.
+
+    `checks` has the attributes that a template may say; `required` those that it must; `defaults` what is filled in;
+    `rows` all that the object may have; `by_so` those that only the SO sets to CK_TRUE; `final` the values that are
+    never left again; `computed` what must equal the token's own result, with its default.
+    """
+
+    __slots__ = ("by_so", "checks", "computed", "defaults", "final", "follow", "required", "rows")
+
+    def __init__(self, origin: int, object_class: ObjectClass, subtype: int | None) -> None:
+        """Read the footnotes."""
+        rows = object_class.rows(subtype)
+        self.rows = {row.attribute: row for row in rows}
+        self.checks = {row.attribute: _check_of(row) for row in rows if _may_say(origin, row)}
+        self.required = frozenset(row.attribute for row in rows if _REQUIRED.get(origin) in row.footnotes)
+        self.defaults = {row.attribute: row.default for row in rows if row.default is not None}
+        self.defaults[_PRIVATE] = object_class.private
+        self.defaults.update(
+            (attribute, value)
+            for attribute, value in _DEFAULTS.get(origin, {}).items()
+            if attribute in self.rows
+        )
+        self.by_so = tuple(row.attribute for row in rows if "10" in row.footnotes)
+        self.final = {row.attribute: TRUE for row in rows if "11" in row.footnotes}
+        self.final.update((row.attribute, FALSE) for row in rows if "12" in row.footnotes)
+        self.computed = {row.attribute: row.default for row in rows if "computed" in row.footnotes}
+        self.follow = object_class.follow
+
+    def value(self, attribute: int, value: bytes | None) -> bytes:
+        """Return the canonical value of what the quick check did not accept: NULL for empty; or say what is wrong.
+
+        CKR_ATTRIBUTE_TYPE_INVALID for what Cryptoki does not know, CKR_TEMPLATE_INCONSISTENT for what this object cannot
+        have, CKR_ATTRIBUTE_READ_ONLY for what may not be said here, else CKR_ATTRIBUTE_VALUE_INVALID.
+        """
+        row = self.rows.get(attribute)
+        if row is None:
+            if attribute in _KNOWN or attribute in vars(CKA).values():
+                raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKA, attribute)} does not fit the object")
+            raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"{name_of(CKA, attribute)} is unknown")
+        if attribute not in self.checks:
+            raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} may not be specified")
+        if value is None and row.kind in _MAY_BE_NULL:
+            return b""
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name_of(CKA, attribute)} is no {row.kind.name}")
+
+
+def _may_say(origin: int, row: Row) -> bool:
+    """Whether the footnotes let a template of this origin say the attribute."""
+    if origin in _CHANGEABLE:
+        return not row.footnotes.isdisjoint(_CHANGEABLE[origin])
+    if origin == DERIVE and "3" in row.footnotes:
+        return True
+    return row.footnotes.isdisjoint(_FORBIDDEN[origin])
+
+
+def _check_of(row: Row) -> Callable[[bytes], bool]:
+    """Return the check of a row's value."""
+    return _is_template if row.kind is TEMPLATE else row.kind.check
+
+
+def _is_template(value: bytes) -> bool:
+    """Check an attribute array; templates within templates are refused (specification 4.7.3 allows to).
+
+    CKR_TEMPLATE_INCONSISTENT for a doubled or nested one, CKR_ATTRIBUTE_TYPE_INVALID for one that is unknown.
+    """
+    seen = set()
+    for attribute, inner in unpack_template(value):
+        kind = _KNOWN.get(attribute)
+        if kind is None:
+            raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"{name_of(CKA, attribute)} is unknown, in a template")
+        if kind is TEMPLATE or attribute in seen:
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKA, attribute)} in a template")
+        if inner is None or not kind.check(inner):
+            return False
+        seen.add(attribute)
+    return True
+
+
+_ALL_ROWS = tuple(row for entry in CLASSES.values() for subtype in entry.types for row in entry.rows(subtype))
+_KNOWN: dict[int, Kind] = {row.attribute: row.kind for row in _ALL_ROWS}
+_SECRET = frozenset(row.attribute for row in _ALL_ROWS if "7" in row.footnotes)
+
+# For each origin: (class, type), both canonical → plan.
+_PLANS: tuple[dict[tuple[bytes | None, bytes | None], _Plan], ...] = tuple({} for _ in range(6))
+
+
+def _plan(origin: int, given: dict[int, bytes | None] | Attributes) -> _Plan:
+    """Return the plan for the type of object that `given` names; `classes.find` says what it raises."""
+    of_class = given.get(_CLASS)
+    key = of_class, given.get(SUBTYPES.get(of_class, -1))  # type: ignore[arg-type]
+    plan = _PLANS[origin].get(key)
+    if plan is None:
+        plan = _PLANS[origin][key] = _Plan(origin, *find(given))
+    return plan
+
+
+def _given(template: Template) -> dict[int, bytes | None]:
+    """Return the template as a dict; CKR_TEMPLATE_INCONSISTENT if it says an attribute twice."""
+    given = dict(template)
+    if len(given) != len(template):
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template has an attribute twice")
+    return given
+
+
+def _fill(plan: _Plan, given: dict[int, bytes | None], so: bool) -> Attributes:  # noqa: FBT001 - the callers' keyword
+    """Check what is given, and return it with the defaults."""
+    checks = plan.checks
+    for attribute, value in given.items():
+        check = checks.get(attribute)
+        if check is None or value is None or not check(value):
+            given[attribute] = plan.value(attribute, value)
+    if not given.keys() >= plan.required:
+        missing = ", ".join(name_of(CKA, attribute) for attribute in sorted(plan.required - given.keys()))
+        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"{missing} missing")
+    if not so:
+        for attribute in plan.by_so:
+            if given.get(attribute) == TRUE:
+                raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
+    attributes: Attributes = {**plan.defaults, **given}  # type: ignore[dict-item]
+    if attributes.get(_ALWAYS_AUTHENTICATE) == TRUE:
+        _check_authentication(attributes)
+    return attributes
+
+
+def _check_authentication(attributes: Attributes) -> None:
+    """Refuse CKA_ALWAYS_AUTHENTICATE on an object that is not private (specification 4.9)."""
+    if attributes.get(_ALWAYS_AUTHENTICATE) == TRUE and attributes.get(_PRIVATE) != TRUE:
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_ALWAYS_AUTHENTICATE without CKA_PRIVATE")
+
+
+def create(template: Template, *, so: bool = False) -> Attributes:
+    """Return the attributes of the object that C_CreateObject is to make (specification 4.1.1, 5.7.1).
+
+    `so` says that the SO is logged in. Of a key, `complete` must still be told what its key type found.
+    CKR_TEMPLATE_INCONSISTENT, CKR_TEMPLATE_INCOMPLETE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID,
+    CKR_ATTRIBUTE_READ_ONLY.
+    """
+    given = _given(template)
+    plan = _plan(CREATE, given)
+    attributes = _fill(plan, given, so)
+    attributes[_UNIQUE_ID] = hexlify(urandom(16))
+    if plan.follow is not None:
+        _add(plan, attributes, plan.follow(tuple(plan.rows.values()), attributes))
+    return attributes
+
+
+def prepare(
+    origin: int, template: Template, implied: Attributes, *, so: bool = False, imposed: bytes = b""
+) -> Attributes:
+    """Return the attributes of a key before its mechanism makes it: GENERATE, UNWRAP, DERIVE.
+
+    `implied` is what the mechanism itself says, `imposed` the CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE of the base
+    key: CKR_TEMPLATE_INCONSISTENT if the template contradicts either. For the rest as `create`.
+    """
+    given = _given(template)
+    if imposed:
+        _impose(given, unpack_template(imposed))
+    _impose(given, implied.items())
+    if origin == DERIVE:
+        given = {**_DERIVED, **given}
+    return _fill(_plan(origin, given), given, so)
+
+
+def _impose(given: dict[int, bytes | None], said: Iterable[tuple[int, bytes | None]]) -> None:
+    """Add attributes that something other than the template says; CKR_TEMPLATE_INCONSISTENT if it says otherwise."""
+    for attribute, value in said:
+        if given.setdefault(attribute, value) != value:
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKA, attribute)} contradicts what is to be made")
+
+
+def complete(
+    origin: int,
+    attributes: Attributes,
+    produced: Attributes,
+    mechanism: int | None = None,
+    base: Object | None = None,
+) -> Attributes:
+    """Return `attributes`, changed in place, with the material and what only the token may say.
+
+    `produced` is the material and what follows from it; `mechanism` what generated it; `base` the key it was derived
+    from. CKR_ATTRIBUTE_VALUE_INVALID if a check value or public key information was given and is another.
+    """
+    plan = _plan(origin, attributes)
+    _add(plan, attributes, produced)
+    if origin == GENERATE:
+        attributes[_LOCAL] = TRUE
+        if mechanism is not None and _KEY_GEN_MECHANISM in plan.rows:
+            attributes[_KEY_GEN_MECHANISM] = ulong(mechanism)
+        if _SENSITIVE in attributes:
+            attributes[_ALWAYS_SENSITIVE] = attributes[_SENSITIVE]
+            attributes[_NEVER_EXTRACTABLE] = FALSE if attributes[_EXTRACTABLE] == TRUE else TRUE
+    elif origin == DERIVE and base is not None and _SENSITIVE in attributes:
+        history = base.attributes
+        if history.get(_ALWAYS_SENSITIVE) == TRUE:
+            attributes[_ALWAYS_SENSITIVE] = attributes[_SENSITIVE]
+        if history.get(_NEVER_EXTRACTABLE) == TRUE:
+            attributes[_NEVER_EXTRACTABLE] = FALSE if attributes[_EXTRACTABLE] == TRUE else TRUE
+    if _UNIQUE_ID not in attributes:
+        attributes[_UNIQUE_ID] = hexlify(urandom(16))
+    return attributes
+
+
+def _add(plan: _Plan, attributes: Attributes, produced: Attributes) -> None:
+    """Add what was produced; what the template gave of it must be the same.
+
+    An attribute without a default (CKA_CHECK_VALUE) that was given empty is not wanted; one that the token does not
+    compute is ignored (specification 4.10). CKR_ATTRIBUTE_VALUE_INVALID.
+    """
+    dropped = []
+    for attribute, default in plan.computed.items():
+        value = attributes.get(attribute)
+        if value == default or value is None:
+            continue
+        if default is None and (not value or attribute not in produced):
+            dropped.append(attribute)
+        elif value and value != produced.get(attribute):
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name_of(CKA, attribute)} does not fit the object")
+    attributes.update(produced)
+    for attribute in dropped:
+        del attributes[attribute]
+
+
+def copy(attributes: Attributes, template: Template, *, so: bool = False) -> Attributes:
+    """Return the attributes of the copy that C_CopyObject is to make (specification 4.1.3, 5.7.2).
+
+    CKR_ACTION_PROHIBITED if CKA_COPYABLE is CK_FALSE; for the rest as `modify`. What the object was always or never,
+    and where it came from, is the copy's too; its CKA_UNIQUE_ID is new.
+    """
+    if attributes.get(CKA.COPYABLE) == FALSE:
+        raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_COPYABLE is CK_FALSE")
+    changed = _change(COPY, attributes, template, so)
+    changed[_UNIQUE_ID] = hexlify(urandom(16))
+    return changed
+
+
+def modify(attributes: Attributes, template: Template, *, so: bool = False) -> Attributes:
+    """Return the attributes as C_SetAttributeValue changes them (specification 4.1.2, 5.7.6).
+
+    CKR_ACTION_PROHIBITED if CKA_MODIFIABLE is CK_FALSE, or for a trusted certificate unless by the SO (4.6.2);
+    CKR_ATTRIBUTE_READ_ONLY for what may not change, or no more; CKR_ATTRIBUTE_TYPE_INVALID,
+    CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT as `create`.
+    """
+    if attributes.get(CKA.MODIFIABLE) == FALSE:
+        raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_MODIFIABLE is CK_FALSE")
+    if not so and attributes.get(_TRUSTED) == TRUE and attributes[_CLASS] == ulong(CKO.CERTIFICATE):
+        raise CryptokiError(CKR.ACTION_PROHIBITED, "a trusted certificate cannot be modified")
+    return _change(_MODIFY, attributes, template, so)
+
+
+def _change(origin: int, attributes: Attributes, template: Template, so: bool) -> Attributes:  # noqa: FBT001 - as _fill
+    """Return the attributes with the template's values where the footnotes let them change."""
+    plan = _plan(origin, attributes)
+    changed = attributes.copy()
+    for attribute, given in _given(template).items():
+        check = plan.checks.get(attribute)
+        value = plan.value(attribute, given) if check is None or given is None or not check(given) else given
+        current = attributes.get(attribute)
+        if value == current:
+            continue
+        if current is not None and plan.final.get(attribute) == current:
+            raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} cannot change any more")
+        if value == TRUE and not so and attribute in plan.by_so:
+            raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
+        if attribute in plan.computed:
+            if value:
+                raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name_of(CKA, attribute)} does not fit the object")
+            if plan.computed[attribute] is None:
+                changed.pop(attribute, None)
+                continue
+        changed[attribute] = value
+    _check_authentication(changed)
+    return changed
+
+
+def _hidden(attributes: Attributes) -> bool:
+    """Whether footnote 7 applies to the object."""
+    return attributes.get(_SENSITIVE) == TRUE or attributes.get(_EXTRACTABLE) == FALSE
+
+
+def reveal(attributes: Attributes, attribute: int) -> bytes:
+    """Return an attribute for C_GetAttributeValue (specification 5.7.5).
+
+    CKR_ATTRIBUTE_SENSITIVE where footnote 7 hides it, else CKR_ATTRIBUTE_TYPE_INVALID where the object has none.
+    """
+    value = attributes.get(attribute)
+    if attribute in _SECRET and _hidden(attributes) and (value is not None or attribute in _plan(COPY, attributes).rows):
+        raise CryptokiError(CKR.ATTRIBUTE_SENSITIVE, f"{name_of(CKA, attribute)} is not to be revealed")
+    if value is None:
+        raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"the object has no {name_of(CKA, attribute)}")
+    return value
+
+
+def matches(attributes: Attributes, template: Template) -> bool:
+    """Whether C_FindObjects gives the object: all attributes are there and equal; what is hidden never matches."""
+    for attribute, value in template:
+        if attributes.get(attribute) != (value or b"") or (attribute in _SECRET and _hidden(attributes)):
+            return False
+    return True
