@@ -1,0 +1,117 @@
+"""The command-line tools: the scripts of tests/cli, and what cannot be said in them."""
+
+import pathlib
+import sys
+
+import pytest
+
+from ptkc.configuration import Configuration
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.tools import common, doctor
+from ptkc.tools import ptkc as tool
+from scripts import Script
+
+SCRIPTS = sorted((pathlib.Path(__file__).parent / "cli").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_script(path, tmp_path):
+    """Every line of the script holds."""
+    Script(path.read_text(), tmp_path).run()
+
+
+def _run(capsys, action):
+    """Run a command that does `action`; return (exit code, standard error)."""
+    parser = common.Parser(prog="ctx")
+    parser.set_defaults(run=action)
+    return common.run(parser, []), capsys.readouterr().err
+
+
+def _raise(error):
+    def action(_):
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (common.ToolError("no such slot", "see `ctx l`"), "ctx: error: no such slot\nctx: hint: see `ctx l`\n"),
+        (CryptokiError(CKR.PIN_INCORRECT), "ctx: error: CKR_PIN_INCORRECT\n"),
+        (FileNotFoundError(2, "No such file or directory", "x"), "ctx: error: x: No such file or directory\n"),
+    ],
+)
+def test_known_failure_is_a_message_and_exit_code_1(capsys, error, text):
+    """What can go wrong is said in one line, and what to do in another."""
+    assert (1, text) == _run(capsys, _raise(error))
+
+
+def test_bug_is_a_message_without_its_values(capsys):
+    """A bug says its type and place, never its message, which may hold a PIN."""
+    code, text = _run(capsys, _raise(ValueError("1234")))
+    assert 1 == code
+    assert "ValueError at " in text
+    assert "1234" not in text
+    assert "Traceback" not in text
+
+
+def test_interruption_is_exit_code_130(capsys):
+    """Control-C ends quietly."""
+    assert (130, "") == _run(capsys, _raise(KeyboardInterrupt()))
+
+
+def test_closed_output_is_no_failure_to_complain_about(tmp_path):
+    """`ptkc config | head -0` says nothing."""
+    import subprocess
+
+    command = f"{sys.executable} -m ptkc.tools.ptkc config --json | true"
+    root = pathlib.Path(doctor.module_path()).parent.parent
+    done = subprocess.run(command, shell=True, cwd=root, env={"HOME": str(tmp_path)}, capture_output=True, check=False)
+    assert b"" == done.stderr
+
+
+def test_every_command_has_help_and_a_description():
+    """`--help` of each sub-command says what it does."""
+    for choice in tool.parser()._subparsers._group_actions[0].choices.values():
+        assert choice.description
+
+
+def test_table_for_a_pipe_is_aligned_and_not_ruled(capsys):
+    """What other programs read has no rules and no colours."""
+    common.print_table(("a", "b"), [("long", "x"), ("y", "")])
+    assert "a     b\nlong  x\ny\n" == capsys.readouterr().out
+
+
+def test_network_file_system_is_an_error(monkeypatch, tmp_path):
+    """Databases on NFS are not opened, and the doctor says which item to change."""
+    monkeypatch.setattr(doctor, "filesystem", lambda _: "nfs4")
+    found = list(doctor._data_path(Configuration(environment={"ET_PTKC_SW_DATAPATH": str(tmp_path)})))
+    assert ["ET_PTKC_SW_DATAPATH: name a directory on a local disk"] == [f.hint for f in found if f.state == "error"]
+
+
+def test_file_system_is_recognised():
+    """/proc is a file system of its own."""
+    assert "proc" == doctor.filesystem("/proc")
+
+
+def test_openssl_configuration_that_names_the_module_is_noted(monkeypatch, tmp_path):
+    """OPENSSL_CONF may make our own start-up load us again."""
+    (tmp_path / "conf").write_text("MODULE_PATH = /usr/lib/libptkc.so\n")
+    monkeypatch.setenv("OPENSSL_CONF", str(tmp_path / "conf"))
+    assert ["note"] == [finding.state for finding in doctor._openssl(Configuration())]
+
+
+def test_log_that_is_a_link_is_an_error(tmp_path):
+    """The provider refuses to write through it, so the doctor must say so."""
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    found = list(doctor._log(Configuration(environment={"ET_PTKC_LOGGER_FILE": str(tmp_path / "link")})))
+    assert ["error"] == [finding.state for finding in found]
+
+
+def test_unknown_variable_of_ours_is_a_warning(monkeypatch):
+    """A misspelt item is not silently nothing."""
+    monkeypatch.setenv("ET_PTKC_SW_DATAPAHT", "/x")
+    states = [finding.state for finding in doctor._items(Configuration()) if "DATAPAHT" in finding.text]
+    assert ["warning"] == states
