@@ -1,0 +1,26 @@
+"""The mechanisms: one file for each family of algorithms, standard and vendor alike.
+
+A family registers its mechanisms and key types when it is imported. Nothing is imported before `load`, since every
+family needs `cryptography`, and a session that only reads objects does not.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from ptkc.mechanisms.mechanism import KEY_TYPES, MECHANISMS
+
+__all__ = ["KEY_TYPES", "MECHANISMS", "load"]
+
+_FAMILIES = ("digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "rsa", "ec")
+_LOADED: list[bool] = []
+
+
+def load() -> None:
+    """Import all families, which fills `MECHANISMS` and `KEY_TYPES`; a second call changes nothing."""
+    if _LOADED:
+        return
+    for family in _FAMILIES:
+        if find_spec(f"{__name__}.{family}"):
+            import_module(f"{__name__}.{family}")
+    # Only now, since another thread may ask while this one imports; it then waits for the same imports.
+    _LOADED.append(True)

@@ -1,0 +1,301 @@
+"""AES-GCM, AES-CCM and AES-GMAC (specification 6.14; NIST SP 800-38C and 38D).
+
+Decryption in parts gives nothing before the tag was checked: the parts are kept. So are those of CCM, which needs
+the whole. GCM encryption streams. Tags have the lengths of SP 800-38D: 32, 64, 96, 104, 112, 120 and 128 bits. IVs
+that `cryptography` does not take (shorter than 8 or longer than 128 bytes) go to the system's libcrypto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
+
+from ptkc.mechanisms.aes import AesMechanism, WrappingCipher, cipher
+from ptkc.mechanisms.macs import Mac
+from ptkc.mechanisms.mechanism import Operation, register
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKA, CKM, CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.parameters import CCM, GCM, MAXIMUM, Ccm, Gcm
+
+__all__: list[str] = []
+
+_GCM_TAG_BITS = frozenset((32, 64, 96, 104, 112, 120, 128))
+_CCM_MAC_BYTES = frozenset((4, 6, 8, 10, 12, 14, 16))
+_CCM_NONCE_BYTES = range(7, 14)
+_FULL_TAG = 16
+# What `cryptography` takes as an IV of GCM, in bytes.
+_SHORTEST_IV, _LONGEST_IV = 8, 128
+
+
+class _Kept(Operation):
+    """An operation that needs the whole input: parts are kept until the end.
+
+    `run` makes the output of the whole input; it is longer than the input by `growth` bytes, or shorter. More than
+    `limit` bytes of input are refused with `error`.
+    """
+
+    __slots__ = ("_error", "_growth", "_limit", "_parts", "_run", "_size")
+
+    def __init__(self, run: Callable[[bytes], bytes], growth: int, limit: int, error: int) -> None:
+        """Start with no parts."""
+        self._run = run
+        self._growth = growth
+        self._limit = limit
+        self._error = error
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def length(self, size: int) -> int:
+        """Return the length of the output; 0 for an input that is too short, which `single` refuses."""
+        return max(size + self._growth, 0)
+
+    def single(self, data: bytes) -> bytes:
+        """Return the output; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE and what `run` raises."""
+        if len(data) > self._limit:
+            raise CryptokiError(self._error, f"got {len(data)} bytes, want no more than {self._limit}")
+        return self._run(data)
+
+    def update(self, data: bytes) -> bytes:
+        """Keep a part; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE."""
+        self._size += len(data)
+        if self._size > self._limit:
+            raise CryptokiError(self._error, f"got {self._size} bytes, want no more than {self._limit}")
+        self._parts.append(data)
+        return b""
+
+    def finish_length(self) -> int:
+        """Return the length of the whole output."""
+        return self.length(self._size)
+
+    def finish(self) -> bytes:
+        """Return the whole output."""
+        return self._run(b"".join(self._parts))
+
+
+def _checked_gcm(parameter: Gcm) -> int:
+    """Return the length of the tag in bytes; CKR_MECHANISM_PARAM_INVALID."""
+    if parameter.tag_bits not in _GCM_TAG_BITS:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a tag of {parameter.tag_bits} bits")
+    if not parameter.iv:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "an empty IV")
+    return parameter.tag_bits >> 3  # type: ignore[no-any-return]
+
+
+def _libcrypto_gcm(key: Object, parameter: Gcm, aad: bytes, data: bytes, *, encrypt: bool) -> bytes:
+    """Run GCM with an IV that `cryptography` does not take; the tag is behind the encrypted data."""
+    # Loaded only here: hardly any caller has such an IV.
+    from ptkc.mechanisms.libcrypto import gcm  # noqa: PLC0415
+
+    return gcm(key.attributes[CKA.VALUE], parameter.iv, aad, data, parameter.tag_bits, encrypt=encrypt)
+
+
+def _aesgcm(key: Object) -> AESGCM:
+    """Return the key's AESGCM object, which its cache holds."""
+    try:
+        return key.cache["gcm"]  # type: ignore[return-value]
+    except KeyError:
+        made = key.cache["gcm"] = AESGCM(key.attributes[CKA.VALUE])
+        return made
+
+
+class _GcmEncryption(Operation):
+    """GCM encryption: what goes in comes out at once, the tag at the end."""
+
+    __slots__ = ("_aesgcm", "_context", "_key", "_parameter", "_tag")
+
+    def __init__(self, key: Object, parameter: Gcm, tag: int) -> None:
+        """Keep key, parameter and the length of the tag in bytes."""
+        self._key = key
+        self._parameter = parameter
+        self._tag = tag
+        self._context: AEADEncryptionContext | None = None
+
+    def length(self, size: int) -> int:
+        """Return the length of the encrypted data and the tag."""
+        return size + self._tag
+
+    def single(self, data: bytes) -> bytes:
+        """Return the encrypted data and the tag; CKR_DATA_LEN_RANGE."""
+        parameter = self._parameter
+        try:
+            sealed = _aesgcm(self._key).encrypt(parameter.iv, data, parameter.aad)
+        except OverflowError:
+            raise CryptokiError(CKR.DATA_LEN_RANGE, "more data than one part can have") from None
+        return sealed if self._tag == _FULL_TAG else sealed[: self._tag - _FULL_TAG]
+
+    def update_length(self, size: int) -> int:
+        """Return as many bytes as go in."""
+        return size
+
+    def update(self, data: bytes) -> bytes:
+        """Return the encrypted data."""
+        return self._stream().update(data)
+
+    def finish(self) -> bytes:
+        """Return the tag."""
+        context = self._stream()
+        context.finalize()
+        return context.tag[: self._tag]
+
+    def _stream(self) -> AEADEncryptionContext:
+        """Return the cipher, made for the first part: a single-part encryption does without it."""
+        if self._context is None:
+            self._context = cipher(self._key, modes.GCM(self._parameter.iv)).encryptor()
+            self._context.authenticate_additional_data(self._parameter.aad)
+        return self._context
+
+
+class _Gcm(WrappingCipher):
+    """CKM_AES_GCM: the tag stands behind the encrypted data."""
+
+    parameters = GCM
+    source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM)"
+
+    def encrypt(self, key: Object, parameter: Gcm) -> Operation:
+        """Start an encryption; CKR_MECHANISM_PARAM_INVALID."""
+        tag = _checked_gcm(parameter)
+        if _SHORTEST_IV <= len(parameter.iv) <= _LONGEST_IV:
+            return _GcmEncryption(key, parameter, tag)
+
+        def run(data: bytes) -> bytes:
+            return _libcrypto_gcm(key, parameter, parameter.aad, data, encrypt=True)
+
+        return _Kept(run, tag, MAXIMUM - tag, CKR.DATA_LEN_RANGE)
+
+    def decrypt(self, key: Object, parameter: Gcm) -> Operation:
+        """Start a decryption; CKR_MECHANISM_PARAM_INVALID."""
+        tag = _checked_gcm(parameter)
+
+        def run(data: bytes) -> bytes:
+            if len(data) < tag:
+                raise CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, f"{len(data)} bytes are less than the tag")
+            try:
+                return _gcm_opened(key, parameter, data, tag)
+            except InvalidTag:
+                raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the tag is another one") from None
+
+        return _Kept(run, -tag, MAXIMUM, CKR.ENCRYPTED_DATA_LEN_RANGE)
+
+
+def _gcm_opened(key: Object, parameter: Gcm, data: bytes, tag: int) -> bytes:
+    """Return the decrypted data if the tag is right; InvalidTag."""
+    iv = parameter.iv
+    if not _SHORTEST_IV <= len(iv) <= _LONGEST_IV:
+        return _libcrypto_gcm(key, parameter, parameter.aad, data, encrypt=False)
+    if tag == _FULL_TAG:
+        return _aesgcm(key).decrypt(iv, data, parameter.aad)
+    context = cipher(key, modes.GCM(iv, data[-tag:], min_tag_length=tag)).decryptor()
+    context.authenticate_additional_data(parameter.aad)
+    # Nothing is given out before finalize() has checked the tag.
+    opened = context.update(memoryview(data)[:-tag])
+    context.finalize()
+    return opened
+
+
+class _Ccm(WrappingCipher):
+    """CKM_AES_CCM: the MAC stands behind the encrypted data, whose length is known from the beginning."""
+
+    parameters = CCM
+    source = "NIST CAVP (cryptography_vectors: ciphers/AES/CCM)"
+
+    def encrypt(self, key: Object, parameter: Ccm) -> Operation:
+        """Start an encryption; CKR_MECHANISM_PARAM_INVALID."""
+        aesccm = _checked_ccm(key, parameter)
+
+        def run(data: bytes) -> bytes:
+            if len(data) != parameter.data_len:
+                raise CryptokiError(CKR.DATA_LEN_RANGE, f"got {len(data)} bytes, said {parameter.data_len}")
+            return aesccm.encrypt(parameter.nonce, data, parameter.aad)
+
+        return _Kept(run, parameter.mac_len, parameter.data_len, CKR.DATA_LEN_RANGE)
+
+    def decrypt(self, key: Object, parameter: Ccm) -> Operation:
+        """Start a decryption; CKR_MECHANISM_PARAM_INVALID."""
+        aesccm = _checked_ccm(key, parameter)
+        size = parameter.data_len + parameter.mac_len
+
+        def run(data: bytes) -> bytes:
+            if len(data) != size:
+                raise CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, f"got {len(data)} bytes, said {size}")
+            try:
+                return aesccm.decrypt(parameter.nonce, data, parameter.aad)
+            except InvalidTag:
+                raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the MAC is another one") from None
+
+        return _Kept(run, -parameter.mac_len, size, CKR.ENCRYPTED_DATA_LEN_RANGE)
+
+    def wrap(self, key: Object, parameter: Ccm, payload: bytes) -> bytes:
+        """Wrap: the length in the parameter is ignored (specification 6.14.5)."""
+        return super().wrap(key, parameter._replace(data_len=len(payload)), payload)
+
+    def unwrap(self, key: Object, parameter: Ccm, wrapped: bytes) -> bytes:
+        """Unwrap: the length in the parameter is ignored (specification 6.14.5)."""
+        if len(wrapped) < parameter.mac_len:
+            raise CryptokiError(CKR.WRAPPED_KEY_LEN_RANGE, f"{len(wrapped)} bytes are less than the MAC")
+        return super().unwrap(key, parameter._replace(data_len=len(wrapped) - parameter.mac_len), wrapped)
+
+
+def _checked_ccm(key: Object, parameter: Ccm) -> AESCCM:
+    """Return the key's AESCCM object for this length of MAC; CKR_MECHANISM_PARAM_INVALID."""
+    data_len, nonce, _, mac_len = parameter
+    if len(nonce) not in _CCM_NONCE_BYTES or mac_len not in _CCM_MAC_BYTES:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a nonce of {len(nonce)} bytes, a MAC of {mac_len}")
+    # The nonce leaves 15 - len(nonce) bytes for the length of the data (SP 800-38C, A.1).
+    if data_len > MAXIMUM - mac_len or data_len >> 8 * (15 - len(nonce)):
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a nonce of {len(nonce)} bytes for {data_len} bytes of data")
+    return AESCCM(key.attributes[CKA.VALUE], mac_len)
+
+
+class _Gmac(Mac, AesMechanism):
+    """CKM_AES_GMAC: the tag of GCM over associated data alone, which is what is signed."""
+
+    parameters = GCM
+    source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM), those without plaintext"
+
+    def length(self, parameter: Gcm) -> int:
+        """Return the length of the tag in bytes; CKR_MECHANISM_PARAM_INVALID."""
+        return _checked_gcm(parameter)
+
+    def start(self, key: Object, parameter: Gcm) -> Any:  # noqa: ANN401 - two classes
+        """Return an accumulator; CKR_MECHANISM_PARAM_INVALID if there is associated data besides the signed."""
+        _checked_gcm(parameter)
+        if parameter.aad:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "pAAD of GMAC is what is signed")
+        return _GmacAccumulator(key, parameter)
+
+
+class _GmacAccumulator:
+    """Associated data goes in, the tag comes out."""
+
+    __slots__ = ("_context", "_key", "_parameter", "_parts")
+
+    def __init__(self, key: Object, parameter: Gcm) -> None:
+        """Start with a fresh cipher, or with no parts where `cryptography` does not take the IV."""
+        self._key = key
+        self._parameter = parameter
+        self._parts: list[bytes] = []
+        self._context: AEADEncryptionContext | None = None
+        if _SHORTEST_IV <= len(parameter.iv) <= _LONGEST_IV:
+            self._context = cipher(key, modes.GCM(parameter.iv)).encryptor()
+
+    def update(self, data: bytes) -> None:
+        """Take a further part."""
+        if self._context is None:
+            self._parts.append(data)
+        else:
+            self._context.authenticate_additional_data(data)
+
+    def finalize(self) -> bytes:
+        """Return the tag."""
+        if self._context is None:
+            return _libcrypto_gcm(self._key, self._parameter, b"".join(self._parts), b"", encrypt=True)
+        self._context.finalize()
+        return self._context.tag
+
+
+register(_Gcm(CKM.AES_GCM), _Ccm(CKM.AES_CCM), _Gmac(CKM.AES_GMAC))
