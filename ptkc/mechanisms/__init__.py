@@ -11,7 +11,7 @@ from ptkc.mechanisms.mechanism import KEY_TYPES, MECHANISMS
 
 __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 
-_FAMILIES = ("digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "rsa", "ec")
+_FAMILIES = ("digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "rsa", "rsa_pkcs1", "ec")
 _LOADED: list[bool] = []
 
 

@@ -1,0 +1,173 @@
+"""RSA keys: generation, import, and their form in the library (specification 6.1.2 to 6.1.5).
+
+A key that comes from outside is checked once, when the object is made: size, parities, and for a private key the
+library's check of all its parts (primes, p·q = n, d·e ≡ 1). At use it is loaded without that check. A private key may
+come without its primes: they are found from n, e and d by the library.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from ptkc.mechanisms import libcrypto
+from ptkc.mechanisms.mechanism import KeyType, Mechanism, register
+from ptkc.mechanisms.private_key_info import check_public_key_info, parse
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import Attributes, from_ulong, ulong
+
+__all__ = ["PRIVATE_PARTS", "SIZES", "load_private", "load_public"]
+
+SIZES = (512, 16384)
+"""The moduli that keys are used with, in bits."""
+
+_GENERATED = (1024, 8192)
+_DEFAULT_EXPONENT = 65537
+_LIBRARY_EXPONENTS = (3, _DEFAULT_EXPONENT)
+
+PRIVATE_PARTS = (
+    CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PRIVATE_EXPONENT, CKA.PRIME_1, CKA.PRIME_2, CKA.EXPONENT_1, CKA.EXPONENT_2,
+    CKA.COEFFICIENT,
+)  # fmt: skip
+"""What an RSA private key consists of, in the order of PKCS #1's RSAPrivateKey."""
+
+_PRIME_PARTS = PRIVATE_PARTS[3:]
+
+
+def _number(attributes: Attributes, kind: int) -> int:
+    """Return a big integer attribute; CKR_TEMPLATE_INCOMPLETE without."""
+    value = attributes.get(kind)
+    if not value:
+        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"attribute {kind:#x} is missing")
+    return int.from_bytes(value, "big")
+
+
+def _bytes(number: int) -> bytes:
+    """Return a number as a big integer attribute."""
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _private_numbers(attributes: Attributes) -> rsa.RSAPrivateNumbers:
+    """Return the numbers of complete private key material."""
+    n, e, d, p, q, dp, dq, qi = [_number(attributes, kind) for kind in PRIVATE_PARTS]
+    return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n))
+
+
+def load_private(key: Object) -> rsa.RSAPrivateKey:
+    """Return the library's form of a private key object, made once."""
+    private = key.cache.get("private")
+    if private is None:
+        numbers = _private_numbers(key.attributes)
+        private = key.cache["private"] = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    return private  # type: ignore[return-value]
+
+
+def load_public(key: Object) -> rsa.RSAPublicKey:
+    """Return the library's form of a public key object, made once."""
+    public = key.cache.get("public")
+    if public is None:
+        attributes = key.attributes
+        numbers = rsa.RSAPublicNumbers(_number(attributes, CKA.PUBLIC_EXPONENT), _number(attributes, CKA.MODULUS))
+        public = key.cache["public"] = numbers.public_key()
+    return public  # type: ignore[return-value]
+
+
+class RsaKey(KeyType):
+    """CKK_RSA (specification 6.1.2, 6.1.3)."""
+
+    type = CKK.RSA
+
+    def size(self, attributes: Attributes) -> int:
+        """Return the length of the modulus in bits."""
+        return _number(attributes, CKA.MODULUS).bit_length()
+
+    def check(self, object_class: int, attributes: Attributes) -> Attributes:
+        """Check the numbers; what follows: CKA_MODULUS_BITS, missing private parts, CKA_PUBLIC_KEY_INFO.
+
+        CKR_ATTRIBUTE_VALUE_INVALID for a number that is impossible by itself, CKR_TEMPLATE_INCONSISTENT for numbers
+        that do not belong together.
+        """
+        modulus, exponent = _number(attributes, CKA.MODULUS), _number(attributes, CKA.PUBLIC_EXPONENT)
+        bits = modulus.bit_length()
+        if not SIZES[0] <= bits <= SIZES[1] or not modulus & 1:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_MODULUS: {bits} bits, even or of an unusable size")
+        if not 1 < exponent < modulus or not exponent & 1:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_EXPONENT is even, 1 or too large")
+        public = rsa.RSAPublicNumbers(exponent, modulus)
+        info = public.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        check_public_key_info(attributes, info)
+        if object_class == CKO.PUBLIC_KEY:
+            return {CKA.MODULUS_BITS: ulong(bits), CKA.PUBLIC_KEY_INFO: info}
+        try:
+            numbers = _complete(attributes, public)
+            numbers.private_key()
+        except ValueError as error:
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"not an RSA private key: {error}") from None
+        produced = _private_attributes(numbers)
+        # What the caller gave stays as it is.
+        return {kind: produced[kind] for kind in _PRIME_PARTS if kind not in attributes} | {CKA.PUBLIC_KEY_INFO: info}
+
+    def encode(self, attributes: Attributes) -> bytes:
+        """Return PrivateKeyInfo with an RSAPrivateKey (PKCS #1)."""
+        private = _private_numbers(attributes).private_key(unsafe_skip_rsa_key_validation=True)
+        return private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+    def decode(self, payload: bytes, attributes: Attributes) -> Attributes:
+        """Return the material in a PrivateKeyInfo."""
+        private: rsa.RSAPrivateKey = parse(payload, rsa.RSAPrivateKey)  # type: ignore[type-abstract]
+        info = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        check_public_key_info(attributes, info)
+        return {**_private_attributes(private.private_numbers()), CKA.PUBLIC_KEY_INFO: info}
+
+
+def _complete(attributes: Attributes, public: rsa.RSAPublicNumbers) -> rsa.RSAPrivateNumbers:
+    """Return the numbers of a private key of which only n, e and d have to be there; ValueError if d is not theirs."""
+    d = _number(attributes, CKA.PRIVATE_EXPONENT)
+    if attributes.get(CKA.PRIME_1) and attributes.get(CKA.PRIME_2):
+        p, q = _number(attributes, CKA.PRIME_1), _number(attributes, CKA.PRIME_2)
+    else:
+        p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)
+    parts = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    given = [_number(attributes, kind) if attributes.get(kind) else part for kind, part in zip(_PRIME_PARTS[2:], parts, strict=True)]
+    return rsa.RSAPrivateNumbers(p, q, d, *given, public)
+
+
+def _private_attributes(numbers: rsa.RSAPrivateNumbers) -> Attributes:
+    """Return all parts of a private key."""
+    public = numbers.public_numbers
+    parts = (public.n, public.e, numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp)
+    return dict(zip(PRIVATE_PARTS, map(_bytes, parts), strict=True))
+
+
+class RsaKeyPairGeneration(Mechanism):
+    """CKM_RSA_PKCS_KEY_PAIR_GEN (specification 6.1.4)."""
+
+    type = CKM.RSA_PKCS_KEY_PAIR_GEN
+    sizes = _GENERATED
+    generates = CKK.RSA
+
+    def generate_pair(self, parameter: object, public: Attributes, private: Attributes) -> tuple[Attributes, Attributes]:  # noqa: ARG002 - without parameter
+        """Make a key pair of CKA_MODULUS_BITS with CKA_PUBLIC_EXPONENT (65537 if it is not given).
+
+        CKR_ATTRIBUTE_VALUE_INVALID for a size that we do not make, CKR_TEMPLATE_INCONSISTENT for an exponent that
+        cannot be one.
+        """
+        bits = from_ulong(public[CKA.MODULUS_BITS])
+        if not _GENERATED[0] <= bits <= _GENERATED[1]:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_MODULUS_BITS {bits}, not in {_GENERATED}")
+        exponent = int.from_bytes(public.get(CKA.PUBLIC_EXPONENT) or _bytes(_DEFAULT_EXPONENT), "big")
+        if exponent in _LIBRARY_EXPONENTS:
+            numbers = rsa.generate_private_key(exponent, bits).private_numbers()
+        elif exponent & 1 and 1 < exponent < 1 << (bits // 2):
+            numbers = libcrypto.rsa_generate(bits, exponent)
+        else:
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_PUBLIC_EXPONENT is even, 1 or too large")
+        material = _private_attributes(numbers)
+        info = numbers.public_numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        material[CKA.PUBLIC_KEY_INFO] = info
+        return {kind: material[kind] for kind in (CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PUBLIC_KEY_INFO)}, material
+
+
+register(RsaKey(), RsaKeyPairGeneration())
