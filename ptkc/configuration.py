@@ -33,7 +33,7 @@ ITEMS = (
     ),
     Item(
         "ET_PTKC_SW_KEYPATH", "path", (), None,
-        "`<data path>.keys` if `ET_PTKC_SW_DATAPATH` is set, else `$XDG_CONFIG_HOME/ptkc`, else `~/.config/ptkc`",
+        "`<data path>.keys` if `ET_PTKC_SW_DATAPATH` is set, else `$XDG_CONFIG_HOME/ptkc/keys`, else `~/.config/ptkc/keys`",
         "Directory of the key sources: one file an HSM, without which its data cannot be read. "
         "Keep it, and its backup, apart from the data.", "absent",
     ),
@@ -212,7 +212,8 @@ class Configuration:
         if level != DEFAULT:
             return value  # type: ignore[no-any-return]
         if self.settings["ET_PTKC_SW_DATAPATH"].level == DEFAULT:
-            return self._directory("XDG_CONFIG_HOME", ".config")
+            base = self._directory("XDG_CONFIG_HOME", ".config")
+            return os.path.join(base, "keys") if base else None
         return self.data_path + ".keys" if self.data_path else None
 
     @property

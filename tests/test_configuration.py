@@ -113,8 +113,8 @@ def test_user_without_any_home_has_no_data_path(monkeypatch):
 def test_key_path_follows_the_data_path_if_only_that_is_set(files):
     """The three defaults of the key path."""
     home = files().home
-    assert f"{home}/.config/ptkc" == files().key_path
-    assert "/c/ptkc" == files(XDG_CONFIG_HOME="/c").key_path
+    assert f"{home}/.config/ptkc/keys" == files().key_path
+    assert "/c/ptkc/keys" == files(XDG_CONFIG_HOME="/c").key_path
     assert "/d.keys" == files(**{DATA: "/d/"}).key_path
     assert "/k" == files(DATA + "=/d", "ET_PTKC_SW_KEYPATH=/k").key_path
 

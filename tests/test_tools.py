@@ -1,6 +1,7 @@
 """The command-line tools: the scripts of tests/cli, and what cannot be said in them."""
 
 import pathlib
+import sqlite3
 import sys
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from ptkc.configuration import Configuration
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.token.keysource import FileKeySource
+from ptkc.token.sqlite import SqliteStore
+from ptkc.token.store import HsmRecord
 from ptkc.tools import common, doctor
 from ptkc.tools import ptkc as tool
 from scripts import Script
@@ -115,3 +119,66 @@ def test_unknown_variable_of_ours_is_a_warning(monkeypatch):
     monkeypatch.setenv("ET_PTKC_SW_DATAPAHT", "/x")
     states = [finding.state for finding in doctor._items(Configuration()) if "DATAPAHT" in finding.text]
     assert ["warning"] == states
+
+
+@pytest.fixture
+def hsm(tmp_path):
+    """Make the directory and the key file of an HSM; return (configuration, HSM directory, key file)."""
+    directory = tmp_path / "data" / "1234567"
+    directory.mkdir(parents=True)
+    FileKeySource(str(tmp_path / "data.keys")).create("1234567")
+    SqliteStore.create(str(directory), HsmRecord("1234567", 0, 1), [], 0o600)
+    configuration = Configuration(environment={"ET_PTKC_SW_DATAPATH": str(tmp_path / "data")})
+    return configuration, directory, tmp_path / "data.keys" / "1234567"
+
+
+def _errors(configuration):
+    return [finding.text for finding in doctor._hsms(configuration) if finding.state == "error"]
+
+
+def test_sound_hsm_has_no_findings_but_its_size(hsm):
+    """Key file and database fit."""
+    configuration, directory, _ = hsm
+    assert [f"{directory}: 0 tokens, 0 objects"] == [finding.text for finding in doctor._hsms(configuration)]
+
+
+def test_lost_key_file_is_named(hsm):
+    """An HSM whose key source is gone is an error that names the file."""
+    configuration, _, key_file = hsm
+    key_file.unlink()
+    (text,) = _errors(configuration)
+    assert str(key_file) in text
+
+
+def test_open_key_file_is_named(hsm):
+    """A key source that others may read is refused by the HSM, and the doctor says so."""
+    configuration, _, key_file = hsm
+    key_file.chmod(0o644)
+    (text,) = _errors(configuration)
+    assert str(key_file) in text
+
+
+def test_damaged_database_is_named(hsm):
+    """A database that is none is an error, not a crash."""
+    configuration, directory, _ = hsm
+    (directory / "store.db").write_bytes(b"no database" * 1000)
+    (text,) = _errors(configuration)
+    assert str(directory) in text
+
+
+def test_database_of_a_newer_version_is_named(hsm):
+    """The doctor does not guess at formats it does not know."""
+    configuration, directory, _ = hsm
+    link = sqlite3.connect(directory / "store.db")
+    link.execute("PRAGMA user_version = 999")
+    link.close()
+    (text,) = _errors(configuration)
+    assert "newer" in text
+
+
+def test_doctor_changes_nothing(hsm):
+    """Files and their contents are the same after an examination."""
+    configuration, directory, key_file = hsm
+    before = {path: path.read_bytes() for path in (*directory.iterdir(), key_file) if path.suffix != ".db-shm"}
+    list(doctor._hsms(configuration))
+    assert before == {path: path.read_bytes() for path in before}

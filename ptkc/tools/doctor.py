@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -19,12 +20,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import ptkc.spec
 from ptkc.configuration import ENVIRONMENT, ITEMS
 from ptkc.spec.constants import CKR
-from ptkc.spec.errors import name_of
+from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.token.keysource import CredentialKeySource, FileKeySource
+from ptkc.token.sqlite import DATABASE, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ptkc.configuration import Configuration
+    from ptkc.token.keysource import KeySource
 
 __all__ = ["ERROR", "FINE", "NOTE", "WARNING", "Finding", "examine", "filesystem", "module_path"]
 
@@ -89,8 +93,6 @@ def examine(configuration: Configuration) -> list[Finding]:
 
 def _versions(_: Configuration) -> Iterator[Finding]:
     """What is installed, and whether it is enough."""
-    import sqlite3  # noqa: PLC0415 - may be what is missing
-
     versions = []
     for name in ("ptkc", "cryptography", "cffi", "asn1crypto"):
         try:
@@ -341,6 +343,75 @@ def filesystem(path: str) -> str:
     return next((fields[fields.index("-") + 1] for fields in reversed(mounts) if fields[2] == name), "")
 
 
+# HSMs
+
+
 def _hsms(configuration: Configuration) -> Iterator[Finding]:
-    """Each HSM below the data path."""
-    return iter(())
+    """Each HSM below the data path: its key source, its database."""
+    data_path = configuration.data_path
+    if data_path is None or not os.path.isdir(data_path) or filesystem(data_path) in _NETWORK | _NETWORK_FUSE:
+        return
+    try:
+        names = sorted(os.listdir(data_path))
+    except PermissionError:
+        return
+    found = [name for name in names if os.path.exists(os.path.join(data_path, name, DATABASE))]
+    if not found:
+        yield Finding(FINE, "HSM", "none yet: the first is made when something is written to it")
+    for serial in found:
+        check = f"HSM {serial}"
+        yield from _keys(check, serial, configuration)
+        yield from _database(check, os.path.join(data_path, serial))
+
+
+def _keys(check: str, serial: str, configuration: Configuration) -> Iterator[Finding]:
+    """The key source of an HSM, which is read as the HSM would read it."""
+    source: KeySource | None = None
+    if configuration.credentials is not None:
+        credential = CredentialKeySource(configuration.credentials)
+        source = credential if credential.has(serial) else None
+    if source is None and configuration.key_path is not None:
+        source = FileKeySource(configuration.key_path)
+    if source is None:
+        return
+    try:
+        source.load(serial)
+    except CryptokiError as error:
+        hint = "without its keys an HSM cannot be opened: restore the file, or correct ET_PTKC_SW_KEYPATH"
+        yield Finding(ERROR, check, error.message, hint)
+
+
+def _database(check: str, directory: str) -> Iterator[Finding]:
+    """The database of an HSM: opened read-only, its format and its pages."""
+    path = os.path.join(directory, DATABASE)
+    mode = os.stat(path).st_mode
+    if mode & stat.S_IRWXO:
+        yield Finding(WARNING, check, f"{path} is open to everybody (mode {mode & 0o777:04o})", f"chmod o= {path}")
+    try:
+        SqliteStore(directory, write_protected=True).close()
+        tokens, objects, wrong = _count(path)
+    except CryptokiError as error:
+        yield Finding(ERROR, check, error.message or str(error), "restore it from a backup, or use a newer ptkc")
+    except sqlite3.Error as error:
+        yield Finding(ERROR, check, f"{path}: {error}", "restore the directory from a backup")
+    else:
+        if wrong != "ok":
+            yield Finding(ERROR, check, f"{path} is damaged: {wrong}", "restore the directory from a backup")
+        if not os.access(directory, os.W_OK) or not os.access(path, os.W_OK):
+            yield Finding(WARNING, check, f"{directory} cannot be written: write-protected", _rights(path))
+        yield Finding(FINE, check, f"{directory}: {tokens} tokens, {objects} objects")
+
+
+def _count(path: str) -> tuple[int, int, str]:
+    """Return the number of tokens and objects, and what SQLite finds wrong, `ok` if nothing."""
+    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    # Where the directory cannot be written SQLite cannot share memory with writers: then there are none to see.
+    still = "" if os.access(os.path.dirname(path), os.W_OK) else "&immutable=1"
+    link = sqlite3.connect(f"file:{name}?mode=ro{still}", uri=True)
+    try:
+        ((tokens,),) = link.execute("SELECT count(*) FROM token")
+        ((objects,),) = link.execute("SELECT count(*) FROM object")
+        (wrong,) = link.execute("PRAGMA quick_check(1)").fetchone()
+    finally:
+        link.close()
+    return tokens, objects, wrong
