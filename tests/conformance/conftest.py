@@ -1,0 +1,173 @@
+"""The module under test, its token, and sessions in the states that tests begin with.
+
+Options are environment variables, so that they reach the child processes too: `PTKC_TEST_MODULE` (path of the shared
+object), `PTKC_TEST_NO_SKIPS=1` (a skip is a failure). The store is a new temporary directory; the token is initialised
+once and put back when a test changed its PINs or objects.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ptkc.spec.constants import CKA, CKR, CKS, CKU
+
+from . import deviations
+from .child import module_path
+from .cryptoki import Cryptoki, Refused, Session
+from .fresh_token import LABEL, SO_PIN, USER_PIN, prepare, store_environment
+
+_HERE = Path(__file__).resolve().parent
+
+
+class _State:
+    """What the run shares: the loaded module, the token's slot and mechanisms, the session that keeps the login."""
+
+    def __init__(self, directory: Path) -> None:
+        """Load the module on an empty store below `directory` and initialise the token."""
+        os.environ.update(store_environment(directory))
+        self.cryptoki = Cryptoki(module_path())
+        self.cryptoki.initialize()
+        self.description = bytes(self.cryptoki.info("C_GetInfo", "CK_INFO").libraryDescription).decode()
+        self.slot = prepare(self.cryptoki)
+        self.mechanisms = {
+            mechanism: int(self.cryptoki.info("C_GetMechanismInfo", "CK_MECHANISM_INFO", self.slot, mechanism).flags)
+            for mechanism in self.cryptoki.items("C_GetMechanismList", self.slot)
+        }
+        self._anchor: Session | None = None
+
+    def log_in(self) -> None:
+        """Have the user logged in: an open session keeps the login from one test to the next, since PINs are slow."""
+        try:
+            state = self._anchor.state if self._anchor else None
+        except Refused:
+            state = None
+        if state is None:
+            self._anchor = self.cryptoki.open(self.slot)
+            state = self._anchor.state
+        if state == CKS.RW_SO_FUNCTIONS:
+            self._anchor.logout()
+        if state != CKS.RW_USER_FUNCTIONS:
+            self._anchor.login(USER_PIN)
+
+    def restore(self) -> None:
+        """Put the token back as it was: no sessions, no objects, label and PINs as `prepare` made them."""
+        self.cryptoki.close_all(self.slot)
+        prepare(self.cryptoki, self.slot)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    config.addinivalue_line("markers", "needs(*mechanisms): skipped where the module does not list these mechanisms")
+    config.addinivalue_line("markers", "needs_function(name): skipped where no function list of the module has it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the listed deviations as strict expected failures, if the module under test is SoftHSM."""
+    if "softhsm" not in Path(module_path()).name.lower():
+        return
+    for item in items:
+        if _HERE in item.path.parents and (reason := deviations.reason(item)):
+            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.fixture(scope="session")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_State]:
+    """Load and initialise the module for the whole run."""
+    if not Path(module_path()).exists():
+        pytest.fail(f"there is no module at {module_path()}: build it, or name one in PTKC_TEST_MODULE")
+    state = _State(tmp_path_factory.mktemp("store"))
+    yield state
+    state.cryptoki.finalize()
+
+
+@pytest.fixture(autouse=True)
+def _needs(request: pytest.FixtureRequest, _state: _State) -> None:
+    """Skip what the module does not offer; fail instead with PTKC_TEST_NO_SKIPS=1."""
+    missing = [
+        f"mechanism {kind:#x}"
+        for marker in request.node.iter_markers("needs")
+        for kind in marker.args
+        if kind not in _state.mechanisms
+    ]
+    missing += [
+        name
+        for marker in request.node.iter_markers("needs_function")
+        for name in marker.args
+        if name not in _state.cryptoki.functions
+    ]
+    if missing and os.environ.get("PTKC_TEST_NO_SKIPS") == "1":
+        pytest.fail(f"the module has no {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"the module has no {', '.join(missing)}")
+
+
+@pytest.fixture
+def cryptoki(_state: _State) -> Cryptoki:
+    """The loaded and initialised module."""
+    return _state.cryptoki
+
+
+@pytest.fixture
+def slot(_state: _State) -> int:
+    """The slot with the initialised token."""
+    return _state.slot
+
+
+@pytest.fixture
+def mechanisms(_state: _State) -> dict[int, int]:
+    """The token's mechanisms and their CKF flags."""
+    return _state.mechanisms
+
+
+@pytest.fixture
+def session(_state: _State) -> Iterator[Session]:
+    """A read-write session, the user logged in; at the end it is closed and the token holds no object."""
+    _state.log_in()
+    session = _state.cryptoki.open(_state.slot)
+    yield session
+    _state.log_in()
+    try:
+        session.close()
+    except Refused as refused:
+        assert refused.rv == CKR.SESSION_HANDLE_INVALID  # noqa: PT017 (a test may have closed it)
+    sweeper = _state.cryptoki.open(_state.slot)
+    sweeper.destroy(*sweeper.find({CKA.TOKEN: True}))
+    sweeper.close()
+
+
+@pytest.fixture
+def alone(_state: _State) -> Iterator[int]:
+    """The slot, when no session is open and nobody is logged in; the same again at the end."""
+    _state.cryptoki.close_all(_state.slot)
+    yield _state.slot
+    _state.cryptoki.close_all(_state.slot)
+
+
+@pytest.fixture
+def public(alone: int, cryptoki: Cryptoki) -> Session:
+    """A read-write session with nobody logged in."""
+    return cryptoki.open(alone)
+
+
+@pytest.fixture
+def security_officer(public: Session) -> Session:
+    """A read-write session with the SO logged in."""
+    public.login(SO_PIN, CKU.SO)
+    return public
+
+
+@pytest.fixture
+def changeable(_state: _State, alone: int) -> Iterator[int]:
+    """The slot of a token whose PINs, label and objects the test may change: it is initialised anew afterwards."""
+    yield alone
+    _state.restore()
+
+
+@pytest.fixture
+def label() -> str:
+    """The token's label."""
+    return LABEL

@@ -1,0 +1,84 @@
+"""Mechanisms with their parameters, as a C caller would lay them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ptkc.spec.constants import CKD, CKG, CKM, CKZ
+
+from .binding import ffi
+
+__all__ = ["Mechanism", "ccm", "ctr", "ecdh", "gcm", "needs", "oaep", "pss", "ulong"]
+
+
+class Mechanism:
+    """A CK_MECHANISM with everything its parameter points to kept alive; `parameter` is bytes, a structure or None."""
+
+    def __init__(self, kind: int, parameter: Any = None, *buffers: Any, length: int | None = None) -> None:  # noqa: ANN401
+        """Lay out mechanism `kind`; `length` replaces the true parameter length, to lie about it."""
+        self.kind = kind
+        if isinstance(parameter, (bytes, bytearray)):
+            parameter = ffi.new("CK_BYTE[]", bytes(parameter))
+            size = len(parameter)
+        elif parameter is None:
+            parameter, size = ffi.NULL, 0
+        else:
+            size = ffi.sizeof(ffi.typeof(parameter).item)
+        self._kept = (parameter, buffers)
+        size = size if length is None else length
+        self.pointer = ffi.new("CK_MECHANISM *", (kind, ffi.cast("void *", parameter), size))
+
+
+def needs(name: str, *more: Any) -> Any:  # noqa: ANN401 (a pytest parameter set)
+    """Return test parameters `(name, *more)` that are skipped where the module lacks mechanism CKM_`name`."""
+    return pytest.param(name, *more, id=name, marks=pytest.mark.needs(getattr(CKM, name)))
+
+
+def _bytes(data: bytes) -> Any:  # noqa: ANN401 (cffi memory)
+    """Return a C array of `data`, NULL if it is empty."""
+    return ffi.new("CK_BYTE[]", data) if data else ffi.NULL
+
+
+def ulong(kind: int, value: int) -> Mechanism:
+    """Return a mechanism whose parameter is one CK_ULONG (the `_GENERAL` ones)."""
+    return Mechanism(kind, ffi.new("CK_ULONG *", value))
+
+
+def gcm(iv: bytes, aad: bytes = b"", tag_bits: int = 128, kind: int = CKM.AES_GCM) -> Mechanism:
+    """Return CKM_AES_GCM with CK_GCM_PARAMS."""
+    vector, associated = _bytes(iv), _bytes(aad)
+    parameter = ffi.new("CK_GCM_PARAMS *", (vector, len(iv), len(iv) * 8, associated, len(aad), tag_bits))
+    return Mechanism(kind, parameter, vector, associated)
+
+
+def ccm(length: int, nonce: bytes, aad: bytes = b"", mac: int = 16) -> Mechanism:
+    """Return CKM_AES_CCM for `length` bytes of plaintext."""
+    first, associated = _bytes(nonce), _bytes(aad)
+    parameter = ffi.new("CK_CCM_PARAMS *", (length, first, len(nonce), associated, len(aad), mac))
+    return Mechanism(CKM.AES_CCM, parameter, first, associated)
+
+
+def ctr(block: bytes, bits: int = 128) -> Mechanism:
+    """Return CKM_AES_CTR with the first counter block; its last `bits` bits count."""
+    return Mechanism(CKM.AES_CTR, ffi.new("CK_AES_CTR_PARAMS *", (bits, list(block))))
+
+
+def pss(kind: int, digest: int, mask: int, salt: int) -> Mechanism:
+    """Return a PSS mechanism: hash CKM, mask CKG and salt length in bytes."""
+    return Mechanism(kind, ffi.new("CK_RSA_PKCS_PSS_PARAMS *", (digest, mask, salt)))
+
+
+def oaep(digest: int = CKM.SHA_1, mask: int = CKG.MGF1_SHA1, label: bytes = b"") -> Mechanism:
+    """Return CKM_RSA_PKCS_OAEP with the hash, the mask function and a label."""
+    source = _bytes(label)
+    fields = (digest, mask, CKZ.DATA_SPECIFIED, ffi.cast("void *", source), len(label))
+    return Mechanism(CKM.RSA_PKCS_OAEP, ffi.new("CK_RSA_PKCS_OAEP_PARAMS *", fields), source)
+
+
+def ecdh(public: bytes, kdf: int = CKD.NULL, shared: bytes = b"", kind: int = CKM.ECDH1_DERIVE) -> Mechanism:
+    """Return an ECDH mechanism with the other side's point."""
+    point, data = _bytes(public), _bytes(shared)
+    parameter = ffi.new("CK_ECDH1_DERIVE_PARAMS *", (kdf, len(shared), data, len(public), point))
+    return Mechanism(kind, parameter, point, data)
