@@ -2,8 +2,8 @@
 
 An item is looked up at four levels, first hit wins: environment variable, user file (`$HOME/.safenet/et_<class>`),
 system file (`/etc/default/et_<class>`), built-in default. `ITEMS` is the only list of items, `docs/configuration.md`
-is made from it. In a setuid host (AT_SECURE) the environment and the user file are not read: both belong to the caller,
-not to the program. Nothing here raises: what is wrong is said in `problems`, and each item's row says what happens then.
+is made from it. In a setuid host (AT_SECURE) the environment and the user file are not read: both belong to the
+caller. Nothing here raises: what is wrong is said in `problems`, and each item's row says what happens then.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ ITEMS = (
     ),
     Item(
         "ET_PTKC_SW_KEYPATH", "path", (), None,
-        "`<data path>.keys` if `ET_PTKC_SW_DATAPATH` is set, else `$XDG_CONFIG_HOME/ptkc/keys`, else `~/.config/ptkc/keys`",
+        "`<data path>.keys` if `ET_PTKC_SW_DATAPATH` is set, else `$XDG_CONFIG_HOME/ptkc/keys`, "
+        "else `~/.config/ptkc/keys`",
         "Directory of the key sources: one file an HSM, without which its data cannot be read. "
         "Keep it, and its backup, apart from the data.", "absent",
     ),
@@ -124,7 +125,7 @@ class Configuration:
     def _read(self, path: str) -> dict[str, tuple[str, int]]:
         """Return a file's items; one that cannot be read counts as absent, and is said unless it is not there."""
         try:
-            with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up time
+            with open(path, "rb") as file:
                 raw = file.read(_LARGEST_FILE + 1)
         except (FileNotFoundError, NotADirectoryError):
             return {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _stat import S_ISREG
 from _thread import get_native_id
 from time import gmtime, strftime, time
 
@@ -97,8 +98,8 @@ def _open(path: str) -> None:
     descriptor = os.open(path, _FLAGS, 0o600)
     try:
         found = os.fstat(descriptor)
-        if found.st_mode & 0o170000 != 0o100000 or found.st_nlink != 1:
-            raise OSError(0, "not a plain file")
+        if not S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise OSError(0, "not a plain file")  # noqa: TRY301 - the descriptor is closed below
         if descriptor < _FIRST_OURS:
             from fcntl import F_DUPFD_CLOEXEC, fcntl  # noqa: PLC0415 - hardly ever needed
 

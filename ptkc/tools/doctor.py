@@ -15,12 +15,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 import ptkc.spec
 from ptkc.configuration import ENVIRONMENT, ITEMS
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.token import place
 from ptkc.token.keysource import CredentialKeySource, FileKeySource
 from ptkc.token.sqlite import DATABASE, SqliteStore
 
@@ -30,14 +32,12 @@ if TYPE_CHECKING:
     from ptkc.configuration import Configuration
     from ptkc.token.keysource import KeySource
 
-__all__ = ["ERROR", "FINE", "NOTE", "WARNING", "Finding", "examine", "filesystem", "module_path"]
+__all__ = ["ERROR", "FINE", "NOTE", "WARNING", "Finding", "examine", "module_path"]
 
 FINE, NOTE, WARNING, ERROR = "fine", "note", "warning", "error"
 
 _PATIENCE = 30  # seconds for a start-up that takes milliseconds
 _SCARCE = 16 * 1024 * 1024  # bytes left on the file system that are called scarce
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ocfs2", "gfs2"}
-_NETWORK_FUSE = {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.cephfs", "fuse.davfs"}
 _P11_KIT = ("/etc/pkcs11/modules", "/usr/share/p11-kit/modules", "/usr/local/share/p11-kit/modules")
 
 # Loads the module as a Python host does and prints what it says. Started as a process of its own: a module that
@@ -92,7 +92,7 @@ def examine(configuration: Configuration) -> list[Finding]:
 
 
 def _versions(_: Configuration) -> Iterator[Finding]:
-    """What is installed, and whether it is enough."""
+    """Check what is installed."""
     versions = []
     for name in ("ptkc", "cryptography", "cffi", "asn1crypto"):
         try:
@@ -113,19 +113,24 @@ def _versions(_: Configuration) -> Iterator[Finding]:
 
 
 def _module(_: Configuration) -> Iterator[Finding]:
-    """The shared object: there, loadable, able to start, and of this version."""
+    """Check that the shared object is there, can be loaded and starts."""
     path = module_path()
     if not os.path.exists(path):
         yield Finding(ERROR, "module", f"{path} is not there", "`make build`, or install the package again")
         return
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-c", _PROBE, path], capture_output=True, timeout=_PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        hint = "set OPENSSL_CONF=/dev/null and look again; a log says more: ET_PTKC_LOGGER_FILE"
-        yield Finding(ERROR, "module", f"{path} hangs at C_Initialize", hint)
-        return
+    with tempfile.TemporaryDirectory() as directory:
+        log = os.path.join(directory, "log")
+        try:
+            done = subprocess.run(  # noqa: S603 - our own interpreter and code
+                [sys.executable, "-I", "-c", _PROBE, path],
+                env={**os.environ, "ET_PTKC_LOGGER_FILE": log},
+                capture_output=True, timeout=_PATIENCE, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            hint = "set OPENSSL_CONF=/dev/null and look again"
+            yield Finding(ERROR, "module", f"{path} hangs at C_Initialize; {_last_line(log)}", hint)
+            return
+        reason = _last_line(log)
     if done.returncode < 0:
         yield Finding(ERROR, "module", f"{path} dies of signal {-done.returncode} in a Python host", _REINSTALL)
         return
@@ -138,17 +143,27 @@ def _module(_: Configuration) -> Iterator[Finding]:
     if "load" in found:
         yield Finding(ERROR, "module", f"cannot be loaded: {found['load']}", _REINSTALL)
     elif found["code"] != CKR.OK:
-        hint = "ET_PTKC_LOGGER_FILE=/path/of/a/log makes it say why"
-        yield Finding(ERROR, "module", f"{path}: C_Initialize answers {name_of(CKR, found['code'])}", hint)
+        text = f"{path}: C_Initialize answers {name_of(CKR, found['code'])}; {reason}"
+        yield Finding(ERROR, "module", text, _REINSTALL)
     else:
         yield Finding(FINE, "module", f"{path}, version {found['version']}, starts in a Python host")
+
+
+def _last_line(path: str) -> str:
+    """Return what the last line of a log says, without time and process."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].split(" ", 2)[-1].removeprefix("note: ") if lines else "its log says nothing"
 
 
 _REINSTALL = "build or install it again with the Python it shall run in"
 
 
 def _hosts(_: Configuration) -> Iterator[Finding]:
-    """A host that is not Python: OpenSC's pkcs11-tool, where it is installed."""
+    """Check a host that is not Python: OpenSC's pkcs11-tool, where it is installed."""
     tool = shutil.which("pkcs11-tool")
     path = module_path()
     if not os.path.exists(path):
@@ -171,7 +186,7 @@ def _hosts(_: Configuration) -> Iterator[Finding]:
 
 
 def _openssl(_: Configuration) -> Iterator[Finding]:
-    """An OpenSSL configuration that loads PKCS#11 into every OpenSSL, ours included."""
+    """Look for an OpenSSL configuration that loads PKCS#11 into every OpenSSL, ours included."""
     path = os.environ.get("OPENSSL_CONF", "")
     if not path:
         return
@@ -189,7 +204,7 @@ def _openssl(_: Configuration) -> Iterator[Finding]:
 
 
 def _p11_kit(_: Configuration) -> Iterator[Finding]:
-    """Module files of p11-kit that name this module."""
+    """Look for module files of p11-kit that name this module."""
     directories = [os.path.expanduser("~/.config/pkcs11/modules"), *_P11_KIT]
     named = False
     for directory in directories:
@@ -226,7 +241,7 @@ def _p11_kit_module(path: str) -> str:
 
 
 def _items(configuration: Configuration) -> Iterator[Finding]:
-    """Configuration files and variables that were not understood."""
+    """Say which configuration files and variables were not understood."""
     for problem in configuration.problems:
         yield Finding(ERROR, "configuration", problem, "see docs/configuration.md")
     for unknown in configuration.unknown:
@@ -245,7 +260,7 @@ def _items(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _log(configuration: Configuration) -> Iterator[Finding]:
-    """Whether the log can be written, if one is asked for."""
+    """Check that the log can be written, if one is asked for."""
     path = configuration.log_file
     if path is None:
         return
@@ -262,23 +277,23 @@ def _log(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _data_path(configuration: Configuration) -> Iterator[Finding]:
-    """The directory of the HSMs."""
+    """Check the directory of the HSMs."""
     yield from _directory("data path", "ET_PTKC_SW_DATAPATH", configuration.data_path)
     path = configuration.data_path
     if path is None:
         return
     here = _existing(path)
-    kind = filesystem(here)
-    if kind in _NETWORK or kind in _NETWORK_FUSE:
-        text = f"{here} is on {kind}: several machines' locks cannot be trusted there, its HSMs are not opened"
-        yield Finding(ERROR, "data path", text, "ET_PTKC_SW_DATAPATH: name a directory on a local disk")
+    try:
+        place.check_file_system(here)
+    except CryptokiError as error:
+        yield Finding(ERROR, "data path", error.message, "nothing below it is opened")
     room = os.statvfs(here)
     if room.f_bavail * room.f_frsize < _SCARCE:
         yield Finding(WARNING, "data path", f"{here}: less than {_SCARCE >> 20} MiB left", "make room")
 
 
 def _key_path(configuration: Configuration) -> Iterator[Finding]:
-    """The directory of the key sources, and the files in it."""
+    """Check the directory of the key sources."""
     path = configuration.key_path
     yield from _directory("key path", "ET_PTKC_SW_KEYPATH", path)
     data = configuration.data_path
@@ -331,31 +346,19 @@ def _existing(path: str) -> str:
     return path
 
 
-def filesystem(path: str) -> str:
-    """Return the type of the file system that `path` is on, "" if the system does not say."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split() for line in file]
-    except OSError:
-        return ""
-    device = os.stat(path).st_dev
-    name = f"{os.major(device)}:{os.minor(device)}"
-    return next((fields[fields.index("-") + 1] for fields in reversed(mounts) if fields[2] == name), "")
-
-
 # HSMs
 
 
 def _hsms(configuration: Configuration) -> Iterator[Finding]:
-    """Each HSM below the data path: its key source, its database."""
+    """Check each HSM below the data path."""
     data_path = configuration.data_path
-    if data_path is None or not os.path.isdir(data_path) or filesystem(data_path) in _NETWORK | _NETWORK_FUSE:
+    if data_path is None or not os.path.isdir(data_path):
         return
     try:
-        names = sorted(os.listdir(data_path))
-    except PermissionError:
-        return
-    found = [name for name in names if os.path.exists(os.path.join(data_path, name, DATABASE))]
+        place.check_file_system(data_path)
+        found = place.serials(data_path)
+    except CryptokiError:
+        return  # said of the data path already
     if not found:
         yield Finding(FINE, "HSM", "none yet: the first is made when something is written to it")
     for serial in found:
@@ -365,7 +368,7 @@ def _hsms(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _keys(check: str, serial: str, configuration: Configuration) -> Iterator[Finding]:
-    """The key source of an HSM, which is read as the HSM would read it."""
+    """Read the key source of an HSM as the HSM would read it."""
     source: KeySource | None = None
     if configuration.credentials is not None:
         credential = CredentialKeySource(configuration.credentials)
@@ -382,7 +385,7 @@ def _keys(check: str, serial: str, configuration: Configuration) -> Iterator[Fin
 
 
 def _database(check: str, directory: str) -> Iterator[Finding]:
-    """The database of an HSM: opened read-only, its format and its pages."""
+    """Check the database of an HSM, opened read-only: its format and its pages."""
     path = os.path.join(directory, DATABASE)
     mode = os.stat(path).st_mode
     if mode & stat.S_IRWXO:
