@@ -1,0 +1,102 @@
+"""Where an HSM directory may be, and what is made there: file systems, modes, serials.
+
+Refuses network file systems, on which the write-ahead log's shared memory and the locks do not hold.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError
+
+__all__ = ["check_file_system", "computed_serial", "directory_mode", "is_writable", "serials"]
+
+_REMOTE = frozenset(
+    "nfs nfs4 cifs smb3 smbfs 9p afs ceph lustre gpfs glusterfs beegfs ocfs2 gfs2 "
+    "fuse.sshfs fuse.glusterfs fuse.s3fs fuse.rclone".split()
+)
+_DATABASE = "store.db"
+_MACHINE_ID = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+_DIGITS = 7
+
+
+def serials(data_path: str) -> list[str]:
+    """Return the serials of the HSMs that exist below a data path; CKR_DEVICE_REMOVED if it cannot be read."""
+    try:
+        names = os.listdir(data_path)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CryptokiError(CKR.DEVICE_REMOVED, f"data path {data_path}: {error.strerror}") from error
+    found = []
+    for name in sorted(names):
+        if not name.isalnum():
+            continue
+        try:
+            os.stat(os.path.join(data_path, name, _DATABASE))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            pass  # it is there: why it cannot be opened is said when it is
+        found.append(name)
+    return found
+
+
+def computed_serial(data_path: str) -> str:
+    """Return the serial of the HSM that needs no configuration: the same each time for machine, data path and user."""
+    from hashlib import sha256  # noqa: PLC0415 - brings libcrypto, not at C_OpenSession
+
+    machine = b""
+    for path in _MACHINE_ID:
+        try:
+            with open(path, "rb") as file:
+                machine = file.read().strip()
+        except OSError:
+            continue
+        if machine:
+            break
+    machine = machine or os.uname().nodename.encode()
+    digest = sha256(b"\0".join((machine, os.fsencode(os.path.realpath(data_path)), str(os.getuid()).encode()))).digest()
+    return f"{int.from_bytes(digest, 'big') % 10**_DIGITS:0{_DIGITS}d}"
+
+
+def directory_mode(data_path: str) -> int:
+    """Return the mode of an HSM directory: as the data path's, but never anything for others."""
+    return stat.S_IMODE(os.stat(data_path).st_mode) & 0o2770
+
+
+def is_writable(path: str) -> bool:
+    """Whether this process can make entries in a directory, or in the nearest one above that exists."""
+    while not os.path.lexists(path):
+        above = os.path.dirname(path)
+        if above == path:
+            return False
+        path = above
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def check_file_system(path: str, mounts: str = "/proc/self/mountinfo") -> None:
+    """Refuse a directory on a network file system: CKR_DEVICE_REMOVED with the way out.
+
+    Real disks have a device number with a major part; only where there is none is the mount table read.
+    """
+    device = os.stat(path).st_dev
+    if os.major(device) != 0:
+        return
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        mount, _, system = line.partition(" - ")
+        kind = system.split(" ", 1)[0]
+        if mount.split(" ", 3)[2] == number and kind in _REMOTE:
+            raise CryptokiError(
+                CKR.DEVICE_REMOVED,
+                f"{path} is on a network file system ({kind}): set ET_PTKC_SW_DATAPATH to a directory on a local disk, "
+                "or serve the HSM from one machine",
+            )

@@ -1,0 +1,140 @@
+"""Sealing at rest: what protects objects, PIN records and the search index in the store.
+
+Two roots come in, both 32 random bytes: a token key (private objects) and the device key (public objects, the outer
+layer of PIN records). Every use has its own key, made with HKDF-Expand (RFC 5869, 2.3: the roots are uniform already,
+so nothing is extracted). Private content is AES-256-GCM with the record's identity and version as associated data;
+public content is readable and carries HMAC-SHA-256. A rolled-back database is not detected.
+`cryptography` is imported at the first private object, never when a session is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import Struct
+
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError
+
+__all__ = ["KEY_LENGTH", "PrivateKeys", "PublicKeys", "expand", "random_bytes", "seal", "unseal"]
+
+KEY_LENGTH = 32
+
+_NONCE = 12
+_TAG = 32
+_TERM = Struct("<q")
+_ATTRIBUTE = Struct("<Q")
+_REMEMBERED = 4096
+
+
+def random_bytes(length: int) -> bytes:
+    """Return fresh random bytes; the one place where the token layer's randomness enters."""
+    return os.urandom(length)
+
+
+def expand(root: bytes, purpose: bytes) -> bytes:
+    """Return the 32-byte key of `root` for one purpose.
+
+    RFC 5869, 2.3 with SHA-256 and one block: T(1) = HMAC-Hash(PRK, info | 0x01).
+    """
+    from hmac import digest  # noqa: PLC0415 - brings libcrypto, not at C_OpenSession
+
+    return digest(root, purpose + b"\x01", "sha256")
+
+
+def seal(key: bytes, content: bytes, associated: bytes) -> bytes:
+    """Return nonce, ciphertext and tag of AES-256-GCM."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - not at C_OpenSession
+
+    nonce = random_bytes(_NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, content, associated)
+
+
+def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes | None:
+    """Return what `seal` protected; None if key, content or associated data is another."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - not at C_OpenSession
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], associated)
+    except (InvalidTag, ValueError):
+        return None
+
+
+class _Keys:
+    """The keys made of one root, for one token's private or public objects."""
+
+    __slots__ = ("_digest", "_index", "_terms")
+
+    def __init__(self, root: bytes, purpose: bytes) -> None:
+        """Make the index key; `purpose` separates tokens and private from public."""
+        from hmac import digest  # noqa: PLC0415 - brings libcrypto, not at C_OpenSession
+
+        self._digest = digest
+        self._index = expand(root, b"index " + purpose)
+        self._terms: dict[tuple[int, bytes], int] = {}
+
+    def term(self, attribute: int, value: bytes) -> int:
+        """Return the search term of an attribute value: 64 bits of HMAC(index key, attribute | value), signed.
+
+        64 bits keep the index small; that two of a million values of one token share a term has a chance of 1 in 10^7,
+        and then a search finds one object too many.
+        """
+        known = self._terms.get((attribute, value))
+        if known is not None:
+            return known
+        term: int = _TERM.unpack_from(self._digest(self._index, _ATTRIBUTE.pack(attribute) + value, "sha256"))[0]
+        if len(self._terms) >= _REMEMBERED:
+            self._terms.clear()
+        self._terms[(attribute, value)] = term
+        return term
+
+
+class PrivateKeys(_Keys):
+    """Private objects: sealed whole under keys from the token key."""
+
+    __slots__ = ("_cipher", "_invalid")
+
+    def __init__(self, token_key: bytes) -> None:
+        """Make the index and sealing keys of a token key."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - not at C_OpenSession
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+        super().__init__(token_key, b"private")
+        self._cipher = AESGCM(expand(token_key, b"seal private"))
+        self._invalid = InvalidTag
+
+    def protect(self, content: bytes, associated: bytes) -> bytes:
+        """Return the sealed content."""
+        nonce = random_bytes(_NONCE)
+        return nonce + self._cipher.encrypt(nonce, content, associated)
+
+    def recover(self, stored: bytes, associated: bytes) -> bytes:
+        """Return the content; CKR_DEVICE_ERROR if the record was changed or moved."""
+        try:
+            return self._cipher.decrypt(stored[:_NONCE], stored[_NONCE:], associated)
+        except (self._invalid, ValueError):
+            raise CryptokiError(CKR.DEVICE_ERROR, "a private object's record does not open: it was changed") from None
+
+
+class PublicKeys(_Keys):
+    """Public objects: readable, with a MAC under a key from the device key, so that nobody need be logged in."""
+
+    __slots__ = ("_mac",)
+
+    def __init__(self, device_key: bytes, token_serial: bytes) -> None:
+        """Make the index and MAC keys of one token."""
+        super().__init__(device_key, b"public " + token_serial)
+        self._mac = expand(device_key, b"mac public " + token_serial)
+
+    def protect(self, content: bytes, associated: bytes) -> bytes:
+        """Return MAC and content."""
+        return self._digest(self._mac, associated + content, "sha256") + content
+
+    def recover(self, stored: bytes, associated: bytes) -> bytes:
+        """Return the content; CKR_DEVICE_ERROR if the record was changed or moved."""
+        from hmac import compare_digest  # noqa: PLC0415 - not at C_OpenSession
+
+        content = stored[_TAG:]
+        if not compare_digest(stored[:_TAG], self._digest(self._mac, associated + content, "sha256")):
+            raise CryptokiError(CKR.DEVICE_ERROR, "a public object's MAC is wrong: its record was changed")
+        return content

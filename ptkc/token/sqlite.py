@@ -1,0 +1,381 @@
+"""The embedded store: one SQLite database in WAL mode, full sync, used by several processes at once.
+
+One connection a process, under one lock; writers queue at the generation file's lock, so SQLite's own busy waiting is
+the exception. `_sqlite3` is imported rather than `sqlite3`, which would bring `datetime` and its converters along.
+Nothing here, or anywhere in a process that has the store open, opens the database, -wal or -shm: closing any
+descriptor of theirs would drop SQLite's locks.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+
+import _sqlite3
+
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.token.generation import Generation
+from ptkc.token.store import TOKEN_SHIFT, HsmRecord, ObjectRecord, Store, TokenRecord
+
+__all__ = ["DATABASE", "GENERATION", "SqliteStore"]
+
+DATABASE = "store.db"
+GENERATION = "generation"
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE hsm (one INTEGER PRIMARY KEY CHECK (one = 1), serial TEXT NOT NULL, ordinal INTEGER NOT NULL,
+                      boot INTEGER NOT NULL);
+    CREATE TABLE token (number INTEGER PRIMARY KEY, admin INTEGER NOT NULL, serial TEXT NOT NULL, label BLOB NOT NULL,
+                        proof BLOB, so_pin BLOB, so_failures INTEGER NOT NULL, so_failed_at INTEGER NOT NULL,
+                        user_pin BLOB, user_failures INTEGER NOT NULL, user_failed_at INTEGER NOT NULL,
+                        changes INTEGER NOT NULL);
+    CREATE TABLE object (number INTEGER PRIMARY KEY, private INTEGER NOT NULL, version INTEGER NOT NULL,
+                         rows INTEGER NOT NULL, terms BLOB NOT NULL, content BLOB NOT NULL);
+    CREATE TABLE search (term INTEGER NOT NULL, record INTEGER NOT NULL, PRIMARY KEY (term, record)) WITHOUT ROWID;
+    CREATE TABLE identity (name TEXT PRIMARY KEY, content BLOB NOT NULL);
+    """,
+)
+
+_TOKEN = "SELECT " + ", ".join(TokenRecord._fields) + " FROM token ORDER BY admin, number"
+_PUT_TOKEN = "INSERT OR REPLACE INTO token ({}) VALUES ({})".format(
+    ", ".join(TokenRecord._fields), ", ".join("?" * len(TokenRecord._fields))
+)
+_OBJECT = "SELECT number, private, version, rows, terms, content FROM object WHERE number = ?"
+_PUT_OBJECT = "INSERT OR REPLACE INTO object (number, private, version, rows, terms, content) VALUES (?, ?, ?, ?, ?, ?)"
+_NUMBERS = (
+    "SELECT record FROM search WHERE term = ?",
+    "SELECT record FROM search WHERE term IN (?, ?)",
+)
+_CANDIDATES = (
+    "SELECT record, terms FROM search JOIN object ON number = record WHERE term = ? LIMIT ?",
+    "SELECT record, terms FROM search JOIN object ON number = record WHERE term IN (?, ?) LIMIT ?",
+)
+_COUNT = (
+    "SELECT count(*) FROM (SELECT 1 FROM search WHERE term = ? LIMIT ?)",
+    "SELECT count(*) FROM (SELECT 1 FROM search WHERE term IN (?, ?) LIMIT ?)",
+)
+_TERM_LENGTH = 8
+_BUSY_SECONDS = 60.0
+
+_leaked: list[object] = []
+"""Connections that a child must never close: closing would touch the parent's locks and files."""
+
+
+class SqliteStore(Store):
+    """The store in an HSM directory."""
+
+    __slots__ = ("_directory", "_generation", "_link", "_transaction", "_writers", "lock", "write_protected")
+
+    def __init__(self, directory: str, *, write_protected: bool) -> None:
+        """Open the store; CKR_DEVICE_ERROR with the reason if it cannot be."""
+        self._directory = directory
+        self.write_protected = write_protected
+        self.lock = RLock()
+        self._writers = RLock()
+        self._transaction = _Transaction(self)
+        self._generation = self._open_generation()
+        self._link: _sqlite3.Connection | None = None
+        try:
+            self._connect()
+        except CryptokiError:
+            if self._generation is not None:
+                self._generation.close()
+            raise
+
+    @staticmethod
+    def create(directory: str, hsm: HsmRecord, tokens: list[TokenRecord], mode: int) -> None:
+        """Make the files of a new store in a directory that nobody else knows yet, and have them on the disk."""
+        path = os.path.join(directory, DATABASE)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+        os.chmod(path, mode)
+        Generation.create(os.path.join(directory, GENERATION), mode)
+        try:
+            link = _sqlite3.connect(path, isolation_level=None)
+            try:
+                link.execute("PRAGMA journal_mode = WAL")
+                link.execute("PRAGMA synchronous = FULL")
+                _migrate(link)
+                link.execute("BEGIN")
+                link.execute("INSERT INTO hsm VALUES (1, ?, ?, ?)", hsm)
+                link.executemany(_PUT_TOKEN, tokens)
+                link.execute("COMMIT")
+            finally:
+                link.close()
+        except _sqlite3.Error as error:
+            raise _refusal(error, directory) from error
+
+    # Reading
+
+    def stamp(self) -> int | None:
+        """Return the number of the last change by any process, None while a change is under way."""
+        return None if self._generation is None else self._generation.stamp()
+
+    def hsm(self) -> HsmRecord:
+        """Return the HSM's record."""
+        return HsmRecord(*self._all("SELECT serial, ordinal, boot FROM hsm", ())[0])
+
+    def tokens(self) -> list[TokenRecord]:
+        """Return all tokens in slot order: user tokens by number, the Admin token last."""
+        return [TokenRecord(*row) for row in self._all(_TOKEN, ())]
+
+    def object(self, number: int) -> ObjectRecord | None:
+        """Return an object's record, None if it is gone."""
+        rows = self._all(_OBJECT, (number,))
+        return ObjectRecord(*rows[0]) if rows else None
+
+    def numbers(self, terms: tuple[int, ...]) -> list[int]:
+        """Return the objects that have one of the terms."""
+        return [number for (number,) in self._all(_NUMBERS[len(terms) - 1], terms)]
+
+    def candidates(self, terms: tuple[int, ...], limit: int) -> list[tuple[int, bytes]]:
+        """Return (number, all terms) of the objects that have one of the terms; at most `limit`, -1 for all."""
+        return self._all(_CANDIDATES[len(terms) - 1], (*terms, limit))
+
+    def count(self, terms: tuple[int, ...], limit: int) -> int:
+        """Return how many objects have one of the terms, counting up to `limit`."""
+        ((number,),) = self._all(_COUNT[len(terms) - 1], (*terms, limit))
+        return number  # type: ignore[no-any-return]
+
+    def _all(self, statement: str, values: tuple[object, ...]) -> list:  # type: ignore[type-arg]
+        """Run a query."""
+        with self.lock:
+            link = self._link or self._connect()
+            try:
+                return link.execute(statement, values).fetchall()
+            except _sqlite3.Error as error:
+                raise _refusal(error, self._directory) from error
+
+    # Writing
+
+    def writing(self) -> _Transaction:
+        """Return what `with` makes a transaction."""
+        return self._transaction
+
+    def put_hsm(self, record: HsmRecord) -> None:
+        """Change the HSM's record."""
+        self._run("UPDATE hsm SET serial = ?, ordinal = ?, boot = ?", record)
+
+    def put_token(self, record: TokenRecord) -> None:
+        """Add or change a token."""
+        self._run(_PUT_TOKEN, record)
+
+    def put_object(self, record: ObjectRecord) -> None:
+        """Add or change an object with its search terms."""
+        before = self.object(record.number)
+        old = set() if before is None else set(_rows(before))
+        new = set(_rows(record))
+        self._run_all("DELETE FROM search WHERE term = ? AND record = ?", old - new)
+        self._run_all("INSERT INTO search (term, record) VALUES (?, ?)", new - old)
+        self._run(_PUT_OBJECT, record)
+
+    def delete_object(self, number: int) -> bool:
+        """Delete an object with its search terms; whether it was there."""
+        record = self.object(number)
+        if record is None:
+            return False
+        self._run_all("DELETE FROM search WHERE term = ? AND record = ?", _rows(record))
+        self._run("DELETE FROM object WHERE number = ?", (number,))
+        return True
+
+    def delete_objects(self, token: int) -> None:
+        """Delete all objects of a token."""
+        bounds = (token << TOKEN_SHIFT, (token + 1) << TOKEN_SHIFT)
+        self._run("DELETE FROM search WHERE record >= ? AND record < ?", bounds)
+        self._run("DELETE FROM object WHERE number >= ? AND number < ?", bounds)
+
+    def _run(self, statement: str, values: tuple[object, ...]) -> None:
+        """Run a statement of the transaction."""
+        try:
+            self._link.execute(statement, values)  # type: ignore[union-attr]
+        except _sqlite3.Error as error:
+            raise _refusal(error, self._directory) from error
+
+    def _run_all(self, statement: str, rows: object) -> None:
+        """Run a statement of the transaction once for each row."""
+        try:
+            self._link.executemany(statement, rows)  # type: ignore[union-attr,arg-type]
+        except _sqlite3.Error as error:
+            raise _refusal(error, self._directory) from error
+
+    def begin(self) -> tuple[int | None, int]:
+        """Take the write lock; return the stamp before and after (`Generation.start`)."""
+        if self.write_protected or self._generation is None:
+            raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{self._directory} cannot be written by this user")
+        self._writers.acquire()
+        try:
+            self._generation.lock()
+            try:
+                self.lock.acquire()
+                try:
+                    (self._link or self._connect()).execute("BEGIN IMMEDIATE")
+                except BaseException:
+                    self.lock.release()
+                    raise
+            except BaseException:
+                self._generation.unlock()
+                raise
+        except _sqlite3.Error as error:
+            self._writers.release()
+            raise _refusal(error, self._directory) from error
+        except BaseException:
+            self._writers.release()
+            raise
+        return self._generation.start()
+
+    def end(self, number: int, *, commit: bool) -> None:
+        """Commit or roll back, say so in the generation file, let the next writer go on."""
+        link, generation = self._link, self._generation
+        try:
+            link.execute("COMMIT" if commit else "ROLLBACK")  # type: ignore[union-attr]
+        except _sqlite3.Error as error:
+            if link.in_transaction:  # type: ignore[union-attr]
+                link.execute("ROLLBACK")  # type: ignore[union-attr]
+            raise _refusal(error, self._directory) from error
+        finally:
+            generation.finish(number)  # type: ignore[union-attr]
+            self.lock.release()
+            generation.unlock()  # type: ignore[union-attr]
+            self._writers.release()
+
+    # Opening and closing
+
+    def before_fork(self) -> None:
+        """Close the connection, so that parent and child each open their own: SQLite's state must not be inherited.
+
+        Waits for a transaction to end; what is cached stays valid.
+        """
+        self._writers.acquire()
+        self.lock.acquire()
+        self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the next access connects again."""
+        self.lock.release()
+        self._writers.release()
+
+    def drop_after_fork(self) -> None:
+        """Forget the store in a child: no SQL, no unlocking; a connection that is still open is kept for ever."""
+        if self._link is not None:
+            _leaked.append(self._link)
+            self._link = None
+        if self._generation is not None:
+            self._generation.close()
+            self._generation = None
+        self.lock = RLock()
+        self._writers = RLock()
+
+    def close(self) -> None:
+        """Close the connection; the last one of all processes folds the WAL into the database."""
+        with self._writers, self.lock:
+            self._disconnect()
+            if self._generation is not None:
+                self._generation.close()
+                self._generation = None
+
+    def _disconnect(self) -> None:
+        """Close the connection if there is one."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def _open_generation(self) -> Generation | None:
+        """Open the generation file; a writer makes a lost one anew, a reader does without."""
+        path = os.path.join(self._directory, GENERATION)
+        try:
+            return Generation(path, writable=not self.write_protected)
+        except FileNotFoundError:
+            if self.write_protected:
+                return None
+            Generation.create(path, os.stat(os.path.join(self._directory, DATABASE)).st_mode & 0o777)
+            return Generation(path, writable=True)
+        except (OSError, ValueError) as error:
+            if self.write_protected:
+                return None
+            raise CryptokiError(CKR.DEVICE_ERROR, f"{path} cannot be opened: {error}") from error
+
+    def _connect(self) -> _sqlite3.Connection:
+        """Open the database; CKR_DEVICE_ERROR with the reason."""
+        path = os.path.join(self._directory, DATABASE)
+        name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        mode = "ro&immutable=1" if self.write_protected else "rw"
+        try:
+            link = _sqlite3.connect(
+                f"file:{name}?mode={mode}", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True
+            )
+            try:
+                (version,) = link.execute("PRAGMA user_version").fetchone()
+                if version > len(_MIGRATIONS):
+                    raise CryptokiError(CKR.DEVICE_ERROR, f"{path} was made by a newer ptkc (format {version})")
+                if not self.write_protected:
+                    link.execute("PRAGMA synchronous = FULL")
+                    link.execute("PRAGMA secure_delete = ON")
+                    if version < len(_MIGRATIONS):
+                        _migrate(link)
+            except BaseException:
+                link.close()
+                raise
+        except _sqlite3.Error as error:
+            raise _refusal(error, self._directory) from error
+        self._link = link
+        return link
+
+
+class _Transaction:
+    """`with store.writing() as (before, after):` the stamps before and after this change."""
+
+    __slots__ = ("_number", "_store")
+
+    def __init__(self, store: SqliteStore) -> None:
+        """Belong to a store; only one thread at a time is inside."""
+        self._store = store
+        self._number = 0
+
+    def __enter__(self) -> tuple[int | None, int]:
+        """Begin."""
+        before, number = self._store.begin()
+        self._number = number
+        return before, number
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Commit, or roll back after an exception."""
+        self._store.end(self._number, commit=kind is None)
+
+
+def _rows(record: ObjectRecord) -> list[tuple[int, int]]:
+    """Return the rows of an object in the search index."""
+    terms = record.terms
+    number = record.number
+    return [
+        (int.from_bytes(terms[position : position + _TERM_LENGTH], "little", signed=True), number)
+        for position in range(0, record.rows * _TERM_LENGTH, _TERM_LENGTH)
+    ]
+
+
+def _migrate(link: _sqlite3.Connection) -> None:
+    """Bring the tables to the newest format, each step one transaction."""
+    while True:
+        link.execute("BEGIN IMMEDIATE")
+        (version,) = link.execute("PRAGMA user_version").fetchone()
+        if version >= len(_MIGRATIONS):
+            link.execute("COMMIT")
+            return
+        for statement in _MIGRATIONS[version].split(";"):
+            link.execute(statement)
+        link.execute(f"PRAGMA user_version = {version + 1}")
+        link.execute("COMMIT")
+
+
+def _refusal(error: _sqlite3.Error, directory: str) -> CryptokiError:
+    """Return what the caller is told about an error of SQLite."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return CryptokiError(CKR.DEVICE_MEMORY, f"no room on the disk of {directory}")
+    if name.startswith("SQLITE_READONLY"):
+        return CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{directory} cannot be written by this user")
+    if name.startswith("SQLITE_IOERR_SHM"):
+        return CryptokiError(
+            CKR.DEVICE_ERROR, f"{directory}: no shared memory for the WAL here; put the data path on a local file system"
+        )
+    return CryptokiError(CKR.DEVICE_ERROR, f"{directory}: {error} ({name})")
