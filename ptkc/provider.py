@@ -6,6 +6,8 @@ C functions are there. C_Initialize makes an application, C_Finalize and fork en
 
 from __future__ import annotations
 
+import os
+
 from _libptkc import ffi, lib
 
 from ptkc import log
@@ -18,6 +20,7 @@ from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.endpoint import Endpoint
 from ptkc.hsm.handles import Handles
+from ptkc.spec import loading
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.hsms import Hsm
@@ -31,9 +34,11 @@ _hsms: list[Hsm] = []
 
 def start() -> None:
     """Put Python behind the C functions."""
+    loading.around(lib.ptkc_begin_loading, lib.ptkc_end_loading)
     bridge.install(_library)
     for name, function in (("C_Initialize", _initialize), ("C_Finalize", _finalize)):
         ffi.def_extern("ptkc_" + name, error=CKR.GENERAL_ERROR)(function)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
     lib.ptkc_set_ready()
 
 
@@ -63,7 +68,7 @@ def _open(configuration: Configuration) -> list[Hsm]:
         log.note("no data path: neither ET_PTKC_SW_DATAPATH nor a home directory")
         return []
     try:
-        _hsms.append(Hsm.open(data_path, key_path))
+        _hsms.append(Hsm.open(data_path, key_path, credentials=configuration.credentials))
     except CryptokiError as error:
         log.note(f"{data_path}: no HSM, {error}")
     return _hsms
@@ -71,7 +76,7 @@ def _open(configuration: Configuration) -> list[Hsm]:
 
 def _device(hsm: Hsm, handles: Handles, transport: str) -> Device:
     """Return an HSM as this application's device, behind the codec if the configuration asks for it."""
-    device = LocalDevice(hsm, Application(handles))
+    device = LocalDevice(hsm, Application(hsm, handles))
     return RemoteDevice(DirectTransport(Endpoint(device).answer)) if transport == "encoded" else device
 
 
@@ -87,6 +92,17 @@ def _finalize(_reserved: object) -> int:
         log.bug("C_Finalize")
         return CKR.GENERAL_ERROR
     return CKR.OK
+
+
+def _before_fork() -> None:
+    """Have no store at work while the process is copied."""
+    for hsm in _hsms:
+        hsm.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for hsm in reversed(_hsms):
+        hsm.after_fork_in_parent()
 
 
 def after_fork_in_child() -> None:

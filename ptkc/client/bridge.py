@@ -8,14 +8,14 @@ A refused argument ends the operation that the function works on, as any error d
 
 from __future__ import annotations
 
-from _libptkc import ffi, lib
+from _libptkc import ffi
 
 from ptkc import log
 from ptkc.client import memory
 from ptkc.client.library import Library
 from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.wire.commands import COMMANDS, Command, Device
+from ptkc.wire.commands import COMMANDS, Command
 
 __all__ = ["install"]
 

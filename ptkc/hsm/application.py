@@ -11,6 +11,7 @@ from ptkc.hsm.session import Session
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKR, CKS, CKU
 from ptkc.spec.errors import CryptokiError
+from ptkc.token.hsms import Hsm
 from ptkc.token.tokens import Token
 
 __all__ = ["Application", "Held", "Login"]
@@ -44,10 +45,11 @@ class Held:
 class Application:
     """Sessions, logins and handles of one login domain with the tokens of one HSM."""
 
-    __slots__ = ("_records", "handles", "logins", "sessions")
+    __slots__ = ("_records", "handles", "hsm", "logins", "sessions")
 
-    def __init__(self, handles: Handles) -> None:
+    def __init__(self, hsm: Hsm, handles: Handles) -> None:
         """Begin with no session; `handles` may be shared by the applications of one process."""
+        self.hsm = hsm
         self.handles = handles
         self.sessions: dict[int, Session] = {}
         self.logins: dict[Token, Login] = {}
@@ -96,7 +98,8 @@ class Application:
 
     def log_in(self, token: Token, role: int, key: bytes) -> None:
         """Log in all sessions with the token."""
-        self.logins[token] = Login(role, key)
+        if self.logins.setdefault(token, Login(role, key)).key is not key:
+            raise CryptokiError(CKR.USER_ALREADY_LOGGED_IN, "another thread logged in")
 
     def log_out(self, token: Token) -> None:
         """Log out: private session objects go, handles of private token objects become invalid for good."""
@@ -151,7 +154,7 @@ class Application:
             raise CryptokiError(code, f"no object {handle}")
         if held.record is None:
             return held.object
-        stamp = held.token.stamp()
+        stamp = self.hsm.stamp()
         if stamp is not None and held.stamp == stamp:
             return held.object
         loaded = held.token.load(held.record, self.user_key(held.token))

@@ -8,7 +8,9 @@ from ptkc.hsm.application import Application
 from ptkc.hsm.session import Session
 from ptkc.spec.constants import CK, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.token.tokens import PIN_LENGTHS, Hsm, Token
+from ptkc.token.hsms import Hsm
+from ptkc.token.pins import PIN_LENGTHS
+from ptkc.token.tokens import Token
 from ptkc.wire.commands import Device
 
 __all__ = ["SessionCommands"]
@@ -77,7 +79,7 @@ class SessionCommands(Device):
             flags |= CKF.USER_PIN_INITIALIZED | CKF.LOGIN_REQUIRED | token.pin_state(CKU.USER)
         unknown = CK.UNAVAILABLE_INFORMATION
         return (
-            token.label.encode().ljust(32)[:32],
+            token.label.ljust(32),
             _MANUFACTURER,
             _MODEL,
             token.serial.encode().ljust(16)[:16],

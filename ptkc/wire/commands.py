@@ -45,12 +45,13 @@ __all__ = ["BY_NAME", "COMMANDS", "Command", "Device"]
 
 def _method(name: str) -> str:
     """Return `init_pin` for `C_InitPIN`: an underscore before each capital that begins a word."""
-    letters = []
-    for before, letter in zip(name[1:], name[2:], strict=False):
+    letters = before = ""
+    for letter in name[2:]:
         if letter.isupper() and before.islower():
-            letters.append("_")
-        letters.append(letter.lower())
-    return "".join(letters)
+            letters += "_"
+        letters += letter.lower()
+        before = letter
+    return letters
 
 
 class Command:
