@@ -1,0 +1,45 @@
+"""What the client tests share: variables for one client process, and keys made with pkcs11-tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import TestToken
+from processes import run
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> Path:
+    """Return a file to sign."""
+    path = tmp_path / "message"
+    path.write_bytes(b"Signed with a key that never left its token.\n" * 3)
+    return path
+
+
+@pytest.fixture
+def rsa_key(token: TestToken) -> str:
+    """Return the label of an RSA key pair (id 01) that signs, decrypts and unwraps."""
+    usage = ("--usage-sign", "--usage-decrypt", "--usage-wrap")
+    token.tool("--keypairgen", "--key-type", "rsa:2048", "--label", "rsa", "--id", "01", *usage)
+    return "rsa"
+
+
+@pytest.fixture
+def ec_key(token: TestToken) -> str:
+    """Return the label of a P-256 key pair (id 02) that signs and derives."""
+    usage = ("--usage-sign", "--usage-derive")
+    token.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "ec", "--id", "02", *usage)
+    return "ec"
+
+
+@pytest.fixture
+def ed_key(token: TestToken) -> str:
+    """Return the label of an Ed25519 key pair (id 03)."""
+    token.tool("--keypairgen", "--key-type", "EC:edwards25519", "--label", "ed", "--id", "03", "--usage-sign")
+    return "ed"
+
+
+def openssl(token: TestToken, *words: str | Path) -> str:
+    """Run the openssl command, which knows nothing of the module."""
+    return run("openssl", *words, env={**token.env, "OPENSSL_CONF": "/dev/null"})
