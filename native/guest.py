@@ -1,14 +1,14 @@
 # Run in a Python host before anything of ours is imported, with SITES, VERSION and NEEDED given: see that the host has
-# fitting packages, or let it find those of the shared object's site-packages, behind its own.
+# fitting packages, or let it find those of the shared object's site-packages, behind its own. sys.path stays as it is.
 import os
 import sys
 from importlib.machinery import PathFinder
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec
 
 NEEDED = dict(item.split("=") for item in NEEDED.split())
 
 
-class _Finder:
+class PtkcFinder:
     """Finds our packages, and nothing else, in the site-packages that the shared object belongs to."""
 
     names = frozenset(("ptkc", *NEEDED))
@@ -19,23 +19,21 @@ class _Finder:
         return PathFinder.find_spec(name, cls.sites, target) if name in cls.names else None
 
 
-def _number(text):
+def number(text):
+    """Return the leading numbers of a version."""
     parts = []
     for part in text.split("."):
-        digits = "".join(letter for letter in part if letter.isdigit())
-        if not digits:
+        if not part.isdigit():
             break
-        parts.append(int(digits))
+        parts.append(int(part))
     return tuple(parts)
 
 
-def _stated(name, spec):
+def stated(name, spec):
     """Return the version of a package that may not be imported yet; None where it states none."""
     if name in sys.modules:
         return getattr(sys.modules[name], "__version__", None)
-    if not spec.submodule_search_locations:
-        return None
-    for place in spec.submodule_search_locations:
+    for place in spec.submodule_search_locations or ():
         for file in ("__about__.py", "version.py", "__init__.py"):
             try:
                 with open(os.path.join(place, file), encoding="utf-8") as source:
@@ -47,27 +45,40 @@ def _stated(name, spec):
     return None
 
 
-def _find(name):
-    module = sys.modules.get(name)
-    if module is not None:
-        return getattr(module, "__spec__", None) or module
-    return find_spec(name)
+def take_ours():
+    """Import `ptkc` from beside the shared object: a host's directory of that name may be anything."""
+    spec = PtkcFinder.find_spec("ptkc")
+    if spec is None or spec.loader is None:
+        raise ImportError("no package ptkc in " + os.pathsep.join(SITES))
+    module = module_from_spec(spec)
+    sys.modules["ptkc"] = module
+    spec.loader.exec_module(module)
 
 
-sys.meta_path.append(_Finder)
-for _name, _least in (("ptkc", VERSION), *NEEDED.items()):
-    _spec = _find(_name)
-    if _spec is None:
-        if _least == "0":
-            continue
-        raise ImportError(f"no package {_name} in this Python nor in {os.pathsep.join(SITES)}")
-    if _name == "_cffi_backend":
+def check(name, least):
+    """Refuse what the host has and we cannot work with."""
+    spec = getattr(sys.modules.get(name), "__spec__", None) or find_spec(name)
+    if spec is None:
+        raise ImportError("no package " + name + " in this Python nor in " + os.pathsep.join(SITES))
+    if name == "_cffi_backend":
         import _cffi_backend
-    _has = _stated(_name, _spec)
-    if _has is None:
-        continue
-    if _name == "ptkc" and _has != _least or _number(_has) < _number(_least):
+    version = stated(name, spec)
+    if version is not None and (number(version) < number(least) or name == "ptkc" and version != least):
         raise ImportError(
-            f"this Python has {_name} {_has} ({getattr(_spec, 'origin', None) or _spec}), and ptkc {VERSION} needs {_least}: "
+            f"this Python has {name} {version} ({spec.origin}), and ptkc {VERSION} needs {least}: "
             "upgrade it, or use a virtual environment of its own"
         )
+
+
+if not all(name in sys.modules or find_spec(name) for name in NEEDED):
+    sys.meta_path.append(PtkcFinder)
+try:
+    if "ptkc" not in sys.modules:
+        take_ours()
+    check("ptkc", VERSION)
+    for name, least in NEEDED.items():
+        check(name, least)
+except BaseException:
+    if PtkcFinder in sys.meta_path:
+        sys.meta_path.remove(PtkcFinder)
+    raise

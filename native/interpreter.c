@@ -274,9 +274,9 @@ static int version_fits(void)
     const char *running = Py_GetVersion();
     size_t length = strlen(PTKC_PYTHON);
     if (strncmp(running, PTKC_PYTHON, length) != 0 || running[length] != '.')
-        return refuse("this process runs Python %.20s and %s was built for Python " PTKC_PYTHON
+        return refuse("this process runs Python %.*s and %s was built for Python " PTKC_PYTHON
                       ": install ptkc with the Python of this process, or load the library in a process without Python",
-                      running, library_path);
+                      (int)strcspn(running, " "), running, library_path);
     if (strstr(running, "free-threading") != NULL)
         return refuse("this process runs a free-threaded Python, which ptkc does not support: use the ordinary build");
     return 1;
