@@ -20,10 +20,11 @@ LABEL = "python-pkcs11 example"
 
 def main() -> int:
     """Sign the file named on the command line."""
-    if len(sys.argv) != 4:
+    try:
+        module, token, path = sys.argv[1:]
+    except ValueError:
         print(__doc__, file=sys.stderr)
         return 2
-    module, token, path = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     pin = os.environ.get("PKCS11_PIN") or getpass.getpass("PIN: ")
 
     library = pkcs11.lib(module)
@@ -36,7 +37,7 @@ def main() -> int:
                 KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}, local=True
             )
             public, private = curve.generate_keypair(store=True, label=LABEL)
-        digest = session.digest(path.read_bytes(), mechanism=Mechanism.SHA256)
+        digest = session.digest(Path(path).read_bytes(), mechanism=Mechanism.SHA256)
         raw = private.sign(digest, mechanism=Mechanism.ECDSA)
         der = encode_ec_public_key(public)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import TestToken
-from processes import run
+from tokens import Initialised
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def message(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def rsa_key(token: TestToken) -> str:
+def rsa_key(token: Initialised) -> str:
     """Return the label of an RSA key pair (id 01) that signs, decrypts and unwraps."""
     usage = ("--usage-sign", "--usage-decrypt", "--usage-wrap")
     token.tool("--keypairgen", "--key-type", "rsa:2048", "--label", "rsa", "--id", "01", *usage)
@@ -26,7 +25,7 @@ def rsa_key(token: TestToken) -> str:
 
 
 @pytest.fixture
-def ec_key(token: TestToken) -> str:
+def ec_key(token: Initialised) -> str:
     """Return the label of a P-256 key pair (id 02) that signs and derives."""
     usage = ("--usage-sign", "--usage-derive")
     token.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "ec", "--id", "02", *usage)
@@ -34,12 +33,7 @@ def ec_key(token: TestToken) -> str:
 
 
 @pytest.fixture
-def ed_key(token: TestToken) -> str:
+def ed_key(token: Initialised) -> str:
     """Return the label of an Ed25519 key pair (id 03)."""
     token.tool("--keypairgen", "--key-type", "EC:edwards25519", "--label", "ed", "--id", "03", "--usage-sign")
     return "ed"
-
-
-def openssl(token: TestToken, *words: str | Path) -> str:
-    """Run the openssl command, which knows nothing of the module."""
-    return run("openssl", *words, env={**token.env, "OPENSSL_CONF": "/dev/null"})

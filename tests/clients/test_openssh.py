@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import TestToken
 from processes import beside, free_port, listening, program, run
+from tokens import Initialised
 
 _SSHD = """\
 ListenAddress 127.0.0.1
@@ -36,7 +36,7 @@ class _Server(NamedTuple):
 
 
 @pytest.fixture
-def server(token: TestToken, tmp_path: Path) -> Iterator[_Server]:
+def server(token: Initialised, tmp_path: Path) -> Iterator[_Server]:
     """Run sshd on a free port of the loopback interface, for the user who runs the tests."""
     host_key = tmp_path / "host_key"
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key, env=token.env)
@@ -57,7 +57,7 @@ def server(token: TestToken, tmp_path: Path) -> Iterator[_Server]:
 
 
 @pytest.fixture
-def asking(token: TestToken, tmp_path: Path) -> dict[str, str]:
+def asking(token: Initialised, tmp_path: Path) -> dict[str, str]:
     """Return an environment in which OpenSSH gets the PIN where it would ask a person."""
     answer = tmp_path / "askpass"
     answer.write_text(f"#!/bin/sh\necho '{token.pin}'\n", encoding="utf-8")
@@ -65,7 +65,7 @@ def asking(token: TestToken, tmp_path: Path) -> dict[str, str]:
     return {**token.env, "SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": "none"}
 
 
-def _public_keys(token: TestToken) -> list[str]:
+def _public_keys(token: Initialised) -> list[str]:
     """Return the public keys that `ssh-keygen -D` finds in the module."""
     said = run("ssh-keygen", "-D", token.path, env=token.env)
     return [line for line in said.splitlines() if line.startswith(("ssh-", "ecdsa-"))]
@@ -81,14 +81,14 @@ def _ssh(server: _Server, env: dict[str, str], *options: str) -> str:
     )  # fmt: skip
 
 
-def test_ssh_keygen_lists_public_keys_without_login(token: TestToken, rsa_key: str, ec_key: str) -> None:
+def test_ssh_keygen_lists_public_keys_without_login(token: Initialised, rsa_key: str, ec_key: str) -> None:
     """`ssh-keygen -D` prints the RSA and the P-256 public key, and asks for no PIN."""
     assert {"ssh-rsa", "ecdsa-sha2-nistp256"} == {line.split()[0] for line in _public_keys(token)}
 
 
 @pytest.mark.parametrize("kind", ["rsa_key", "ec_key"])
 def test_ssh_logs_in_with_a_token_key(
-    token: TestToken, server: _Server, asking: dict[str, str], kind: str, request: pytest.FixtureRequest
+    token: Initialised, server: _Server, asking: dict[str, str], kind: str, request: pytest.FixtureRequest
 ) -> None:
     """`ssh -I` asks for the PIN and signs in the token."""
     request.getfixturevalue(kind)
@@ -98,7 +98,12 @@ def test_ssh_logs_in_with_a_token_key(
 
 @pytest.mark.parametrize("kind", ["rsa_key", "ec_key"])
 def test_ssh_agent_signs_with_a_token_key(
-    token: TestToken, server: _Server, asking: dict[str, str], kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    token: Initialised,
+    server: _Server,
+    asking: dict[str, str],
+    kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     """`ssh-agent -P <module>` loads it by `ssh-add -s`; ssh then logs in several times without a PIN."""
     request.getfixturevalue(kind)
@@ -113,7 +118,7 @@ def test_ssh_agent_signs_with_a_token_key(
 
 
 @contextlib.contextmanager
-def _agent(token: TestToken, directory: Path) -> Iterator[Path]:
+def _agent(token: Initialised, directory: Path) -> Iterator[Path]:
     """Run an ssh-agent that may load the module, and yield its socket."""
     socket = directory / "agent"
     command = ("ssh-agent", "-D", "-a", socket, "-P", os.path.realpath(token.path))

@@ -1,4 +1,4 @@
-"""OpenSSL with libengine-pkcs11-openssl: certificate requests, a TLS server, and an OPENSSL_CONF that names the module."""
+"""OpenSSL with libengine-pkcs11-openssl: requests, a TLS server, an OPENSSL_CONF that names the module."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TestToken
 from modules import CI
 from processes import beside, free_port, listening, run
-
-from .conftest import openssl
+from tokens import Initialised, openssl
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -26,13 +24,13 @@ def engine() -> str:
 
 
 @pytest.fixture
-def configured(token: TestToken) -> dict[str, str]:
+def configured(token: Initialised) -> dict[str, str]:
     """Return an environment with the example's OpenSSL configuration, which names the module."""
     return {**token.env, "OPENSSL_CONF": str(_EXAMPLES / "openssl.cnf"), "PKCS11_MODULE": token.path}
 
 
 @pytest.fixture
-def loaded_at_once(token: TestToken, engine: str, tmp_path: Path) -> dict[str, str]:
+def loaded_at_once(token: Initialised, engine: str, tmp_path: Path) -> dict[str, str]:
     """Return an environment whose OPENSSL_CONF loads engine and module in every program that starts OpenSSL."""
     text = (_EXAMPLES / "openssl.cnf").read_text(encoding="ascii")
     text = text.replace("init = 0", f"dynamic_path = {engine}\ninit = 1")
@@ -41,7 +39,7 @@ def loaded_at_once(token: TestToken, engine: str, tmp_path: Path) -> dict[str, s
     return {**token.env, "OPENSSL_CONF": str(config), "PKCS11_MODULE": token.path}
 
 
-def _key(token: TestToken, label: str) -> tuple[str, ...]:
+def _key(token: Initialised, label: str) -> tuple[str, ...]:
     """Return the options by which openssl uses a private key of the token."""
     uri = f"pkcs11:token={token.label};object={label};type=private?pin-value={token.pin}"
     return ("-engine", "pkcs11", "-keyform", "engine", "-key", uri)
@@ -49,7 +47,7 @@ def _key(token: TestToken, label: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("kind", ["rsa_key", "ec_key"])
 def test_a_certificate_request_is_signed(
-    token: TestToken, configured: dict[str, str], kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    token: Initialised, configured: dict[str, str], kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """`openssl req -new` with a token key gives a request whose signature openssl verifies without the token."""
     label, made = request.getfixturevalue(kind), tmp_path / "request.pem"
@@ -59,7 +57,7 @@ def test_a_certificate_request_is_signed(
 
 @pytest.fixture(params=["rsa_key", "ec_key"])
 def tls_server(
-    token: TestToken, configured: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+    token: Initialised, configured: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[tuple[int, Path]]:
     """Run `openssl s_server` with a key of the token; yield its port and its certificate."""
     label, certificate, port = request.getfixturevalue(request.param), tmp_path / "server.pem", free_port()
@@ -74,7 +72,7 @@ def tls_server(
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_a_tls_server_serves_with_a_token_key(
-    token: TestToken, tls_server: tuple[int, Path], version: str
+    token: Initialised, tls_server: tuple[int, Path], version: str
 ) -> None:
     """A client that trusts the certificate completes several handshakes, each signed in the token."""
     port, certificate = tls_server
@@ -87,7 +85,7 @@ def test_a_tls_server_serves_with_a_token_key(
 
 
 def test_a_program_whose_openssl_loads_the_module_works(
-    token: TestToken, loaded_at_once: dict[str, str], ec_key: str, message: Path, tmp_path: Path
+    token: Initialised, loaded_at_once: dict[str, str], ec_key: str, message: Path, tmp_path: Path
 ) -> None:
     """With OPENSSL_CONF naming the module (init = 1) openssl itself signs with a token key."""
     signature, public = tmp_path / "signature", tmp_path / "public.pem"
@@ -99,7 +97,7 @@ def test_a_program_whose_openssl_loads_the_module_works(
 
 
 def test_pkcs11_tool_works_where_openssl_loads_the_module(
-    token: TestToken, loaded_at_once: dict[str, str], message: Path, tmp_path: Path
+    token: Initialised, loaded_at_once: dict[str, str], message: Path, tmp_path: Path
 ) -> None:
     """OPENSSL_CONF that names the module re-enters it from its own start-up: no hang, and the work is done."""
     here = token._replace(env=loaded_at_once)
@@ -115,7 +113,7 @@ def test_pkcs11_tool_works_where_openssl_loads_the_module(
 
 
 def test_a_python_host_works_where_openssl_loads_the_module(
-    token: TestToken, loaded_at_once: dict[str, str], message: Path
+    token: Initialised, loaded_at_once: dict[str, str], message: Path
 ) -> None:
     """The same in a Python host, whose hashlib reads OPENSSL_CONF too."""
     script = _EXAMPLES / "python_pkcs11_sign.py"

@@ -7,26 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TestToken
 from processes import run
+from tokens import Initialised, openssl
 
-from .conftest import openssl
 
-
-def _p11tool(token: TestToken, *words: str | Path) -> str:
+def _p11tool(token: Initialised, *words: str | Path) -> str:
     """Run p11tool on the module, with the user's PIN."""
     env = {**token.env, "GNUTLS_PIN": token.pin, "GNUTLS_SO_PIN": token.so_pin}
     return run("p11tool", "--provider", token.path, "--batch", *words, env=env)
 
 
-def test_tokens_are_listed(token: TestToken) -> None:
+def test_tokens_are_listed(token: Initialised) -> None:
     """The token's URI has its label, its model and its serial."""
     listed = _p11tool(token, "--list-tokens")
     assert "token=Tests" in listed
     assert "serial=" in listed
 
 
-def test_mechanisms_are_listed(token: TestToken) -> None:
+def test_mechanisms_are_listed(token: Initialised) -> None:
     """GnuTLS knows the names of what is advertised."""
     listed = _p11tool(token, "--list-mechanisms", "pkcs11:token=Tests")
     assert "CKM_RSA_PKCS_PSS" in listed
@@ -34,7 +32,7 @@ def test_mechanisms_are_listed(token: TestToken) -> None:
 
 
 @pytest.mark.parametrize("kind", [("rsa", "--bits", "2048"), ("ecdsa", "--curve", "secp256r1")])
-def test_a_generated_key_is_found_and_signs(token: TestToken, kind: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_generated_key_is_found_and_signs(token: Initialised, kind: tuple[str, ...], tmp_path: Path) -> None:
     """`--generate-privkey` makes a pair, `--test-sign` signs with it and verifies with GnuTLS itself."""
     public = tmp_path / "public.pem"
     _p11tool(
@@ -47,7 +45,7 @@ def test_a_generated_key_is_found_and_signs(token: TestToken, kind: tuple[str, .
     assert "Public-Key" in openssl(token, "pkey", "-pubin", "-in", public, "-noout", "-text")
 
 
-def test_a_certificate_is_written_and_exported(token: TestToken, tmp_path: Path) -> None:
+def test_a_certificate_is_written_and_exported(token: Initialised, tmp_path: Path) -> None:
     """A trusted-by-nobody certificate goes in and comes out as it was."""
     key, certificate, config = tmp_path / "key", tmp_path / "certificate.pem", tmp_path / "req.cnf"
     config.write_text("[req]\ndistinguished_name = subject\n[subject]\n", encoding="ascii")
@@ -65,18 +63,18 @@ def test_a_certificate_is_written_and_exported(token: TestToken, tmp_path: Path)
 
 def _body(text: str) -> str:
     """Return the base64 text of the first PEM block."""
-    return "".join(text.split("-----BEGIN CERTIFICATE-----")[1].split("-----END")[0].split())
+    return "".join(text.split("-----BEGIN CERTIFICATE-----")[1].split("-----END", maxsplit=1)[0].split())
 
 
-def test_random_bytes_are_generated(token: TestToken, tmp_path: Path) -> None:
+def test_random_bytes_are_generated(token: Initialised, tmp_path: Path) -> None:
     """`--generate-random` gives as many bytes as asked for."""
     out = tmp_path / "random"
     _p11tool(token, "--generate-random", "48", "--outfile", out, "pkcs11:token=Tests")
-    assert 48 == len(out.read_bytes())  # noqa: SIM300 - expected first
+    assert 48 == len(out.read_bytes())
 
 
 @pytest.fixture
-def module_file(token: TestToken, tmp_path: Path) -> Iterator[str]:
+def module_file(token: Initialised, tmp_path: Path) -> Iterator[str]:
     """Tell p11-kit of the module by a module file, and return the name under which it knows it.
 
     p11-kit reads no user's files for root, so root's goes to the system's folder, under a name of its own, for the time
@@ -97,7 +95,7 @@ def module_file(token: TestToken, tmp_path: Path) -> Iterator[str]:
             path.rmdir()
 
 
-def test_p11_kit_lists_the_module_of_a_module_file(token: TestToken, module_file: str) -> None:
+def test_p11_kit_lists_the_module_of_a_module_file(token: Initialised, module_file: str) -> None:
     """A module file of one line is all that p11-kit needs."""
     listed = run("p11-kit", "list-modules", env=token.env)
     ours = listed.partition(f"{module_file}: ")[2]

@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import TestToken
 from processes import run
+from tokens import Initialised, openssl
 
-from .conftest import openssl
 
-
-def _public_key(token: TestToken, key_id: str, directory: Path) -> Path:
+def _public_key(token: Initialised, key_id: str, directory: Path) -> Path:
     """Read the public key with this id out of the token, and return it as a file that openssl takes."""
     path = directory / f"{key_id}.public"
     token.tool("--read-object", "--type", "pubkey", "--id", key_id, "--output-file", path)
     return path
 
 
-def test_a_token_is_initialised_and_listed(token: TestToken) -> None:
+def test_a_token_is_initialised_and_listed(token: Initialised) -> None:
     """Init-token and init-pin leave a token that any process lists with its label and state."""
     listed = run("pkcs11-tool", "--module", token.path, "--list-token-slots", env=token.env)
     assert "Tests" in listed
@@ -26,42 +24,44 @@ def test_a_token_is_initialised_and_listed(token: TestToken) -> None:
     assert "token initialized, PIN initialized" in listed
 
 
-def test_mechanisms_are_listed(token: TestToken) -> None:
+def test_mechanisms_are_listed(token: Initialised) -> None:
     """The mechanism list has the mechanisms nearly every application uses, by names that pkcs11-tool knows."""
     listed = token.tool("--list-mechanisms")
     for name in ("SHA256-RSA-PKCS,", "ECDSA,", "EDDSA,", "AES-GCM,", "AES-CBC-PAD,", "ECDH1-DERIVE,"):
         assert name in listed, listed
 
 
-def test_its_own_tests_find_no_error(token: TestToken, rsa_key: str, ec_key: str) -> None:
+def test_its_own_tests_find_no_error(token: Initialised, rsa_key: str, ec_key: str) -> None:
     """`pkcs11-tool --test` tries random numbers, digests, signatures, decryption and wrapping."""
     if not token.module.ours:
         pytest.skip("SoftHSM2 has RSA-OAEP with SHA-1 only, which pkcs11-tool counts as an error")
     assert "No errors" in token.tool("--test")
 
 
-def test_its_own_elliptic_curve_tests_find_no_error(token: TestToken) -> None:
+def test_its_own_elliptic_curve_tests_find_no_error(token: Initialised) -> None:
     """`pkcs11-tool --test-ec` makes a key pair and signs with it."""
     if not token.module.ours:
         pytest.skip("SoftHSM2 lacks CKM_ECDSA_SHA1")
     token.tool("--session-rw", "--test-ec", "--id", "11", "--label", "test-ec", "--key-type", "EC:secp384r1")
 
 
-def test_a_forked_child_initialises_the_module_anew(token: TestToken) -> None:
+def test_a_forked_child_initialises_the_module_anew(token: Initialised) -> None:
     """`pkcs11-tool --test-fork` calls C_Initialize in a child of the initialised process."""
     if not token.module.ours:
         pytest.skip("SoftHSM2 answers CKR_CRYPTOKI_ALREADY_INITIALIZED in the child")
     token.tool("--test-fork")
 
 
-def test_the_user_pin_is_changed(token: TestToken) -> None:
+def test_the_user_pin_is_changed(token: Initialised) -> None:
     """After a change the old PIN is refused and the new one accepted."""
     token.tool("--change-pin", "--new-pin", "another-5678")
     assert "CKR_PIN_INCORRECT" in token.tool("--list-objects", expect=1)
     token._replace(pin="another-5678").tool("--list-objects")
 
 
-def test_an_rsa_signature_verifies_with_openssl(token: TestToken, rsa_key: str, message: Path, tmp_path: Path) -> None:
+def test_an_rsa_signature_verifies_with_openssl(
+    token: Initialised, rsa_key: str, message: Path, tmp_path: Path
+) -> None:
     """RSA PKCS #1 v1.5 with the hash in the token; also what pkcs11-tool itself verifies."""
     signature = tmp_path / "signature"
     chosen = ("--mechanism", "SHA256-RSA-PKCS", "--id", "01", "--input-file", message)
@@ -72,7 +72,7 @@ def test_an_rsa_signature_verifies_with_openssl(token: TestToken, rsa_key: str, 
     assert "Verified OK" in verified
 
 
-def test_a_pss_signature_verifies_with_openssl(token: TestToken, rsa_key: str, message: Path, tmp_path: Path) -> None:
+def test_a_pss_signature_verifies_with_openssl(token: Initialised, rsa_key: str, message: Path, tmp_path: Path) -> None:
     """RSA-PSS with SHA-256 and a salt as long as the hash."""
     signature = tmp_path / "signature"
     token.tool(
@@ -86,9 +86,11 @@ def test_a_pss_signature_verifies_with_openssl(token: TestToken, rsa_key: str, m
     )
 
 
-@pytest.mark.parametrize("curve", ["prime256v1", "secp521r1"])
-def test_an_ecdsa_signature_verifies_with_openssl(token: TestToken, curve: str, message: Path, tmp_path: Path) -> None:
-    """ECDSA over a hash made outside, written as OpenSSL's sequence. (OpenSC 0.23 cannot read P-384 public keys out.)"""
+@pytest.mark.parametrize("curve", ["prime256v1", "secp521r1"])  # OpenSC 0.23 cannot read P-384 public keys out
+def test_an_ecdsa_signature_verifies_with_openssl(
+    token: Initialised, curve: str, message: Path, tmp_path: Path
+) -> None:
+    """ECDSA over a hash made outside, written as OpenSSL's sequence."""
     token.tool("--keypairgen", "--key-type", f"EC:{curve}", "--label", "ec", "--id", "02", "--usage-sign")
     digest, signature = tmp_path / "digest", tmp_path / "signature"
     openssl(token, "dgst", "-sha256", "-binary", "-out", digest, message)
@@ -101,7 +103,7 @@ def test_an_ecdsa_signature_verifies_with_openssl(token: TestToken, curve: str, 
 
 
 def test_ecdsa_with_the_hash_in_the_token_verifies_with_openssl(
-    token: TestToken, ec_key: str, message: Path, tmp_path: Path
+    token: Initialised, ec_key: str, message: Path, tmp_path: Path
 ) -> None:
     """ECDSA_SHA256."""
     if not token.module.ours:
@@ -115,7 +117,7 @@ def test_ecdsa_with_the_hash_in_the_token_verifies_with_openssl(
     assert "Verified OK" in openssl(token, "dgst", "-sha256", "-verify", public, "-signature", signature, message)
 
 
-def test_an_ed25519_signature_verifies(token: TestToken, ed_key: str, message: Path, tmp_path: Path) -> None:
+def test_an_ed25519_signature_verifies(token: Initialised, ed_key: str, message: Path, tmp_path: Path) -> None:
     """Ed25519, verified by pkcs11-tool through the module and by openssl outside of it."""
     signature = tmp_path / "signature"
     chosen = ("--mechanism", "EDDSA", "--id", "03", "--input-file", message)
@@ -128,7 +130,7 @@ def test_an_ed25519_signature_verifies(token: TestToken, ed_key: str, message: P
     assert "Signature Verified Successfully" in verified
 
 
-def test_what_openssl_encrypted_is_decrypted(token: TestToken, rsa_key: str, tmp_path: Path) -> None:
+def test_what_openssl_encrypted_is_decrypted(token: Initialised, rsa_key: str, tmp_path: Path) -> None:
     """RSA PKCS #1 v1.5 and OAEP with SHA-1; with SHA-256 on ours."""
     public = _public_key(token, "01", tmp_path)
     plain, sealed, opened = tmp_path / "plain", tmp_path / "sealed", tmp_path / "opened"
@@ -151,7 +153,7 @@ def _oaep(name: str, openssl_name: str) -> tuple[str, tuple[str, ...], tuple[str
     return "RSA-PKCS-OAEP", ("--hash-algorithm", name), tuple(word for item in padding for word in ("-pkeyopt", item))
 
 
-def test_ecdh_gives_the_secret_that_openssl_derives(token: TestToken, ec_key: str, tmp_path: Path) -> None:
+def test_ecdh_gives_the_secret_that_openssl_derives(token: Initialised, ec_key: str, tmp_path: Path) -> None:
     """ECDH1_DERIVE with a peer's public key."""
     peer, peer_public, ours, theirs = (tmp_path / name for name in ("peer", "peer.der", "ours", "theirs"))
     openssl(token, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", peer)
@@ -166,7 +168,7 @@ def test_ecdh_gives_the_secret_that_openssl_derives(token: TestToken, ec_key: st
 
 @pytest.mark.parametrize("mechanism", ["RSA-PKCS", "AES-KEY-WRAP"])
 def test_a_wrapped_key_unwraps_to_the_same_key(
-    token: TestToken, rsa_key: str, mechanism: str, tmp_path: Path
+    token: Initialised, rsa_key: str, mechanism: str, tmp_path: Path
 ) -> None:
     """What was wrapped with a token key and unwrapped again has the value it had."""
     token.tool("--keygen", "--key-type", "AES:32", "--label", "wrapping", "--id", "05", "--usage-wrap")
@@ -185,7 +187,7 @@ def _value(said: str) -> str:
     return next(line.split()[1] for line in said.splitlines() if "VALUE:" in line)
 
 
-def test_a_certificate_is_written_listed_read_and_deleted(token: TestToken, tmp_path: Path) -> None:
+def test_a_certificate_is_written_listed_read_and_deleted(token: Initialised, tmp_path: Path) -> None:
     """An X.509 certificate object keeps its bytes, subject, label and id."""
     key, certificate, read = tmp_path / "key", tmp_path / "certificate", tmp_path / "read"
     config = tmp_path / "req.cnf"
@@ -204,7 +206,7 @@ def test_a_certificate_is_written_listed_read_and_deleted(token: TestToken, tmp_
     assert "the certificate" not in token.tool("--list-objects", "--type", "cert")
 
 
-def test_a_private_key_is_written_and_signs(token: TestToken, message: Path, tmp_path: Path) -> None:
+def test_a_private_key_is_written_and_signs(token: Initialised, message: Path, tmp_path: Path) -> None:
     """A key pair made by openssl and imported gives signatures that openssl verifies."""
     key, der, public, signature = (tmp_path / name for name in ("key", "der", "public", "signature"))
     openssl(token, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key)
@@ -217,7 +219,7 @@ def test_a_private_key_is_written_and_signs(token: TestToken, message: Path, tmp
     assert "Verified OK" in openssl(token, "dgst", "-sha256", "-verify", public, "-signature", signature, message)
 
 
-def test_a_data_object_is_written_and_read(token: TestToken, message: Path, tmp_path: Path) -> None:
+def test_a_data_object_is_written_and_read(token: Initialised, message: Path, tmp_path: Path) -> None:
     """A private data object keeps its bytes."""
     read = tmp_path / "read"
     token.tool("--write-object", message, "--type", "data", "--label", "note", "--private")
@@ -225,10 +227,10 @@ def test_a_data_object_is_written_and_read(token: TestToken, message: Path, tmp_
     assert message.read_bytes() == read.read_bytes()
 
 
-def test_random_bytes_are_generated(token: TestToken, tmp_path: Path) -> None:
+def test_random_bytes_are_generated(token: Initialised, tmp_path: Path) -> None:
     """C_GenerateRandom gives as many bytes as asked for, and others the next time."""
     first, second = tmp_path / "first", tmp_path / "second"
     token.tool("--generate-random", "64", "--output-file", first)
     token.tool("--generate-random", "64", "--output-file", second)
-    assert 64 == len(first.read_bytes()) == len(second.read_bytes())  # noqa: SIM300 - the length of both
+    assert 64 == len(first.read_bytes()) == len(second.read_bytes())
     assert first.read_bytes() != second.read_bytes()

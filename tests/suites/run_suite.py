@@ -4,7 +4,7 @@
     python tests/suites/run_suite.py python-pkcs11 [MODULE ...]     run on each module, and compare
     python tests/suites/run_suite.py pykcs11 [MODULE ...]
 
-Without modules: ours and SoftHSM2. With two, the exit status is 1 if a test fails on the first that passes on the second.
+Without modules: ours and SoftHSM2. With two the exit status is 1 if a test fails on the first that passes on the second.
 Each run has a data path of its own and a token as the suite wants it. `docs/clients.md` has more.
 """
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from modules import CI, Module
-
-from .run_suite import SOFTHSM2, SUITES, regressions, run_suite
+from suites.run_suite import SOFTHSM2, SUITES, regressions, run_suite
 
 
 @pytest.mark.parametrize("name", sorted(SUITES))
