@@ -45,12 +45,14 @@ class Held:
 class Application:
     """Sessions, logins and handles of one login domain with the tokens of one HSM."""
 
-    __slots__ = ("_records", "handles", "hsm", "logins", "sessions")
+    __slots__ = ("_boot", "_records", "_stamp", "handles", "hsm", "logins", "sessions")
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
         """Begin with no session; `handles` may be shared by the applications of one process."""
         self.hsm = hsm
         self.handles = handles
+        self._boot = hsm.boot
+        self._stamp: int | None = None
         self.sessions: dict[int, Session] = {}
         self.logins: dict[Token, Login] = {}
         self._records: dict[tuple[Token, int], int] = {}
@@ -59,9 +61,26 @@ class Application:
 
     def open(self, token: Token, flags: int) -> Session:
         """Open a session and give it its handle."""
+        if not self.sessions:
+            self._boot = self.hsm.boot
         session = Session(token, flags)
         session.handle = self.handles.add(session)
         self.sessions[session.handle] = session
+        return session
+
+    def session(self, handle: int) -> Session:
+        """Return an open session; CKR_SESSION_HANDLE_INVALID, or once CKR_DEVICE_RESET after the HSM was restarted."""
+        session = self.sessions.get(handle)
+        if session is None:
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {handle}")
+        stamp = self.hsm.stamp()
+        if stamp is None or stamp != self._stamp:
+            self._stamp = stamp
+            if self.hsm.boot != self._boot:
+                self._boot = self.hsm.boot
+                for open_session in list(self.sessions.values()):
+                    self.close(open_session)
+                raise CryptokiError(CKR.DEVICE_RESET, "the HSM was restarted")
         return session
 
     def close(self, session: Session) -> None:
@@ -121,7 +140,7 @@ class Application:
                     public = set(token.find((), None))
                 private = held.record not in public
             if private:
-                self.forget(handle, held)
+                self.forget(handle)
         token.forget_private()
 
     # Objects
@@ -139,13 +158,21 @@ class Application:
             handle = self._records[token, record] = self.handles.add(Held(token, record, None))
         return handle
 
-    def forget(self, handle: int, held: Held) -> None:
-        """Make a handle invalid."""
-        self.handles.pop(handle, None)
+    def forget(self, handle: int) -> None:
+        """Make the handle of an object invalid."""
+        held = self.handles.pop(handle, None)
+        if not isinstance(held, Held):
+            return
         if held.record is not None:
             self._records.pop((held.token, held.record), None)
         elif held.session is not None:
             held.session.objects.pop(handle, None)
+
+    def exchange(self, handle: int, obj: Object) -> None:
+        """Put another object in the place of a session object that was changed."""
+        held = self.handles.get(handle)
+        if isinstance(held, Held) and held.session is not None:
+            held.object = held.session.objects[handle] = obj
 
     def resolve(self, session: Session, handle: int, code: int = CKR.OBJECT_HANDLE_INVALID) -> Object:
         """Return the object behind a handle as it is now; `code` if there is none that the session may see."""
@@ -159,7 +186,7 @@ class Application:
             return held.object
         loaded = held.token.load(held.record, self.user_key(held.token))
         if loaded is None:
-            self.forget(handle, held)
+            self.forget(handle)
             raise CryptokiError(code, f"object {handle} is gone")
         attributes, version = loaded
         if held.object is None or held.object.version != version:

@@ -16,8 +16,6 @@ __all__ = ["Endpoint"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ptkc.wire.commands import Device
 
 
@@ -33,14 +31,8 @@ class Endpoint:
     def answer(self, request: bytes) -> bytes:
         """Return the reply to a request; `PeerError` if it is none."""
         command, arguments = decode_request(request)
-        method = getattr(self._device, command.method, None)
-        result: Any
-        if method is None:
-            result = CryptokiError(CKR.FUNCTION_NOT_SUPPORTED, "not in this version")
-            return encode_reply(command, result)
         try:
-            result = method(*arguments)
-            return encode_reply(command, result)
+            return encode_reply(command, getattr(self._device, command.method)(*arguments))
         except CryptokiError as error:
             return encode_reply(command, error)
         except Exception:  # noqa: BLE001 - the boundary: nothing but a CK_RV leaves an HSM

@@ -22,7 +22,7 @@ class KeyCommands(OperationCommands):
 
     def generate_key(self, handle: int, mechanism: MechanismValue | None, template: Template) -> int:
         """C_GenerateKey."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         number, parameter = _given(mechanism)
         maker = mechanism_for("generate", number)
         check_parameter(maker, parameter)
@@ -36,7 +36,7 @@ class KeyCommands(OperationCommands):
         self, handle: int, mechanism: MechanismValue | None, public: Template, private: Template
     ) -> tuple[int, int]:
         """C_GenerateKeyPair: handles of the public and of the private key, made both or none."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         number, parameter = _given(mechanism)
         maker = mechanism_for("generate_pair", number)
         check_parameter(maker, parameter)
@@ -61,7 +61,7 @@ class KeyCommands(OperationCommands):
         self, handle: int, mechanism: MechanismValue | None, wrapping_key: int, key: int, room: int | None
     ) -> bytes | int:
         """C_WrapKey: the wrapped CKA_VALUE of a secret key, or PKCS#8 of a private one."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         number, parameter = _given(mechanism)
         wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
         target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
@@ -78,7 +78,7 @@ class KeyCommands(OperationCommands):
         self, handle: int, mechanism: MechanismValue | None, unwrapping_key: int, wrapped: bytes, template: Template
     ) -> int:
         """C_UnwrapKey."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         number, parameter = _given(mechanism)
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
         method = approve(unwrapper, "unwrap", number)
@@ -88,7 +88,7 @@ class KeyCommands(OperationCommands):
 
     def derive_key(self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template) -> int:
         """C_DeriveKey."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         number, parameter = _given(mechanism)
         base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
         method = approve(base, "derive", number)

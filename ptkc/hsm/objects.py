@@ -5,7 +5,6 @@ What an attribute may be is decided in `objects.template`; here it is login, ses
 
 from __future__ import annotations
 
-from ptkc.hsm.application import Held
 from ptkc.hsm.approval import key_type_of
 from ptkc.hsm.session import Session
 from ptkc.hsm.sessions import SessionCommands
@@ -14,6 +13,7 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template
+from ptkc.token.tokens import ObjectChangedError
 
 __all__ = ["ObjectCommands"]
 
@@ -48,7 +48,7 @@ class ObjectCommands(SessionCommands):
 
     def create_object(self, handle: int, template: Template) -> int:
         """C_CreateObject."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         attributes = templates.create(template, so=self._is_so(session))
         self._may_make(session, attributes)
         object_class = int.from_bytes(attributes[CKA.CLASS], "little")
@@ -59,7 +59,7 @@ class ObjectCommands(SessionCommands):
 
     def copy_object(self, handle: int, source: int, template: Template) -> int:
         """C_CopyObject."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         original = self.application.resolve(session, source)
         attributes = templates.copy(original.attributes, template, so=self._is_so(session))
         self._may_make(session, attributes)
@@ -67,15 +67,13 @@ class ObjectCommands(SessionCommands):
 
     def destroy_object(self, handle: int, target: int) -> None:
         """C_DestroyObject: CKR_ACTION_PROHIBITED where CKA_DESTROYABLE is false."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         obj = self._changeable(session, target)
         if obj.attributes.get(CKA.DESTROYABLE, TRUE) == FALSE:
             raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_DESTROYABLE is false")
         if obj.record is not None:
             session.token.remove(obj.record)
-        held = self.application.handles.get(target)
-        if isinstance(held, Held):
-            self.application.forget(target, held)
+        self.application.forget(target)
 
     def _changeable(self, session: Session, handle: int) -> Object:
         """Return an object that this session may change or destroy."""
@@ -86,12 +84,12 @@ class ObjectCommands(SessionCommands):
 
     def get_object_size(self, handle: int, target: int) -> int:
         """C_GetObjectSize: the bytes of all values and of the type and length before each."""
-        obj = self.application.resolve(self._session(handle), target)
+        obj = self.application.resolve(self.application.session(handle), target)
         return sum(16 + len(value) for value in obj.attributes.values())
 
     def get_attribute_value(self, handle: int, target: int, types: tuple[int, ...]) -> tuple[int, list[bytes | None]]:
         """C_GetAttributeValue: the code, and each value or None for what cannot be had."""
-        session = self.application.sessions.get(handle) or self._session(handle)
+        session = self.application.session(handle)
         attributes = self.application.resolve(session, target).attributes
         code = CKR.OK
         values: list[bytes | None] = []
@@ -104,22 +102,25 @@ class ObjectCommands(SessionCommands):
         return code, values
 
     def set_attribute_value(self, handle: int, target: int, template: Template) -> None:
-        """C_SetAttributeValue."""
-        session = self._session(handle)
-        obj = self._changeable(session, target)
-        attributes = templates.modify(obj.attributes, template, so=self._is_so(session))
-        if obj.record is not None:
-            session.token.replace(obj.record, obj.version, attributes, self.application.user_key(session.token))
+        """C_SetAttributeValue; what another process changed meanwhile is read again, not overwritten."""
+        session = self.application.session(handle)
+        while True:
+            obj = self._changeable(session, target)
+            attributes = templates.modify(obj.attributes, template, so=self._is_so(session))
+            if obj.record is None:
+                self.application.exchange(target, Object(attributes))
+                return
+            try:
+                session.token.replace(obj.record, obj.version, attributes, self.application.user_key(session.token))
+            except ObjectChangedError:
+                continue
             return
-        held = self.application.handles.get(target)
-        if isinstance(held, Held) and held.session is not None:
-            held.object = held.session.objects[target] = Object(attributes)
 
     # Finding
 
     def find_objects_init(self, handle: int, template: Template) -> None:
         """C_FindObjectsInit: what matches now, session objects first, is what C_FindObjects gives."""
-        session = self.application.sessions.get(handle) or self._session(handle)
+        session = self.application.session(handle)
         if session.found is not None:
             raise CryptokiError(CKR.OPERATION_ACTIVE, "a search is under way")
         application, token = self.application, session.token
@@ -135,7 +136,7 @@ class ObjectCommands(SessionCommands):
 
     def find_objects(self, handle: int, most: int) -> tuple[int, ...]:
         """C_FindObjects: up to `most` further handles."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         found = session.found
         if found is None:
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no search is under way")
@@ -149,7 +150,7 @@ class ObjectCommands(SessionCommands):
 
     def find_objects_final(self, handle: int) -> None:
         """C_FindObjectsFinal."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         if session.found is None:
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no search is under way")
         session.found = None

@@ -41,7 +41,7 @@ class OperationCommands(ObjectCommands):
 
     def _begin(self, kind: str, handle: int, mechanism: MechanismValue | None, key: int) -> None:
         """Begin an operation with a key; a NULL mechanism ends the one under way (specification 3.0)."""
-        session = self.application.sessions.get(handle) or self._session(handle)
+        session = self.application.session(handle)
         if mechanism is None:
             session.operations.pop(kind, None)
             return
@@ -78,7 +78,7 @@ class OperationCommands(ObjectCommands):
 
     def digest_init(self, handle: int, mechanism: MechanismValue | None) -> None:
         """C_DigestInit."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         if mechanism is None:
             session.operations.pop("digest", None)
             return
@@ -93,39 +93,39 @@ class OperationCommands(ObjectCommands):
 
     def encrypt(self, handle: int, data: bytes, room: int | None) -> bytes | int:
         """C_Encrypt."""
-        return self._session(handle).produce("encrypt", SINGLE, data, room)
+        return self.application.session(handle).produce("encrypt", SINGLE, data, room)
 
     def encrypt_update(self, handle: int, part: bytes, room: int | None) -> bytes | int:
         """C_EncryptUpdate."""
-        return self._session(handle).produce("encrypt", UPDATE, part, room)
+        return self.application.session(handle).produce("encrypt", UPDATE, part, room)
 
     def encrypt_final(self, handle: int, room: int | None) -> bytes | int:
         """C_EncryptFinal."""
-        return self._session(handle).produce("encrypt", FINISH, b"", room)
+        return self.application.session(handle).produce("encrypt", FINISH, b"", room)
 
     def decrypt(self, handle: int, encrypted: bytes, room: int | None) -> bytes | int:
         """C_Decrypt."""
-        return self._session(handle).produce("decrypt", SINGLE, encrypted, room)
+        return self.application.session(handle).produce("decrypt", SINGLE, encrypted, room)
 
     def decrypt_update(self, handle: int, encrypted: bytes, room: int | None) -> bytes | int:
         """C_DecryptUpdate."""
-        return self._session(handle).produce("decrypt", UPDATE, encrypted, room)
+        return self.application.session(handle).produce("decrypt", UPDATE, encrypted, room)
 
     def decrypt_final(self, handle: int, room: int | None) -> bytes | int:
         """C_DecryptFinal."""
-        return self._session(handle).produce("decrypt", FINISH, b"", room)
+        return self.application.session(handle).produce("decrypt", FINISH, b"", room)
 
     def digest(self, handle: int, data: bytes, room: int | None) -> bytes | int:
         """C_Digest."""
-        return self._session(handle).produce("digest", SINGLE, data, room)
+        return self.application.session(handle).produce("digest", SINGLE, data, room)
 
     def digest_update(self, handle: int, part: bytes) -> None:
         """C_DigestUpdate."""
-        self._session(handle).absorb("digest", part)
+        self.application.session(handle).absorb("digest", part)
 
     def digest_key(self, handle: int, key: int) -> None:
         """C_DigestKey: CKR_KEY_INDIGESTIBLE for what is no secret key."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         try:
             obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
             if obj.object_class != CKO.SECRET_KEY:
@@ -137,39 +137,39 @@ class OperationCommands(ObjectCommands):
 
     def digest_final(self, handle: int, room: int | None) -> bytes | int:
         """C_DigestFinal."""
-        return self._session(handle).produce("digest", FINISH, b"", room)
+        return self.application.session(handle).produce("digest", FINISH, b"", room)
 
     def sign(self, handle: int, data: bytes, room: int | None) -> bytes | int:
         """C_Sign."""
-        return self._session(handle).produce("sign", SINGLE, data, room)
+        return self.application.session(handle).produce("sign", SINGLE, data, room)
 
     def sign_update(self, handle: int, part: bytes) -> None:
         """C_SignUpdate."""
-        self._session(handle).absorb("sign", part)
+        self.application.session(handle).absorb("sign", part)
 
     def sign_final(self, handle: int, room: int | None) -> bytes | int:
         """C_SignFinal."""
-        return self._session(handle).produce("sign", FINISH, b"", room)
+        return self.application.session(handle).produce("sign", FINISH, b"", room)
 
     def verify(self, handle: int, data: bytes, signature: bytes) -> None:
         """C_Verify."""
-        self._session(handle).check("verify", SINGLE, data, signature)
+        self.application.session(handle).check("verify", SINGLE, data, signature)
 
     def verify_update(self, handle: int, part: bytes) -> None:
         """C_VerifyUpdate."""
-        self._session(handle).absorb("verify", part)
+        self.application.session(handle).absorb("verify", part)
 
     def verify_final(self, handle: int, signature: bytes) -> None:
         """C_VerifyFinal."""
-        self._session(handle).check("verify", FINISH, b"", signature)
+        self.application.session(handle).check("verify", FINISH, b"", signature)
 
     # Random numbers
 
     def seed_random(self, handle: int, seed: bytes) -> None:  # noqa: ARG002 - the system's generator needs no seed
         """C_SeedRandom: accepted and not mixed in, since the system's generator is what C_GenerateRandom reads."""
-        self._session(handle)
+        self.application.session(handle)
 
     def generate_random(self, handle: int, size: int) -> bytes:
         """C_GenerateRandom: `size` bytes of the operating system's generator."""
-        self._session(handle)
+        self.application.session(handle)
         return os.urandom(size)

@@ -38,13 +38,6 @@ class SessionCommands(Device):
 
     # Shared by all parts
 
-    def _session(self, handle: int) -> Session:
-        """Return an open session; CKR_SESSION_HANDLE_INVALID."""
-        session = self.application.sessions.get(handle)
-        if session is None:
-            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {handle}")
-        return session
-
     def _token(self, slot: int) -> Token:
         """Return the token in a slot; CKR_SLOT_ID_INVALID."""
         tokens = self.hsm.tokens
@@ -108,7 +101,7 @@ class SessionCommands(Device):
 
     def init_pin(self, handle: int, pin: bytes | None) -> None:
         """C_InitPIN by the SO in a read/write session; on a user token it also replaces the user's PIN (ours)."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         login = self.application.logins.get(session.token)
         if login is None or login.role != CKU.SO:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the SO is not logged in")
@@ -116,7 +109,7 @@ class SessionCommands(Device):
 
     def set_pin(self, handle: int, old: bytes | None, new: bytes | None) -> None:
         """C_SetPIN: the PIN of whoever is logged in; of the user where nobody is."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         if not session.writable:
             raise CryptokiError(CKR.SESSION_READ_ONLY, "C_SetPIN needs a read/write session")
         role = self.application.role(session.token)
@@ -142,7 +135,7 @@ class SessionCommands(Device):
 
     def close_session(self, handle: int) -> None:
         """C_CloseSession."""
-        self.application.close(self._session(handle))
+        self.application.close(self.application.session(handle))
 
     def close_all_sessions(self, slot: int) -> None:
         """C_CloseAllSessions."""
@@ -151,12 +144,12 @@ class SessionCommands(Device):
 
     def get_session_info(self, handle: int) -> tuple[int, int, int, int]:
         """C_GetSessionInfo."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         return self.hsm.tokens.index(session.token), self.application.state(session), session.flags, 0
 
     def session_cancel(self, handle: int, flags: int) -> None:
         """C_SessionCancel: ends the operations named in the mask."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         for kind, flag in _CANCEL.items():
             if flags & flag:
                 session.operations.pop(kind, None)
@@ -167,7 +160,7 @@ class SessionCommands(Device):
 
     def login(self, handle: int, user: int, pin: bytes | None) -> None:
         """C_Login for CKU_SO, CKU_USER and CKU_CONTEXT_SPECIFIC."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         token = session.token
         role = self.application.role(token)
         if user == CKU.CONTEXT_SPECIFIC:
@@ -188,7 +181,7 @@ class SessionCommands(Device):
 
     def logout(self, handle: int) -> None:
         """C_Logout: private session objects and operations with private keys end with it."""
-        session = self._session(handle)
+        session = self.application.session(handle)
         if self.application.role(session.token) is None:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "nobody is logged in")
         self.application.log_out(session.token)
