@@ -68,12 +68,13 @@ $(VENV)/made: pyproject.toml
 	@echo "making $(VENV) for $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --editable .
-	@touch $@
+	@touch $@ $(LIBRARY)
 
 $(VENV)/tested: $(VENV)/made
 	@echo "installing what the tests need"
 	@$(PIP) install --editable '.[test]'
-	@touch $@
+	@$(BIN)/python tests/suites/run_suite.py fetch
+	@touch $@ $(LIBRARY)
 
 $(LIBRARY): $(VENV)/made $(SOURCES)
 	@echo "building $(LIBRARY)"

@@ -45,8 +45,8 @@ class Module(NamedTuple):
 def module_under_test() -> Module:
     """Return the module that `PTKC_TEST_MODULE` names, else the one in the installed package `ptkc`."""
     found = importlib.util.find_spec("ptkc")
-    own = Path(found.origin).parent / "libptkc.so" if found and found.origin else Path("libptkc.so")
+    package = Path(found.origin).parent if found and found.origin else Path(__file__).parents[1] / "ptkc"
     named = os.environ.get("PTKC_TEST_MODULE")
     if named:
         return Module(named, ours=Path(named).name == "libptkc.so")
-    return Module(str(own.absolute()), ours=True)
+    return Module(str((package / "libptkc.so").absolute()), ours=True)
