@@ -1,0 +1,1 @@
+"""What objects are made of: attributes, their rules, templates."""

@@ -42,7 +42,13 @@ class Row:
     __slots__ = ("attribute", "default", "footnotes", "kind", "measures")
 
     def __init__(
-        self, attribute: int, kind: Kind, footnotes: str = "", default: bytes | None = None, measures: int | None = None
+        self,
+        attribute: int,
+        kind: Kind,
+        footnotes: str = "",
+        default: bytes | None = None,
+        *,
+        measures: int | None = None,
     ) -> None:
         """Keep the line; `measures` is the big integer whose length in bits the attribute is."""
         self.attribute = attribute
@@ -119,12 +125,13 @@ DATA = (
     Row(CKA.VALUE, BYTES, "", b""),
 )
 
-# Common Certificate Object Attributes. Footnote 10 says something only of what can be changed, hence 8.
+# Common Certificate Object Attributes. Footnote 10 says who may set CKA_TRUSTED, and the SO must be able to, on what
+# others made: hence 8 with it, here and on keys.
 CERTIFICATE = (
     Row(CKA.CERTIFICATE_TYPE, ULONG, "1"),
     Row(CKA.TRUSTED, BOOL, "8 10", FALSE),
     Row(CKA.CERTIFICATE_CATEGORY, _CATEGORY, "", ulong(0)),
-    Row(CKA.CHECK_VALUE, BYTES, "8 computed"),
+    Row(CKA.CHECK_VALUE, BYTES, "computed"),
     Row(CKA.START_DATE, DATE, "", b""),
     Row(CKA.END_DATE, DATE, "", b""),
     Row(CKA.PUBLIC_KEY_INFO, BYTES, "", b""),
@@ -173,7 +180,7 @@ PUBLIC_KEY = (
     Row(CKA.PUBLIC_CRC64_VALUE, BYTES, "4 13 computed"),
 )
 
-# Common Private Key Attributes. As SoftHSM and the footnote say, 11 makes read-only what could be changed before: 8.
+# Common Private Key Attributes. Footnotes 11 and 12 make read-only what could be changed before, hence 8 with them.
 PRIVATE_KEY = (
     Row(CKA.SUBJECT, BYTES, "8", b""),
     Row(CKA.SENSITIVE, BOOL, "8 9 11", TRUE),

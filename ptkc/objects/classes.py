@@ -31,7 +31,7 @@ class ObjectClass:
 
     __slots__ = ("common", "follow", "private", "subtype", "types")
 
-    def __init__(  # noqa: PLR0913 - one parameter a column
+    def __init__(
         self,
         private: bytes,
         common: tuple[tuple[Row, ...], ...],

@@ -13,7 +13,7 @@ from __future__ import annotations
 from binascii import hexlify
 from os import urandom
 
-from ptkc.objects.attributes import BIGINT, BOOL, BYTES, DATE, STRING, TEMPLATE, ULONGS, Kind, Row
+from ptkc.objects.attributes import TEMPLATE, Kind, Row
 from ptkc.objects.classes import CLASSES, SUBTYPES, find
 from ptkc.spec.constants import CKA, CKK, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
@@ -21,7 +21,7 @@ from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_te
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ptkc.objects.classes import ObjectClass
     from ptkc.objects.object import Object
@@ -31,13 +31,14 @@ __all__ = [
     "reveal",
 ]  # fmt: skip
 
-CREATE, GENERATE, UNWRAP, DERIVE, COPY, _MODIFY = range(6)
+CREATE, GENERATE, UNWRAP, DERIVE, COPY, _MODIFY = "create", "generate", "unwrap", "derive", "copy", "modify"
 
 # What the footnotes mean. No footnote speaks of C_DeriveKey: there the token makes what it makes in generation or
 # unwrapping, and the template may say what generation asks for (CKA_VALUE_LEN).
 _REQUIRED = {CREATE: "1", GENERATE: "3", UNWRAP: "5"}
 _FORBIDDEN = {CREATE: {"2"}, GENERATE: {"4"}, UNWRAP: {"6"}, DERIVE: {"4", "6"}}
 _CHANGEABLE = {COPY: {"8", "copy"}, _MODIFY: {"8"}}
+_CLOSED = (("11", TRUE), ("12", FALSE))
 
 # The defaults that depend on the origin: C_UnwrapKey says this one.
 _DEFAULTS = {UNWRAP: {CKA.EXTRACTABLE: TRUE}}
@@ -45,13 +46,10 @@ _DEFAULTS = {UNWRAP: {CKA.EXTRACTABLE: TRUE}}
 # What a derived key is when neither template nor mechanism says it (specification, simple key derivation mechanisms).
 _DERIVED = {CKA.CLASS: ulong(CKO.SECRET_KEY), CKA.KEY_TYPE: ulong(CKK.GENERIC_SECRET)}
 
-_MAY_BE_NULL = (BYTES, BIGINT, STRING, DATE, ULONGS, TEMPLATE)
-
 # Bound once: these stand in every call.
 _CLASS = CKA.CLASS
 _PRIVATE = CKA.PRIVATE
 _UNIQUE_ID = CKA.UNIQUE_ID
-_TRUSTED = CKA.TRUSTED
 _SENSITIVE = CKA.SENSITIVE
 _EXTRACTABLE = CKA.EXTRACTABLE
 _ALWAYS_SENSITIVE = CKA.ALWAYS_SENSITIVE
@@ -59,6 +57,9 @@ _NEVER_EXTRACTABLE = CKA.NEVER_EXTRACTABLE
 _ALWAYS_AUTHENTICATE = CKA.ALWAYS_AUTHENTICATE
 _LOCAL = CKA.LOCAL
 _KEY_GEN_MECHANISM = CKA.KEY_GEN_MECHANISM
+
+# The history of what is generated: until now nobody could read or take it.
+_NEW = {_ALWAYS_SENSITIVE: TRUE, _NEVER_EXTRACTABLE: TRUE}
 
 
 class _Plan:
@@ -71,55 +72,48 @@ class _Plan:
 
     __slots__ = ("by_so", "checks", "computed", "defaults", "final", "follow", "required", "rows")
 
-    def __init__(self, origin: int, object_class: ObjectClass, subtype: int | None) -> None:
+    def __init__(self, origin: str, object_class: ObjectClass, subtype: int | None) -> None:
         """Read the footnotes."""
         rows = object_class.rows(subtype)
         self.rows = {row.attribute: row for row in rows}
-        self.checks = {row.attribute: _check_of(row) for row in rows if _may_say(origin, row)}
+        self.checks = {
+            row.attribute: _is_template if row.kind is TEMPLATE else row.kind.check
+            for row in rows
+            if _may_say(origin, row)
+        }
         self.required = frozenset(row.attribute for row in rows if _REQUIRED.get(origin) in row.footnotes)
         self.defaults = {row.attribute: row.default for row in rows if row.default is not None}
         self.defaults[_PRIVATE] = object_class.private
-        self.defaults.update(
-            (attribute, value)
-            for attribute, value in _DEFAULTS.get(origin, {}).items()
-            if attribute in self.rows
-        )
+        self.defaults.update(item for item in _DEFAULTS.get(origin, {}).items() if item[0] in self.rows)
         self.by_so = tuple(row.attribute for row in rows if "10" in row.footnotes)
-        self.final = {row.attribute: TRUE for row in rows if "11" in row.footnotes}
-        self.final.update((row.attribute, FALSE) for row in rows if "12" in row.footnotes)
+        self.final = {row.attribute: value for row in rows for mark, value in _CLOSED if mark in row.footnotes}
         self.computed = {row.attribute: row.default for row in rows if "computed" in row.footnotes}
         self.follow = object_class.follow
 
-    def value(self, attribute: int, value: bytes | None) -> bytes:
-        """Return the canonical value of what the quick check did not accept: NULL for empty; or say what is wrong.
+    def refusal(self, attribute: int) -> CryptokiError:
+        """Say why `checks` did not accept an attribute.
 
-        CKR_ATTRIBUTE_TYPE_INVALID for what Cryptoki does not know, CKR_TEMPLATE_INCONSISTENT for what this object cannot
-        have, CKR_ATTRIBUTE_READ_ONLY for what may not be said here, else CKR_ATTRIBUTE_VALUE_INVALID.
+        CKR_ATTRIBUTE_TYPE_INVALID for what Cryptoki does not know, CKR_TEMPLATE_INCONSISTENT for what this object
+        cannot have, CKR_ATTRIBUTE_READ_ONLY for what may not be said here, else CKR_ATTRIBUTE_VALUE_INVALID.
         """
+        name = name_of(CKA, attribute)
         row = self.rows.get(attribute)
         if row is None:
             if attribute in _KNOWN or attribute in vars(CKA).values():
-                raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKA, attribute)} does not fit the object")
-            raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"{name_of(CKA, attribute)} is unknown")
+                return CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name} does not fit the object")
+            return CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"{name} is unknown")
         if attribute not in self.checks:
-            raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} may not be specified")
-        if value is None and row.kind in _MAY_BE_NULL:
-            return b""
-        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name_of(CKA, attribute)} is no {row.kind.name}")
+            return CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name} may not be said here")
+        return CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name} is no {row.kind.name}")
 
 
-def _may_say(origin: int, row: Row) -> bool:
+def _may_say(origin: str, row: Row) -> bool:
     """Whether the footnotes let a template of this origin say the attribute."""
     if origin in _CHANGEABLE:
         return not row.footnotes.isdisjoint(_CHANGEABLE[origin])
     if origin == DERIVE and "3" in row.footnotes:
         return True
     return row.footnotes.isdisjoint(_FORBIDDEN[origin])
-
-
-def _check_of(row: Row) -> Callable[[bytes], bool]:
-    """Return the check of a row's value."""
-    return _is_template if row.kind is TEMPLATE else row.kind.check
 
 
 def _is_template(value: bytes) -> bool:
@@ -144,17 +138,17 @@ _ALL_ROWS = tuple(row for entry in CLASSES.values() for subtype in entry.types f
 _KNOWN: dict[int, Kind] = {row.attribute: row.kind for row in _ALL_ROWS}
 _SECRET = frozenset(row.attribute for row in _ALL_ROWS if "7" in row.footnotes)
 
-# For each origin: (class, type), both canonical → plan.
-_PLANS: tuple[dict[tuple[bytes | None, bytes | None], _Plan], ...] = tuple({} for _ in range(6))
+# (origin, class, type), the last two canonical → plan.
+_PLANS: dict[tuple[str, bytes | None, bytes | None], _Plan] = {}
 
 
-def _plan(origin: int, given: dict[int, bytes | None] | Attributes) -> _Plan:
+def _plan(origin: str, given: dict[int, bytes | None] | Attributes) -> _Plan:
     """Return the plan for the type of object that `given` names; `classes.find` says what it raises."""
     of_class = given.get(_CLASS)
-    key = of_class, given.get(SUBTYPES.get(of_class, -1))  # type: ignore[arg-type]
-    plan = _PLANS[origin].get(key)
+    key = origin, of_class, given.get(SUBTYPES.get(of_class, -1))  # type: ignore[arg-type]
+    plan = _PLANS.get(key)
     if plan is None:
-        plan = _PLANS[origin][key] = _Plan(origin, *find(given))
+        plan = _PLANS[key] = _Plan(origin, *find(given))
     return plan
 
 
@@ -172,7 +166,7 @@ def _fill(plan: _Plan, given: dict[int, bytes | None], so: bool) -> Attributes: 
     for attribute, value in given.items():
         check = checks.get(attribute)
         if check is None or value is None or not check(value):
-            given[attribute] = plan.value(attribute, value)
+            raise plan.refusal(attribute)
     if not given.keys() >= plan.required:
         missing = ", ".join(name_of(CKA, attribute) for attribute in sorted(plan.required - given.keys()))
         raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"{missing} missing")
@@ -181,8 +175,7 @@ def _fill(plan: _Plan, given: dict[int, bytes | None], so: bool) -> Attributes: 
             if given.get(attribute) == TRUE:
                 raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
     attributes: Attributes = {**plan.defaults, **given}  # type: ignore[dict-item]
-    if attributes.get(_ALWAYS_AUTHENTICATE) == TRUE:
-        _check_authentication(attributes)
+    _check_authentication(attributes)
     return attributes
 
 
@@ -209,7 +202,7 @@ def create(template: Template, *, so: bool = False) -> Attributes:
 
 
 def prepare(
-    origin: int, template: Template, implied: Attributes, *, so: bool = False, imposed: bytes = b""
+    origin: str, template: Template, implied: Attributes, *, so: bool = False, imposed: bytes = b""
 ) -> Attributes:
     """Return the attributes of a key before its mechanism makes it: GENERATE, UNWRAP, DERIVE.
 
@@ -233,7 +226,7 @@ def _impose(given: dict[int, bytes | None], said: Iterable[tuple[int, bytes | No
 
 
 def complete(
-    origin: int,
+    origin: str,
     attributes: Attributes,
     produced: Attributes,
     mechanism: int | None = None,
@@ -241,20 +234,19 @@ def complete(
 ) -> Attributes:
     """Return `attributes`, changed in place, with the material and what only the token may say.
 
-    `produced` is the material and what follows from it; `mechanism` what generated it; `base` the key it was derived
-    from. CKR_ATTRIBUTE_VALUE_INVALID if a check value or public key information was given and is another.
+    `produced` is the material and what follows from it; `mechanism` what generated it; `base` the key that it was
+    derived from, whose history it shares. CKR_ATTRIBUTE_VALUE_INVALID if another check value or public key
+    information was given.
     """
     plan = _plan(origin, attributes)
     _add(plan, attributes, produced)
-    if origin == GENERATE:
+    history = base.attributes if base is not None else {}
+    if origin == GENERATE and _LOCAL in attributes:
+        history = _NEW
         attributes[_LOCAL] = TRUE
-        if mechanism is not None and _KEY_GEN_MECHANISM in plan.rows:
+        if mechanism is not None and _KEY_GEN_MECHANISM in attributes:
             attributes[_KEY_GEN_MECHANISM] = ulong(mechanism)
-        if _SENSITIVE in attributes:
-            attributes[_ALWAYS_SENSITIVE] = attributes[_SENSITIVE]
-            attributes[_NEVER_EXTRACTABLE] = FALSE if attributes[_EXTRACTABLE] == TRUE else TRUE
-    elif origin == DERIVE and base is not None and _SENSITIVE in attributes:
-        history = base.attributes
+    if history and _SENSITIVE in attributes:
         if history.get(_ALWAYS_SENSITIVE) == TRUE:
             attributes[_ALWAYS_SENSITIVE] = attributes[_SENSITIVE]
         if history.get(_NEVER_EXTRACTABLE) == TRUE:
@@ -306,18 +298,19 @@ def modify(attributes: Attributes, template: Template, *, so: bool = False) -> A
     """
     if attributes.get(CKA.MODIFIABLE) == FALSE:
         raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_MODIFIABLE is CK_FALSE")
-    if not so and attributes.get(_TRUSTED) == TRUE and attributes[_CLASS] == ulong(CKO.CERTIFICATE):
+    if not so and attributes.get(CKA.TRUSTED) == TRUE and attributes[_CLASS] == ulong(CKO.CERTIFICATE):
         raise CryptokiError(CKR.ACTION_PROHIBITED, "a trusted certificate cannot be modified")
     return _change(_MODIFY, attributes, template, so)
 
 
-def _change(origin: int, attributes: Attributes, template: Template, so: bool) -> Attributes:  # noqa: FBT001 - as _fill
+def _change(origin: str, attributes: Attributes, template: Template, so: bool) -> Attributes:  # noqa: FBT001 - as _fill
     """Return the attributes with the template's values where the footnotes let them change."""
     plan = _plan(origin, attributes)
     changed = attributes.copy()
-    for attribute, given in _given(template).items():
+    for attribute, value in _given(template).items():
         check = plan.checks.get(attribute)
-        value = plan.value(attribute, given) if check is None or given is None or not check(given) else given
+        if check is None or value is None or not check(value):
+            raise plan.refusal(attribute)
         current = attributes.get(attribute)
         if value == current:
             continue
@@ -347,7 +340,7 @@ def reveal(attributes: Attributes, attribute: int) -> bytes:
     CKR_ATTRIBUTE_SENSITIVE where footnote 7 hides it, else CKR_ATTRIBUTE_TYPE_INVALID where the object has none.
     """
     value = attributes.get(attribute)
-    if attribute in _SECRET and _hidden(attributes) and (value is not None or attribute in _plan(COPY, attributes).rows):
+    if attribute in _SECRET and _hidden(attributes) and attribute in _plan(COPY, attributes).rows:
         raise CryptokiError(CKR.ATTRIBUTE_SENSITIVE, f"{name_of(CKA, attribute)} is not to be revealed")
     if value is None:
         raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"the object has no {name_of(CKA, attribute)}")
@@ -357,6 +350,6 @@ def reveal(attributes: Attributes, attribute: int) -> bytes:
 def matches(attributes: Attributes, template: Template) -> bool:
     """Whether C_FindObjects gives the object: all attributes are there and equal; what is hidden never matches."""
     for attribute, value in template:
-        if attributes.get(attribute) != (value or b"") or (attribute in _SECRET and _hidden(attributes)):
+        if value is None or attributes.get(attribute) != value or (attribute in _SECRET and _hidden(attributes)):
             return False
     return True
