@@ -123,7 +123,7 @@ def _source(command: Command) -> str:
         c_names, statements, argument, writing = _OUTPUTS[kind]
         parameters.append(c_names.format(name))
         before.append(statements.format(name))
-        arguments.append(argument)
+        arguments.append(argument.format(name))
         after.append(writing.format(name, result, kind))
         room = f"n_{name}" if kind in ("buffer", "list") else room
     for name, kind in _fields(command.outputs):
