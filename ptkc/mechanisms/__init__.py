@@ -5,7 +5,6 @@ family needs `cryptography`, and a session that only reads objects does not.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from ptkc.mechanisms.mechanism import KEY_TYPES, MECHANISMS
 
@@ -20,7 +19,6 @@ def load() -> None:
     if _LOADED:
         return
     for family in _FAMILIES:
-        if find_spec(f"{__name__}.{family}"):
-            import_module(f"{__name__}.{family}")
+        import_module(f"{__name__}.{family}")
     # Only now, since another thread may ask while this one imports; it then waits for the same imports.
     _LOADED.append(True)

@@ -2,7 +2,7 @@
 
 Decryption in parts gives nothing before the tag was checked: the parts are kept. So are those of CCM, which needs
 the whole. GCM encryption streams. Tags have the lengths of SP 800-38D: 32, 64, 96, 104, 112, 120 and 128 bits. IVs
-that `cryptography` does not take (shorter than 8 or longer than 128 bytes) go to the system's libcrypto.
+have 1 to 128 bytes: `cryptography` takes those from 8, the system's libcrypto the shorter ones, neither longer ones.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ _GCM_TAG_BITS = frozenset((32, 64, 96, 104, 112, 120, 128))
 _CCM_MAC_BYTES = frozenset((4, 6, 8, 10, 12, 14, 16))
 _CCM_NONCE_BYTES = range(7, 14)
 _FULL_TAG = 16
-# What `cryptography` takes as an IV of GCM, in bytes.
-_SHORTEST_IV, _LONGEST_IV = 8, 128
+_GCM_IV_BYTES = range(1, 129)
+_SHORT_IV = 8
+"""`cryptography` takes an IV of GCM from this many bytes."""
 
 
 class _Kept(Operation):
@@ -81,13 +82,13 @@ def _checked_gcm(parameter: Gcm) -> int:
     """Return the length of the tag in bytes; CKR_MECHANISM_PARAM_INVALID."""
     if parameter.tag_bits not in _GCM_TAG_BITS:
         raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a tag of {parameter.tag_bits} bits")
-    if not parameter.iv:
-        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "an empty IV")
+    if len(parameter.iv) not in _GCM_IV_BYTES:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"an IV of {len(parameter.iv)} bytes, want 1 to 128")
     return parameter.tag_bits >> 3  # type: ignore[no-any-return]
 
 
 def _libcrypto_gcm(key: Object, parameter: Gcm, aad: bytes, data: bytes, *, encrypt: bool) -> bytes:
-    """Run GCM with an IV that `cryptography` does not take; the tag is behind the encrypted data."""
+    """Run GCM with a short IV; the tag is behind the encrypted data."""
     # Loaded only here: hardly any caller has such an IV.
     from ptkc.mechanisms.libcrypto import gcm  # noqa: PLC0415
 
@@ -159,7 +160,7 @@ class _Gcm(WrappingCipher):
     def encrypt(self, key: Object, parameter: Gcm) -> Operation:
         """Start an encryption; CKR_MECHANISM_PARAM_INVALID."""
         tag = _checked_gcm(parameter)
-        if _SHORTEST_IV <= len(parameter.iv) <= _LONGEST_IV:
+        if len(parameter.iv) >= _SHORT_IV:
             return _GcmEncryption(key, parameter, tag)
 
         def run(data: bytes) -> bytes:
@@ -185,7 +186,7 @@ class _Gcm(WrappingCipher):
 def _gcm_opened(key: Object, parameter: Gcm, data: bytes, tag: int) -> bytes:
     """Return the decrypted data if the tag is right; InvalidTag."""
     iv = parameter.iv
-    if not _SHORTEST_IV <= len(iv) <= _LONGEST_IV:
+    if len(iv) < _SHORT_IV:
         return _libcrypto_gcm(key, parameter, parameter.aad, data, encrypt=False)
     if tag == _FULL_TAG:
         return _aesgcm(key).decrypt(iv, data, parameter.aad)
@@ -235,9 +236,8 @@ class _Ccm(WrappingCipher):
 
     def unwrap(self, key: Object, parameter: Ccm, wrapped: bytes) -> bytes:
         """Unwrap: the length in the parameter is ignored (specification 6.14.5)."""
-        if len(wrapped) < parameter.mac_len:
-            raise CryptokiError(CKR.WRAPPED_KEY_LEN_RANGE, f"{len(wrapped)} bytes are less than the MAC")
-        return super().unwrap(key, parameter._replace(data_len=len(wrapped) - parameter.mac_len), wrapped)
+        size = max(len(wrapped) - parameter.mac_len, 0)
+        return super().unwrap(key, parameter._replace(data_len=size), wrapped)
 
 
 def _checked_ccm(key: Object, parameter: Ccm) -> AESCCM:
@@ -275,12 +275,12 @@ class _GmacAccumulator:
     __slots__ = ("_context", "_key", "_parameter", "_parts")
 
     def __init__(self, key: Object, parameter: Gcm) -> None:
-        """Start with a fresh cipher, or with no parts where `cryptography` does not take the IV."""
+        """Start with a fresh cipher, or with no parts where the IV is short."""
         self._key = key
         self._parameter = parameter
         self._parts: list[bytes] = []
         self._context: AEADEncryptionContext | None = None
-        if _SHORTEST_IV <= len(parameter.iv) <= _LONGEST_IV:
+        if len(parameter.iv) >= _SHORT_IV:
             self._context = cipher(key, modes.GCM(parameter.iv)).encryptor()
 
     def update(self, data: bytes) -> None:
