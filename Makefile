@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 LIBRARY := ptkc/libptkc.so
 SOURCES := $(wildcard native/*.c native/*.h native/*.py native/include/*.h)
 SOFTHSM2 := $(firstword $(wildcard /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so))
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -68,15 +68,17 @@ $(VENV)/made: pyproject.toml
 	@echo "making $(VENV) for $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --editable .
-	@touch $@ $(LIBRARY)
+	@touch $@
 
 $(VENV)/tested: $(VENV)/made
 	@echo "installing what the tests need"
 	@$(PIP) install --editable '.[test]'
 	@$(BIN)/python tests/suites/run_suite.py fetch
-	@touch $@ $(LIBRARY)
+	@touch $@
 
+# pip has just built it in a new environment; then there is nothing left to do.
 $(LIBRARY): $(VENV)/made $(SOURCES)
-	@echo "building $(LIBRARY)"
-	@$(BIN)/python native/build.py
+	@if [ ! -s $@ ] || [ -n "$$(find $(SOURCES) -newer $@)" ]; then \
+	  echo "building $@"; $(BIN)/python native/build.py >/dev/null; \
+	fi
 	@touch $@

@@ -4,7 +4,7 @@
     python tests/suites/run_suite.py python-pkcs11 [MODULE ...]     run on each module, and compare
     python tests/suites/run_suite.py pykcs11 [MODULE ...]
 
-Without modules: ours and SoftHSM2. With two the exit status is 1 if a test fails on the first that passes on the second.
+Without modules: ours and SoftHSM2. With two the exit status is 1 if a test fails on the first and passes on the second.
 Each run has a data path of its own and a token as the suite wants it. `docs/clients.md` has more.
 """
 
@@ -24,7 +24,7 @@ from typing import NamedTuple
 _TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(_TESTS))
 
-from modules import Module, clean_environment, module_under_test
+from modules import Module, clean_environment, module_under_test  # noqa: E402 - also run as a script
 
 __all__ = ["SOFTHSM2", "SUITES", "Suite", "fetch", "regressions", "run_suite"]
 
@@ -113,7 +113,7 @@ def run_suite(suite: Suite, module: Module, directory: Path) -> dict[str, str]:
 def _outcomes(report: Path) -> dict[str, str]:
     """Read a JUnit report; of a test with subtests the worst outcome counts."""
     outcomes: dict[str, str] = {}
-    for case in ET.parse(report).iter("testcase"):
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it
         name = f"{case.get('classname')}.{case.get('name')}"
         kinds = {child.tag for child in case}
         outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
