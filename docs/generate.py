@@ -15,8 +15,7 @@ from ptkc import mechanisms
 from ptkc.configuration import ITEMS
 from ptkc.hsm.device import LocalDevice
 from ptkc.spec.constants import CKF, CKK, CKM
-from ptkc.spec.errors import name_of
-from ptkc.wire.commands import COMMANDS
+from ptkc.wire.commands import COMMANDS, Device
 
 __all__ = ["PAGES", "main", "page"]
 
@@ -36,6 +35,11 @@ _FUNCTIONS = (
 )  # fmt: skip
 
 
+def _names(group: type) -> dict[int, str]:
+    """Return {number: name}; of two names of one number the later, which is the one not deprecated."""
+    return {number: name for name, number in vars(group).items() if not name.startswith("_")}
+
+
 def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     lines = [headings, tuple("---" for _ in headings), *rows]
@@ -48,7 +52,7 @@ def functions() -> str:
     version = iter(_LAST.values())
     current = next(version)
     for command in COMMANDS:
-        works = command.library or hasattr(LocalDevice, command.method)
+        works = command.library or getattr(LocalDevice, command.method) is not getattr(Device, command.method)
         note = _NOTES.get(command.name, "" if works else "CKR_FUNCTION_NOT_SUPPORTED")
         rows.append((f"`{command.name}`", current, "✓" if works else "✗", note))
         if command.name in _LAST:
@@ -60,6 +64,7 @@ def functions() -> str:
 def mechanism_table() -> str:
     """Return the table of all registered mechanisms."""
     mechanisms.load()
+    names, key_types = _names(CKM), _names(CKK)
     rows = []
     for number, mechanism in sorted(mechanisms.MECHANISMS.items()):
         makes = hasattr(mechanism, "generate") or hasattr(mechanism, "generate_pair")
@@ -68,8 +73,8 @@ def mechanism_table() -> str:
         parameter = "" if mechanism.parameters is None else str(mechanism.parameters)
         rows.append(
             (
-                f"`{name_of(CKM, number)}`",
-                ", ".join(name_of(CKK, kind).removeprefix("CKK_") for kind in kinds),
+                f"`CKM_{names[number]}`",
+                ", ".join(key_types[kind] for kind in kinds),
                 "" if not largest else f"{smallest}" if smallest == largest else f"{smallest} to {largest}",
                 ", ".join(text for flag, text in _FUNCTIONS if mechanism.flags & getattr(CKF, flag, 0)),
                 parameter + (", may be absent" if mechanism.optional and parameter else ""),

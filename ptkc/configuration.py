@@ -16,10 +16,10 @@ __all__ = ["DEFAULT", "ENVIRONMENT", "ITEMS", "SYSTEM", "USER", "Configuration",
 # name; kind: path, choice or flag; values a choice may have; default, None where it is computed; what the default is,
 # for the reader; what the item means; what an invalid value does: "absent" (never another directory than the one that
 # was meant) or "default" (the item protects nothing).
-Item = namedtuple("Item", "name kind values default default_text meaning invalid")  # noqa: PYI024 - loaded at start-up
+Item = namedtuple("Item", "name kind values default default_text meaning invalid")
 
 # value; level: one of the four below; source: the variable, `file:line`, or empty
-Setting = namedtuple("Setting", "value level source")  # noqa: PYI024 - as above
+Setting = namedtuple("Setting", "value level source")
 
 ENVIRONMENT = "environment"
 USER = "user"

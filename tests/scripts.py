@@ -14,7 +14,7 @@ directory, which is also HOME and where commands run.
     mkdir MODE PATH             make a directory
     exists PATH, ! exists PATH  whether there is a file
     [MODULE]                    skip the rest if the shared object is not built
-    -- NAME --                  the lines that follow, up to the next such line, are a file made before the first command
+    -- NAME --                  the lines that follow, up to the next such line, are a file that is there from the start
 """
 
 import os

@@ -1,6 +1,7 @@
 """The configuration items, their levels and files, and the log they turn on."""
 
 import os
+import pwd
 
 import pytest
 
@@ -19,7 +20,7 @@ def files(tmp_path):
     (tmp_path / "home" / ".safenet").mkdir(parents=True)
     (tmp_path / "etc").mkdir()
 
-    def read(user="", system="", secure=False, **environment):
+    def read(user="", system="", *, secure=False, **environment):
         (tmp_path / "home" / ".safenet" / "et_ptkc").write_text(user)
         (tmp_path / "etc" / "et_ptkc").write_text(system)
         environment = {"HOME": str(tmp_path / "home"), **environment}
@@ -85,9 +86,7 @@ def test_line_that_is_no_item_is_named(text):
 
 def test_secure_host_honours_neither_environment_nor_user_file(files):
     """In a setuid host only the system file and defaults count; the home directory comes from the password file."""
-    import pwd
-
-    found = files(TRANSPORT + "=encoded", DATA + "=/srv/hsm", True, **{DATA: "/attacker"})
+    found = files(TRANSPORT + "=encoded", DATA + "=/srv/hsm", secure=True, **{DATA: "/attacker"})
     assert (DEFAULT, "direct", "/srv/hsm") == (*_found(found), found.data_path)
     home = pwd.getpwuid(os.geteuid()).pw_dir
     assert f"{home}/.local/share/ptkc" == files(secure=True, XDG_DATA_HOME="/attacker").data_path
@@ -96,8 +95,6 @@ def test_secure_host_honours_neither_environment_nor_user_file(files):
 
 def test_unset_home_comes_from_the_password_file():
     """HOME unset or relative: the user's directory of the password file."""
-    import pwd
-
     home = pwd.getpwuid(os.geteuid()).pw_dir
     for environment in ({}, {"HOME": ""}, {"HOME": "relative"}):
         assert f"{home}/.local/share/ptkc" == Configuration(environment=environment).data_path
@@ -181,7 +178,7 @@ def test_log_is_private(log_file):
 def test_bug_is_logged_without_its_message(log_file):
     """Types and frames, never the message, which may hold a value."""
     try:
-        raise ValueError("secret")
+        raise ValueError("secret")  # noqa: TRY301 - what is tested
     except ValueError:
         log.bug("C_Sign")
     text = log_file.read_text()

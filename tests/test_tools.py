@@ -2,9 +2,11 @@
 
 import pathlib
 import sqlite3
+import subprocess
 import sys
 
 import pytest
+from scripts import Script
 
 from ptkc.configuration import Configuration
 from ptkc.spec.constants import CKR
@@ -14,7 +16,6 @@ from ptkc.token.sqlite import SqliteStore
 from ptkc.token.store import HsmRecord
 from ptkc.tools import common, doctor
 from ptkc.tools import ptkc as tool
-from scripts import Script
 
 SCRIPTS = sorted((pathlib.Path(__file__).parent / "cli").glob("*.txt"))
 
@@ -68,8 +69,6 @@ def test_interruption_is_exit_code_130(capsys):
 
 def test_closed_output_is_no_failure_to_complain_about(tmp_path):
     """`ptkc config | head -0` says nothing."""
-    import subprocess
-
     command = f"{sys.executable} -m ptkc.tools.ptkc config --json | true"
     root = pathlib.Path(doctor.module_path()).parent.parent
     done = subprocess.run(command, shell=True, cwd=root, env={"HOME": str(tmp_path)}, capture_output=True, check=False)

@@ -4,6 +4,7 @@ Results alone go to standard output; everything else goes to standard error with
 `ptkc: error: …` and `ptkc: hint: …`. There is never a traceback. Exit codes: 0 done, 1 it could not be done (or, of a
 check, something is wrong), 2 the arguments are wrong, 130 interrupted.
 """
+# ruff: noqa: T201 - commands print
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 Sub-commands only read; none starts the provider in this process.
 """
+# ruff: noqa: T201 - commands print
 
 from __future__ import annotations
 
