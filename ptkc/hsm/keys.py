@@ -14,7 +14,7 @@ from ptkc.spec.values import Attributes, Template, ulong, unpack_template
 __all__ = ["KeyCommands"]
 
 _WRAPPABLE = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
-_CLASS_SECRET, _CLASS_PRIVATE, _CLASS_PUBLIC = ulong(CKO.SECRET_KEY), ulong(CKO.PRIVATE_KEY), ulong(CKO.PUBLIC_KEY)
+_CLASS_PRIVATE, _CLASS_PUBLIC = ulong(CKO.PRIVATE_KEY), ulong(CKO.PUBLIC_KEY)
 
 
 class KeyCommands(OperationCommands):
@@ -82,7 +82,7 @@ class KeyCommands(OperationCommands):
         number, parameter = _given(mechanism)
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
         method = approve(unwrapper, "unwrap", number)
-        attributes = self._prepare(session, templates.UNWRAP, _imposed(unwrapper, CKA.UNWRAP_TEMPLATE, template))
+        attributes = self._prepare(session, templates.UNWRAP, template, unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b""))
         payload = method(unwrapper, parameter, wrapped)
         return self._import(session, templates.UNWRAP, attributes, payload)
 
@@ -92,15 +92,13 @@ class KeyCommands(OperationCommands):
         number, parameter = _given(mechanism)
         base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
         method = approve(base, "derive", number)
-        attributes = self._prepare(session, templates.DERIVE, _imposed(base, CKA.DERIVE_TEMPLATE, template))
+        attributes = self._prepare(session, templates.DERIVE, template, base.attributes.get(CKA.DERIVE_TEMPLATE, b""))
         payload = method(base, parameter, attributes)
         return self._import(session, templates.DERIVE, attributes, payload, base)
 
-    def _prepare(self, session: Session, origin: str, template: Template) -> Attributes:
-        """Return the prepared template of a key to be unwrapped or derived; a secret key unless it says otherwise."""
-        given = dict(template)
-        implied = {} if CKA.CLASS in given else {CKA.CLASS: _CLASS_SECRET}
-        attributes = templates.prepare(origin, template, implied, so=self._is_so(session))
+    def _prepare(self, session: Session, origin: str, template: Template, imposed: bytes) -> Attributes:
+        """Return the prepared template of a key to be unwrapped or derived; `imposed` is what the base key demands."""
+        attributes = templates.prepare(origin, template, {}, so=self._is_so(session), imposed=imposed)
         self._may_make(session, attributes)
         return attributes
 
@@ -128,18 +126,5 @@ def _may_be_wrapped(wrapper: Object, target: Object) -> None:
     if target.is_true(CKA.WRAP_WITH_TRUSTED) and not wrapper.is_true(CKA.TRUSTED):
         raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "CKA_WRAP_WITH_TRUSTED is true and the wrapping key is not trusted")
     wanted = wrapper.attributes.get(CKA.WRAP_TEMPLATE)
-    if wanted and not all(target.attributes.get(kind) == value for kind, value in unpack_template(wanted)):
+    if wanted and not templates.matches(target.attributes, unpack_template(wanted)):
         raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the key does not match CKA_WRAP_TEMPLATE")
-
-
-def _imposed(key: Object, attribute: int, template: Template) -> Template:
-    """Return the template with what CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE adds; CKR_TEMPLATE_INCONSISTENT."""
-    imposed = key.attributes.get(attribute)
-    if not imposed:
-        return template
-    given = dict(template)
-    rows = unpack_template(imposed)
-    for kind, value in rows:
-        if given.get(kind, value) != value:
-            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"attribute {kind:#x} contradicts the key's template")
-    return template + tuple(row for row in rows if row[0] not in given)
