@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ptkc.spec.constants import CKA, CKR, CKS, CKU
+from ptkc.spec.constants import CKA, CKM, CKR, CKS, CKU
 
 from . import deviations
 from .child import module_path
@@ -21,6 +21,7 @@ from .cryptoki import Cryptoki, Refused, Session
 from .fresh_token import LABEL, SO_PIN, USER_PIN, prepare, store_environment
 
 _HERE = Path(__file__).resolve().parent
+_MECHANISMS = {number: f"CKM_{name}" for name, number in vars(CKM).items() if not name.startswith("_")}
 
 
 class _State:
@@ -88,7 +89,7 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_State]:
 def _needs(request: pytest.FixtureRequest, _state: _State) -> None:
     """Skip what the module does not offer; fail instead with PTKC_TEST_NO_SKIPS=1."""
     missing = [
-        f"mechanism {kind:#x}"
+        _MECHANISMS.get(kind, hex(kind))
         for marker in request.node.iter_markers("needs")
         for kind in marker.args
         if kind not in _state.mechanisms

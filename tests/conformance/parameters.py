@@ -20,8 +20,8 @@ class Mechanism:
         """Lay out mechanism `kind`; `length` replaces the true parameter length, to lie about it."""
         self.kind = kind
         if isinstance(parameter, (bytes, bytearray)):
-            parameter = ffi.new("CK_BYTE[]", bytes(parameter))
             size = len(parameter)
+            parameter = ffi.new("CK_BYTE[]", bytes(parameter))
         elif parameter is None:
             parameter, size = ffi.NULL, 0
         else:
