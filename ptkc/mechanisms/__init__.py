@@ -10,7 +10,10 @@ from ptkc.mechanisms.mechanism import KEY_TYPES, MECHANISMS
 
 __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 
-_FAMILIES = ("digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "rsa", "rsa_pkcs1", "ec")
+_FAMILIES = (
+    "digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "rsa", "rsa_pkcs1", "rsa_raw", "rsa_padding", "ec",
+    "edwards", "ecdh",
+)  # fmt: skip
 _LOADED: list[bool] = []
 
 

@@ -7,6 +7,8 @@ the key bytes only, so PKCS#8 and SubjectPublicKeyInfo are a fixed start and the
 
 from __future__ import annotations
 
+from typing import Any
+
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
 
 from ptkc.spec.constants import CKK, CKR
@@ -43,25 +45,27 @@ def _oid(dotted: str) -> bytes:
 class Curve:
     """One curve: `key_type` CKK_*, `bits` of the field, `size` in bytes of a private value, `name` for messages.
 
-    `algorithm` is what the library calls the curve: an `EllipticCurve`, or for the curves of RFC 8410 the classes of
-    their private and public keys. `public_start` is SubjectPublicKeyInfo (DER) up to the uncompressed point.
+    `algorithm` is what the library calls a short Weierstrass curve; `private_class` and `public_class` are its classes
+    for the keys of the others. `public_start` is SubjectPublicKeyInfo (DER) up to the uncompressed point.
     """
 
     __slots__ = (
         "_private", "_private_middle", "_private_start", "_wrapped", "algorithm", "bits", "key_type", "name", "oid",
-        "params", "point_size", "public_start", "size",
+        "params", "point_size", "private_class", "public_class", "public_start", "size",
     )  # fmt: skip
 
-    def __init__(self, key_type: int, bits: int, algorithm: object, names: str, oids: str) -> None:
+    def __init__(self, key_type: int, bits: int, library: Any, names: str, oids: str) -> None:  # noqa: ANN401 - see above
         """Read a row of the table; the first name and the first identifier are the ones we write."""
         identifiers = [_oid(dotted) for dotted in oids.split()]
         self.key_type = key_type
         self.bits = bits
-        self.algorithm = algorithm
-        self.name = names.split()[0]
+        self.name = names.partition(" ")[0]
         self.oid = identifiers[0]
         self.params = (*identifiers, *(_der(_PRINTABLE, name.encode()) for name in names.split()))
         weierstrass = key_type == CKK.EC
+        self.algorithm: Any = library if weierstrass else None
+        classes: tuple[Any, Any] = (None, None) if weierstrass else library
+        self.private_class, self.public_class = classes
         # An Ed448 key is a byte longer than its field: RFC 8032 5.2.2.
         self.size = 57 if self.name == "edwards448" else (bits + 7) // 8
         self.point_size = 1 + 2 * self.size if weierstrass else self.size

@@ -5,7 +5,7 @@ X is single-part and takes a digest; what is made here is single- and multi-part
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 
@@ -13,42 +13,40 @@ from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.mechanism import Mechanism, Operation, Verification
 from ptkc.objects.object import Object
 
-__all__ = ["DigestThen"]
+__all__ = ["DigestThen", "RawSignature"]
 
-class _TakesDigest(Protocol):
-    """What a raw signature mechanism has to offer: operations whose `single` takes a digest."""
+class RawSignature(Mechanism):
+    """A signature mechanism that takes a digest: what `DigestThen` needs of it."""
 
-    key_types: tuple[int, ...]
-    sizes: tuple[int, int]
-    parameters: object | None
-    extra_flags: int
+    def sign_digest(self, key: Object, parameter: Any, hash_type: int) -> Operation:  # noqa: ANN401 - each its own
+        """Return the operation whose `single` signs a digest of the hash function `hash_type` (CKM_SHA256 …)."""
+        raise NotImplementedError
 
-    def sign_digest(self, key: Object, parameter: object, hash_type: int) -> Operation:
-        """Return the signature of a digest of the hash `hash_type` (CKM_SHA256 …)."""
-
-    def verify_digest(self, key: Object, parameter: object, hash_type: int) -> Verification:
-        """Return the verification over a digest of the hash `hash_type`."""
+    def verify_digest(self, key: Object, parameter: Any, hash_type: int) -> Verification:  # noqa: ANN401 - each its own
+        """Return the verification whose `single` takes a digest of the hash function `hash_type`."""
+        raise NotImplementedError
 
 
 class DigestThen(Mechanism):
     """One CKM_<hash>_<X>."""
 
-    def __init__(self, number: int, raw: _TakesDigest, hash_type: int) -> None:
+    def __init__(self, number: int, raw: RawSignature, hash_type: int) -> None:
         """Combine the hash function with the signature mechanism `raw`, whose keys and parameters it has."""
         self.type = number
         self.key_types = raw.key_types
         self.sizes = raw.sizes
-        self.parameters = raw.parameters  # type: ignore[assignment]
+        self.parameters = raw.parameters
         self.extra_flags = raw.extra_flags
+        self.source = raw.source
         self._raw = raw
         self._hash_type = hash_type
         self._algorithm = ALGORITHMS[hash_type]
 
-    def sign(self, key: Object, parameter: object) -> Operation:
+    def sign(self, key: Object, parameter: Any) -> Operation:  # noqa: ANN401 - each its own
         """C_SignInit."""
         return _DigestSignature(self._raw.sign_digest(key, parameter, self._hash_type), self._algorithm)
 
-    def verify(self, key: Object, parameter: object) -> Verification:
+    def verify(self, key: Object, parameter: Any) -> Verification:  # noqa: ANN401 - each its own
         """C_VerifyInit."""
         return _DigestVerification(self._raw.verify_digest(key, parameter, self._hash_type), self._algorithm)
 

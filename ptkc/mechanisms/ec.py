@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ptkc.mechanisms.curves import CURVES, Curve, find
-from ptkc.mechanisms.digest_then import DigestThen
+from ptkc.mechanisms.digest_then import DigestThen, RawSignature
 from ptkc.mechanisms.mechanism import KeyType, Mechanism, Operation, Verification, register
 from ptkc.mechanisms.private_key_info import check_public_key_info, parse
 from ptkc.objects.object import Object
@@ -45,8 +45,8 @@ def _library_private(attributes: Attributes) -> ec.EllipticCurvePrivateKey:
     info = attributes.get(CKA.PUBLIC_KEY_INFO, b"")
     if len(value) == curve.size and info.startswith(curve.public_start):
         # With its point the key loads faster; the library refuses a point that is not the key's.
-        private = load_der_private_key(curve.private_key_info(value, info[len(curve.public_start) :]), None)
-        return private  # type: ignore[return-value]
+        encoded = curve.private_key_info(value, info[len(curve.public_start) :])
+        return load_der_private_key(encoded, None)  # type: ignore[return-value]
     return ec.derive_private_key(int.from_bytes(value, "big"), curve.algorithm)
 
 
@@ -89,7 +89,8 @@ class EcKey(KeyType):
                 public = ec.EllipticCurvePublicKey.from_encoded_point(curve.algorithm, point)
                 produced = {CKA.EC_POINT: curve.ec_point(point)}
             else:
-                public = ec.derive_private_key(int.from_bytes(attributes[CKA.VALUE], "big"), curve.algorithm).public_key()
+                value = int.from_bytes(attributes[CKA.VALUE], "big")
+                public = ec.derive_private_key(value, curve.algorithm).public_key()
                 produced = {}
         except ValueError as error:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"not a key of {curve.name}: {error}") from None
@@ -126,52 +127,59 @@ class EcKeyPairGeneration(Mechanism):
     generates = CKK.EC
     extra_flags = FLAGS
 
-    def generate_pair(self, parameter: object, public: Attributes, private: Attributes) -> tuple[Attributes, Attributes]:  # noqa: ARG002 - without parameter
+    def generate_pair(
+        self,
+        parameter: None,  # noqa: ARG002 - there is none
+        public: Attributes,
+        private: Attributes,  # noqa: ARG002 - has nothing to say
+    ) -> tuple[Attributes, Attributes]:
         """Make a key pair on the curve that CKA_EC_PARAMS of the public template names."""
-        params = public.get(CKA.EC_PARAMS)
-        curve = find(CKK.EC, params)
+        curve = find(CKK.EC, public.get(CKA.EC_PARAMS))
         value, info = _split(curve, ec.generate_private_key(curve.algorithm))
         point = curve.ec_point(info[-curve.point_size :])
         return (
             {CKA.EC_POINT: point, CKA.PUBLIC_KEY_INFO: info},
-            {CKA.EC_PARAMS: params, CKA.VALUE: value, CKA.PUBLIC_KEY_INFO: info},
+            {CKA.EC_PARAMS: public[CKA.EC_PARAMS], CKA.VALUE: value, CKA.PUBLIC_KEY_INFO: info},
         )
 
 
-class Ecdsa(Mechanism):
+class Ecdsa(RawSignature):
     """CKM_ECDSA (specification 6.3.1, 6.3.16)."""
 
     type = CKM.ECDSA
     key_types = (CKK.EC,)
     sizes = SIZES
     extra_flags = FLAGS
+    source = "NIST CAVP (cryptography_vectors: asymmetric/ECDSA), Wycheproof"
 
-    def sign(self, key: Object, parameter: object) -> Operation:  # noqa: ARG002 - without parameter
+    def sign(self, key: Object, parameter: None) -> Operation:  # noqa: ARG002 - there is none
         """C_SignInit: the operation has no state and is made once for a key."""
         operation = key.cache.get("ecdsa")
         if operation is None:
-            operation = key.cache["ecdsa"] = _Signature(load_private(key), find(CKK.EC, key.attributes[CKA.EC_PARAMS]))
+            curve = find(CKK.EC, key.attributes[CKA.EC_PARAMS])
+            operation = key.cache["ecdsa"] = _Signature(load_private(key), curve)
         return operation  # type: ignore[return-value]
 
-    def verify(self, key: Object, parameter: object) -> Verification:  # noqa: ARG002 - without parameter
+    def verify(self, key: Object, parameter: None) -> Verification:  # noqa: ARG002 - there is none
         """C_VerifyInit: the operation has no state and is made once for a key."""
         operation = key.cache.get("ecdsa")
         if operation is None:
-            operation = key.cache["ecdsa"] = _Verification(load_public(key), find(CKK.EC, key.attributes[CKA.EC_PARAMS]))
+            curve = find(CKK.EC, key.attributes[CKA.EC_PARAMS])
+            operation = key.cache["ecdsa"] = _Verification(load_public(key), curve)
         return operation  # type: ignore[return-value]
 
-    def sign_digest(self, key: Object, parameter: object, hash_type: int) -> Operation:  # noqa: ARG002 - any hash
+    def sign_digest(self, key: Object, parameter: None, hash_type: int) -> Operation:  # noqa: ARG002 - any hash
         """Return the signature of a digest."""
         return self.sign(key, parameter)
 
-    def verify_digest(self, key: Object, parameter: object, hash_type: int) -> Verification:  # noqa: ARG002 - any hash
+    def verify_digest(self, key: Object, parameter: None, hash_type: int) -> Verification:  # noqa: ARG002 - any hash
         """Return the verification over a digest."""
         return self.verify(key, parameter)
 
 
 # By the length of the digest, up to that of the longest order; an empty one is zero, as a zero byte is.
 _LENGTHS = range(1, max(_BY_NAME[name].size for name in _BY_NAME) + 1)
-_ALGORITHMS = (None, *(ec.ECDSA(Prehashed(hashes.SHAKE128(size))) for size in _LENGTHS))
+_ALGORITHMS = {size: ec.ECDSA(Prehashed(hashes.SHAKE128(size))) for size in _LENGTHS}
 _LONG_FORM = 0x80
 
 

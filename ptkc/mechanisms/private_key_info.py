@@ -19,8 +19,8 @@ _SEQUENCE = 0x30
 _LONGEST_BLOCK = 16
 
 
-def parse(payload: bytes, kind: type[Key]) -> Key:
-    """Return the private key of the class `kind` in a PrivateKeyInfo (DER); CKR_WRAPPED_KEY_INVALID for others.
+def parse(payload: bytes, *kinds: type[Key]) -> Key:
+    """Return the private key, of one of these classes, in a PrivateKeyInfo (DER); CKR_WRAPPED_KEY_INVALID.
 
     Zeros behind it are what a block cipher without padding filled the last block with.
     """
@@ -32,7 +32,7 @@ def parse(payload: bytes, kind: type[Key]) -> Key:
         private = load_der_private_key(info, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the unwrapped bytes are no PrivateKeyInfo of a key") from None
-    if not isinstance(private, kind):
+    if not isinstance(private, kinds):
         raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the wrapped key is of another type than the template says")
     return private
 

@@ -130,8 +130,9 @@ def _complete(attributes: Attributes, public: rsa.RSAPublicNumbers) -> rsa.RSAPr
     else:
         p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)
     parts = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
-    given = [_number(attributes, kind) if attributes.get(kind) else part for kind, part in zip(_PRIME_PARTS[2:], parts, strict=True)]
-    return rsa.RSAPrivateNumbers(p, q, d, *given, public)
+    found = dict(zip(_PRIME_PARTS[2:], parts, strict=True))
+    dp, dq, qi = [_number(attributes, kind) if attributes.get(kind) else part for kind, part in found.items()]
+    return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public)
 
 
 def _private_attributes(numbers: rsa.RSAPrivateNumbers) -> Attributes:
@@ -148,7 +149,12 @@ class RsaKeyPairGeneration(Mechanism):
     sizes = _GENERATED
     generates = CKK.RSA
 
-    def generate_pair(self, parameter: object, public: Attributes, private: Attributes) -> tuple[Attributes, Attributes]:  # noqa: ARG002 - without parameter
+    def generate_pair(
+        self,
+        parameter: None,  # noqa: ARG002 - there is none
+        public: Attributes,
+        private: Attributes,  # noqa: ARG002 - has nothing to say
+    ) -> tuple[Attributes, Attributes]:
         """Make a key pair of CKA_MODULUS_BITS with CKA_PUBLIC_EXPONENT (65537 if it is not given).
 
         CKR_ATTRIBUTE_VALUE_INVALID for a size that we do not make, CKR_TEMPLATE_INCONSISTENT for an exponent that

@@ -6,6 +6,7 @@ A scheme gives each operation a function from bytes to bytes. All operations are
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 
@@ -108,22 +109,28 @@ _UNWRAP_CODES = {
 class RsaCipher(Mechanism):
     """A mechanism that encrypts, and so wraps."""
 
-    def encrypt(self, key: Object, parameter: object) -> RsaEncryption:
+    def encrypt(self, key: Object, parameter: Any) -> RsaEncryption:  # noqa: ANN401 - each its own
         """C_EncryptInit."""
         raise NotImplementedError
 
-    def decrypt(self, key: Object, parameter: object) -> RsaDecryption:
+    def decrypt(self, key: Object, parameter: Any) -> RsaDecryption:  # noqa: ANN401 - each its own
         """C_DecryptInit."""
         raise NotImplementedError
 
-    def wrap(self, key: Object, parameter: object, payload: bytes) -> bytes:
+    def wrap(self, key: Object, parameter: Any, payload: bytes) -> bytes:  # noqa: ANN401 - each its own
         """Return the encrypted payload; CKR_KEY_SIZE_RANGE if it is too long."""
         encryption = self.encrypt(key, parameter)
         if len(payload) > encryption.longest:
             raise CryptokiError(CKR.KEY_SIZE_RANGE, f"{len(payload)} bytes to wrap, at most {encryption.longest}")
         return encryption.single(payload)
 
-    def unwrap(self, key: Object, parameter: object, wrapped: bytes, attributes: Attributes | None = None) -> bytes:  # noqa: ARG002 - for those without padding
+    def unwrap(
+        self,
+        key: Object,
+        parameter: Any,  # noqa: ANN401 - each its own
+        wrapped: bytes,
+        attributes: Attributes | None = None,  # noqa: ARG002 - for those without padding
+    ) -> bytes:
         """Return the payload; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID."""
         try:
             return self.decrypt(key, parameter).single(wrapped)

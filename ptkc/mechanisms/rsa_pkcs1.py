@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo, Prehashed
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
-from ptkc.mechanisms.digest_then import DigestThen
+from ptkc.mechanisms.digest_then import DigestThen, RawSignature
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.mechanism import Operation, Verification, register
 from ptkc.mechanisms.rsa import SIZES, load_private, load_public
@@ -33,21 +33,22 @@ _OVERHEAD = 11
 _DIGEST_INFO = 19
 
 
-class RsaPkcs1(RsaCipher):
+class RsaPkcs1(RsaCipher, RawSignature):
     """CKM_RSA_PKCS."""
 
     type = CKM.RSA_PKCS
     key_types = (CKK.RSA,)
     sizes = SIZES
+    source = "NIST CAVP (cryptography_vectors: asymmetric/RSA/FIPS_186-2), RFC 8017 examples, Wycheproof"
 
-    def sign(self, key: Object, parameter: object) -> Operation:  # noqa: ARG002 - without parameter
+    def sign(self, key: Object, parameter: None) -> Operation:  # noqa: ARG002 - there is none
         """C_SignInit: any bytes, block type 01."""
         private = load_private(key)
         size = (private.key_size + 7) // 8
         sign = private.sign
         return RsaSignature(lambda data: sign(data, _PADDING, _RAW), size, size - _OVERHEAD)
 
-    def verify(self, key: Object, parameter: object) -> Verification:  # noqa: ARG002 - without parameter
+    def verify(self, key: Object, parameter: None) -> Verification:  # noqa: ARG002 - there is none
         """C_VerifyInit: any bytes, block type 01."""
         public = load_public(key)
         size = (public.key_size + 7) // 8
@@ -59,7 +60,7 @@ class RsaPkcs1(RsaCipher):
 
         return RsaVerification(check, size, size - _OVERHEAD)
 
-    def sign_digest(self, key: Object, parameter: object, hash_type: int) -> Operation:  # noqa: ARG002 - without parameter
+    def sign_digest(self, key: Object, parameter: None, hash_type: int) -> Operation:  # noqa: ARG002 - there is none
         """Return the signature of a digest, in a DigestInfo."""
         private = load_private(key)
         size = (private.key_size + 7) // 8
@@ -67,7 +68,7 @@ class RsaPkcs1(RsaCipher):
         sign = private.sign
         return RsaSignature(lambda digest: sign(digest, _PADDING, algorithm), size, longest)
 
-    def verify_digest(self, key: Object, parameter: object, hash_type: int) -> Verification:  # noqa: ARG002 - without parameter
+    def verify_digest(self, key: Object, parameter: None, hash_type: int) -> Verification:  # noqa: ARG002 - there is none
         """Return the verification over a digest, in a DigestInfo."""
         public = load_public(key)
         size = (public.key_size + 7) // 8
@@ -75,13 +76,13 @@ class RsaPkcs1(RsaCipher):
         verify = public.verify
         return RsaVerification(lambda signature, data: verify(signature, data, _PADDING, algorithm), size, longest)
 
-    def encrypt(self, key: Object, parameter: object) -> RsaEncryption:  # noqa: ARG002 - without parameter
+    def encrypt(self, key: Object, parameter: None) -> RsaEncryption:  # noqa: ARG002 - there is none
         """C_EncryptInit: block type 02."""
         public = load_public(key)
         size = (public.key_size + 7) // 8
         return RsaEncryption(lambda data: public.encrypt(data, _PADDING), size, size - _OVERHEAD)
 
-    def decrypt(self, key: Object, parameter: object) -> RsaDecryption:  # noqa: ARG002 - without parameter
+    def decrypt(self, key: Object, parameter: None) -> RsaDecryption:  # noqa: ARG002 - there is none
         """C_DecryptInit: block type 02."""
         private = load_private(key)
         size = (private.key_size + 7) // 8

@@ -1,0 +1,100 @@
+"""CKM_RSA_X_509: RSA without padding (specification 6.1.14).
+
+`cryptography` has no such operation: libcrypto does it. Data shorter than the modulus get zeros in front. A key is
+unwrapped to CKA_VALUE_LEN bytes from the end; what stands before them must be zeros, as wrapping leaves it: whoever
+could take fewer bytes of a key would find the key byte by byte.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+
+from ptkc.mechanisms.libcrypto import rsa_key, rsa_raw
+from ptkc.mechanisms.mechanism import Operation, Verification, register
+from ptkc.mechanisms.rsa import PRIVATE_PARTS, SIZES
+from ptkc.mechanisms.rsa_operations import RsaCipher, RsaDecryption, RsaEncryption, RsaSignature, RsaVerification
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import Attributes, from_ulong
+
+__all__ = ["libcrypto_key"]
+
+
+def libcrypto_key(key: Object) -> tuple[Any, int]:
+    """Return libcrypto's form of a key object, made once, and the length of its modulus in bytes."""
+    made: Any = key.cache.get("libcrypto")
+    if made is None:
+        attributes = key.attributes
+        kinds = PRIVATE_PARTS if key.object_class == CKO.PRIVATE_KEY else PRIVATE_PARTS[:2]
+        parts = [attributes[kind] for kind in kinds]
+        made = key.cache["libcrypto"] = rsa_key(parts), len(parts[0].lstrip(b"\0"))
+    return made  # type: ignore[no-any-return]
+
+
+class RsaX509(RsaCipher):
+    """CKM_RSA_X_509."""
+
+    type = CKM.RSA_X_509
+    key_types = (CKK.RSA,)
+    sizes = SIZES
+    source = "NIST CAVP (cryptography_vectors: asymmetric/RSA/FIPS_186-2)"
+
+    def sign(self, key: Object, parameter: None) -> Operation:  # noqa: ARG002 - there is none
+        """C_SignInit; `single` refuses a number not below the modulus with CKR_DATA_INVALID."""
+        return _operation(key, private=True)
+
+    def verify(self, key: Object, parameter: None) -> Verification:  # noqa: ARG002 - there is none
+        """C_VerifyInit."""
+        public, size = libcrypto_key(key)
+
+        def check(signature: bytes, data: bytes) -> None:
+            try:
+                recovered = rsa_raw(public, signature, private=False)
+            except ValueError:
+                raise InvalidSignature from None
+            if recovered != data.rjust(size, b"\0"):
+                raise InvalidSignature
+
+        return RsaVerification(check, size, size)
+
+    def encrypt(self, key: Object, parameter: None) -> RsaEncryption:  # noqa: ARG002 - there is none
+        """C_EncryptInit; `single` refuses a number not below the modulus with CKR_DATA_INVALID."""
+        return _operation(key, private=False)
+
+    def decrypt(self, key: Object, parameter: None) -> RsaDecryption:  # noqa: ARG002 - there is none
+        """C_DecryptInit."""
+        private, size = libcrypto_key(key)
+        return RsaDecryption(lambda data: rsa_raw(private, data, private=True), size, size)
+
+    def unwrap(self, key: Object, parameter: None, wrapped: bytes, attributes: Attributes | None = None) -> bytes:
+        """Return the last CKA_VALUE_LEN bytes, all without it; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID."""
+        payload = super().unwrap(key, parameter, wrapped)
+        given = (attributes or {}).get(CKA.VALUE_LEN)
+        if given is None:
+            return payload
+        length = from_ulong(given)
+        if length > len(payload):
+            raise CryptokiError(CKR.WRAPPED_KEY_LEN_RANGE, f"CKA_VALUE_LEN {length}, at most {len(payload)}")
+        front = len(payload) - length
+        if any(payload[:front]):
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the wrapped key is longer than CKA_VALUE_LEN")
+        return payload[front:]
+
+
+def _operation(key: Object, *, private: bool) -> RsaEncryption:
+    """Return the signature or encryption of up to as many bytes as the modulus has."""
+    pointer, size = libcrypto_key(key)
+
+    def run(data: bytes) -> bytes:
+        try:
+            return rsa_raw(pointer, data.rjust(size, b"\0"), private=private)
+        except ValueError as error:
+            raise CryptokiError(CKR.DATA_INVALID, str(error)) from None
+
+    return RsaSignature(run, size, size)
+
+
+register(RsaX509())
