@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from ptkc.spec.constants import CKA, CKO
 from ptkc.spec.values import TRUE, Attributes, Template, ulong
+from ptkc.token.seal import Keys
+from ptkc.token.store import TERM_LENGTH, Store
 
 __all__ = ["object_terms", "search"]
 
@@ -24,30 +26,31 @@ _SELECTIVE = {
     )
 }  # fmt: skip
 _MATERIAL = frozenset((
-    CKA.VALUE, CKA.PRIVATE_EXPONENT, CKA.PRIME_1, CKA.PRIME_2, CKA.EXPONENT_1, CKA.EXPONENT_2, CKA.COEFFICIENT, CKA.SEED,
+    CKA.VALUE, CKA.PRIVATE_EXPONENT, CKA.PRIME_1, CKA.PRIME_2, CKA.EXPONENT_1, CKA.EXPONENT_2, CKA.COEFFICIENT,
+    CKA.SEED,
 ))  # fmt: skip
 _SECRET_CLASSES = (ulong(CKO.SECRET_KEY), ulong(CKO.PRIVATE_KEY), ulong(CKO.OTP_KEY))
+_CHOOSING = (CKA.PRIVATE, CKA.TOKEN)
 _FEW = 64
 _EVERY = (CKA.TOKEN, TRUE)
-_TERM_LENGTH = 8
 
 
-def object_terms(attributes: Attributes, keys) -> tuple[int, bytes]:  # type: ignore[no-untyped-def]
+def object_terms(attributes: Attributes, keys: Keys) -> tuple[int, bytes]:
     """Return (rows, terms) of an object under the private or public keys of its token.
 
     The first row is the same for every object of the token, so that they can be listed.
     """
     hidden = _MATERIAL if attributes.get(CKA.CLASS) in _SECRET_CLASSES else ()
     rows = [keys.term(*_EVERY)]
-    others = []
+    others: list[int] = []
     for attribute, value in attributes.items():
-        if attribute in hidden or attribute == CKA.PRIVATE or attribute == CKA.TOKEN:
+        if attribute in hidden or attribute in _CHOOSING:
             continue
         (rows if value and attribute in _SELECTIVE else others).append(keys.term(attribute, value))
-    return len(rows), b"".join(term.to_bytes(_TERM_LENGTH, "little", signed=True) for term in rows + others)
+    return len(rows), b"".join(term.to_bytes(TERM_LENGTH, "little", signed=True) for term in rows + others)
 
 
-def search(store, public, private, template: Template) -> tuple[list[int], bool]:  # type: ignore[no-untyped-def]
+def search(store: Store, public: Keys | None, private: Keys | None, template: Template) -> tuple[list[int], bool]:
     """Return the records that match, in the order of creation, and whether many had to be looked at.
 
     `public` and `private` are the keys to search with; `private` is None if nobody is logged in. CKA_PRIVATE and
@@ -84,7 +87,7 @@ def search(store, public, private, template: Template) -> tuple[list[int], bool]
         wanted.insert(0, wanted.pop(_fewest(store, wanted)))
         candidates = store.candidates(wanted[0], -1)
     wanted += [tuple([keys.term(attribute, value) for keys in sides]) for attribute, value in others]
-    conditions = [[term.to_bytes(_TERM_LENGTH, "little", signed=True) for term in terms] for terms in wanted[1:]]
+    conditions = [[term.to_bytes(TERM_LENGTH, "little", signed=True) for term in terms] for terms in wanted[1:]]
     found = [number for number, terms in candidates if _has_all(terms, conditions)]
     found.sort()
     return found, many
@@ -95,7 +98,7 @@ def _rank(row: tuple[int, bytes]) -> int:
     return _SELECTIVE[row[0]]
 
 
-def _fewest(store, wanted: list[tuple[int, ...]]) -> int:  # type: ignore[no-untyped-def]
+def _fewest(store: Store, wanted: list[tuple[int, ...]]) -> int:
     """Return the place of the term that the fewest objects have, counting no further than needed."""
     if len(wanted) == 1:
         return 0
@@ -116,6 +119,6 @@ def _has_all(terms: bytes, conditions: list[list[bytes]]) -> bool:
 def _has(terms: bytes, term: bytes) -> bool:
     """Whether a term is there, at a multiple of its length."""
     position = terms.find(term)
-    while position >= 0 and position % _TERM_LENGTH:
+    while position >= 0 and position % TERM_LENGTH:
         position = terms.find(term, position + 1)
     return position >= 0

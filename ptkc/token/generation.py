@@ -23,6 +23,8 @@ __all__ = ["Generation"]
 
 _SIZE = 16
 
+_kept: list[memoryview] = []
+
 
 class Generation:
     """The open generation file of one HSM directory."""
@@ -86,11 +88,13 @@ class Generation:
         self._numbers[1] = number
 
     def close(self) -> None:
-        """Unmap and close."""
+        """Unmap and close, unless the descriptors are no more ours (the map has one too, which it would close)."""
+        if not self._intact():
+            _kept.append(self._numbers)
+            return
         self._numbers.release()
         self._map.close()
-        if self._intact():
-            os.close(self._descriptor)
+        os.close(self._descriptor)
 
     def _reopen(self) -> None:
         """Open the file again; CKR_DEVICE_REMOVED if another one has its name."""

@@ -18,8 +18,8 @@ from ptkc.token import place
 from ptkc.token.keysource import CredentialKeySource, FileKeySource, KeySource, Roots, make_directory, sync_directory
 from ptkc.token.seal import random_bytes
 from ptkc.token.sqlite import DATABASE, SqliteStore
-from ptkc.token.store import HsmRecord, Store, TokenRecord
-from ptkc.token.tokens import Token
+from ptkc.token.store import HsmRecord, PinRecord, Store, TokenRecord
+from ptkc.token.tokens import Owner, Token
 
 __all__ = ["Hsm"]
 
@@ -27,11 +27,12 @@ _ADMIN = 0
 _FIRST_USER = 1
 
 
-class Hsm:
+class Hsm(Owner):
     """One HSM with its tokens, opened by this process."""
 
     __slots__ = (
-        "_boot", "_data_path", "_keys", "_lock", "_roots", "_seen", "_store", "_tokens", "serial", "write_protected",
+        "_boot", "_data_path", "_keys", "_lock", "_roots", "_seen", "_tokens", "directory", "serial", "store",
+        "write_protected",
     )  # fmt: skip
 
     def __init__(self, data_path: str, keys: KeySource, serial: str) -> None:
@@ -41,9 +42,10 @@ class Hsm:
         self._lock = RLock()
         self._roots: Roots | None = None
         self._seen: int | None = None
-        self._store: SqliteStore | None = None
+        self.store: Store | None = None
         self._boot = 0
         self._tokens: list[Token] = []
+        self.directory = os.path.join(data_path, serial)
         self.serial = serial
         self.write_protected = False
 
@@ -59,8 +61,8 @@ class Hsm:
         for known in place.serials(data_path):
             if serial in (None, known):
                 hsm = cls(data_path, _key_source(key_path, credentials, known), known)
-                hsm._attach()
-                if serial == known or hsm._store.hsm().ordinal == 0:  # type: ignore[union-attr]
+                store = hsm._attach()
+                if serial == known or store.hsm().ordinal == 0:
                     return hsm
                 hsm.close()
         if serial is not None:
@@ -84,28 +86,20 @@ class Hsm:
         return self._boot
 
     @property
-    def directory(self) -> str:
-        """The HSM's directory, whether it exists yet or not."""
-        return os.path.join(self._data_path, self.serial)
-
-    @property
-    def store(self) -> Store | None:
-        """The store; None while the HSM is virtual."""
-        return self._store
-
-    @property
     def device_key(self) -> bytes:
-        """The device key of an HSM that exists."""
-        return self._roots.device  # type: ignore[union-attr]
+        """The key that PIN records and public objects are protected by, 32 bytes."""
+        if self._roots is None:
+            raise CryptokiError(CKR.DEVICE_REMOVED, "the HSM is virtual or closed")
+        return self._roots.device
 
     def stamp(self) -> int | None:
         """Return the number of the last change by any process; None while one is under way, or nothing exists yet."""
-        store = self._store
+        store = self.store
         return None if store is None else store.stamp()
 
     def refresh(self) -> None:
         """Read the tokens again if anything was changed since."""
-        store = self._store
+        store = self.store
         stamp = None if store is None else store.stamp()
         if stamp is None or stamp != self._seen:
             self._reload()
@@ -126,35 +120,37 @@ class Hsm:
         store = self.materialise()
         with store.writing():
             record = store.hsm()
-            store.put_hsm(record._replace(boot=record.boot + 1))
+            record.boot += 1
+            store.put_hsm(record)
 
     def materialise(self) -> Store:
         """Return the store to write to, made now if the HSM was virtual; CKR_TOKEN_WRITE_PROTECTED."""
-        if self._store is None:
-            with self._lock:
-                if self._store is None:
-                    self._create()
-                    self._attach()
-        return self._store  # type: ignore[return-value]
+        if self.write_protected:
+            raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{self.directory} cannot be written by this user")
+        with self._lock:
+            if self.store is None:
+                self._create()
+                return self._attach()
+            return self.store
 
     def before_fork(self) -> None:
         """Close the connection in the prepare handler, so that the child inherits nothing of SQLite's state."""
         self._lock.acquire()
-        if self._store is not None:
-            self._store.before_fork()
+        if self.store is not None:
+            self.store.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on after `before_fork`."""
-        if self._store is not None:
-            self._store.after_fork_in_parent()
+        if self.store is not None:
+            self.store.after_fork_in_parent()
         self._lock.release()
 
     def drop_after_fork(self) -> None:
         """Forget everything in a child, without SQL or keys; the child opens the HSM anew."""
         self._lock = RLock()
-        if self._store is not None:
-            self._store.drop_after_fork()
-        self._store = None
+        if self.store is not None:
+            self.store.drop_after_fork()
+        self.store = None
         self._roots = None
         self._seen = None
         self._tokens = []
@@ -164,18 +160,18 @@ class Hsm:
         with self._lock:
             for token in self._tokens:
                 token.forget_private()
-            if self._store is not None:
-                self._store.close()
-            self._store = None
+            if self.store is not None:
+                self.store.close()
+            self.store = None
             self._roots = None
             self._tokens = []
 
     def _reload(self) -> None:
         """Read the tokens and the boot number."""
         with self._lock:
-            if self._store is None and self._tokens and not self._appeared():
+            if self.store is None and self._tokens and not self._appeared():
                 return
-            store = self._store
+            store = self.store
             if store is None:
                 return
             if self.write_protected and self._seen is not None and self._seen != store.stamp():
@@ -200,12 +196,15 @@ class Hsm:
         known = {token.number: token for token in self._tokens}
         tokens = []
         for slot, record in enumerate(records):
-            token = known.get(record.number) or Token(self, record.number)
-            token.take(slot, record)
+            token = known.get(record.number)
+            if token is None:
+                token = Token(self, slot, record)
+            else:
+                token.take(slot, record)
             tokens.append(token)
         self._tokens = tokens
 
-    def _attach(self) -> None:
+    def _attach(self) -> Store:
         """Open the store of an HSM that exists."""
         directory = self.directory
         database = os.path.join(directory, DATABASE)
@@ -222,9 +221,11 @@ class Hsm:
                 "open the HSM once as its owner, or give this user write access",
             )
         self._roots = self._keys.load(self.serial)
-        self._store = SqliteStore(directory, write_protected=self.write_protected)
+        store = SqliteStore(directory, write_protected=self.write_protected)
+        self.store = store
         self._seen = None
         self._reload()
+        return store
 
     def _create(self) -> None:
         """Make the HSM directory: complete and on the disk, or not at all."""
@@ -279,8 +280,7 @@ def _key_source(key_path: str, credentials: str | None, serial: str) -> KeySourc
 
 def _new_tokens(serial: str) -> list[TokenRecord]:
     """Return the tokens of a new HSM: an uninitialised user token, then the Admin token."""
-    nothing = (None, None, 0, 0, None, 0, 0, 0)
     return [
-        TokenRecord(_FIRST_USER, 0, f"{serial}:{_FIRST_USER}", b"", *nothing),
-        TokenRecord(_ADMIN, 1, serial, f"AdminToken ({serial})".encode(), *nothing),
+        TokenRecord(_FIRST_USER, False, f"{serial}:{_FIRST_USER}", b"", None, 0, (PinRecord(), PinRecord())),  # noqa: FBT003
+        TokenRecord(_ADMIN, True, serial, f"AdminToken ({serial})".encode(), None, 0, (PinRecord(), PinRecord())),  # noqa: FBT003
     ]

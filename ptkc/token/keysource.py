@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import namedtuple
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.seal import KEY_LENGTH, random_bytes
 
-__all__ = ["CredentialKeySource", "FileKeySource", "KeySource", "Roots", "default_key_path"]
+__all__ = ["CredentialKeySource", "FileKeySource", "KeySource", "Roots", "make_directory", "sync_directory"]
 
 _TITLE = "ptkc roots 1"
-_NAMES = ("identity", "device")
 
 
-class Roots(namedtuple("Roots", _NAMES)):  # noqa: PYI024 - typing is not imported at C_OpenSession
+class Roots:
     """The identity root and the device key, 32 bytes each."""
 
-    __slots__ = ()
+    __slots__ = ("device", "identity")
+
+    def __init__(self, identity: bytes, device: bytes) -> None:
+        """Keep both."""
+        self.identity = identity
+        self.device = device
 
     def __repr__(self) -> str:
         """Say what it is, never what is in it."""
@@ -65,7 +68,7 @@ class FileKeySource(KeySource):
         if os.path.exists(path):
             return self.load(serial)
         roots = Roots(random_bytes(KEY_LENGTH), random_bytes(KEY_LENGTH))
-        text = "".join(f"{line}\n" for line in (_TITLE, *(f"{n} {v.hex()}" for n, v in zip(_NAMES, roots, strict=True))))
+        text = f"{_TITLE}\nidentity {roots.identity.hex()}\ndevice {roots.device.hex()}\n"
         unfinished = f"{path}.{os.getpid()}.new"
         try:
             make_directory(self._directory)
@@ -78,7 +81,8 @@ class FileKeySource(KeySource):
                 os.unlink(unfinished)
             sync_directory(self._directory)
         except OSError as error:
-            raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"cannot make the key file {path}: {error.strerror}") from error
+            reason = f"cannot make the key file {path}: {error.strerror}"
+            raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, reason) from error
         return roots
 
 
@@ -106,11 +110,6 @@ class CredentialKeySource(KeySource):
     def _path(self, serial: str) -> str:
         """Return the file of an HSM's credential."""
         return os.path.join(self._directory, f"ptkc-{serial}")
-
-
-def default_key_path(data_path: str, configuration_directory: str, *, data_path_given: bool) -> str:
-    """Return where key files are when no item says so: `<data path>.keys` if only the data path was given."""
-    return data_path.rstrip("/") + ".keys" if data_path_given else os.path.join(configuration_directory, "ptkc", "keys")
 
 
 def make_directory(path: str, mode: int = 0o700) -> None:
@@ -161,9 +160,9 @@ def _read(path: str) -> Roots:
         raise CryptokiError(CKR.DEVICE_REMOVED, f"key file {path} is open to other users (chmod 600 it)")
     lines = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
     try:
-        roots = Roots(*(bytes.fromhex(lines[name]) for name in _NAMES))
+        roots = Roots(bytes.fromhex(lines["identity"]), bytes.fromhex(lines["device"]))
     except (KeyError, ValueError):
         roots = Roots(b"", b"")
-    if not text.startswith(_TITLE) or any(len(root) != KEY_LENGTH for root in roots):
+    if not text.startswith(_TITLE) or not len(roots.identity) == len(roots.device) == KEY_LENGTH:
         raise CryptokiError(CKR.DEVICE_REMOVED, f"{path} is not a key file of ptkc, or is damaged")
     return roots

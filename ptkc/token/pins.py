@@ -18,6 +18,7 @@ from struct import Struct, error
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.spec.loading import bring_in
 from ptkc.token.seal import KEY_LENGTH, expand, random_bytes, seal, unseal
 
 __all__ = [
@@ -69,6 +70,7 @@ def open_pin(device_key: bytes, holder: bytes, pin: bytes, record: bytes) -> byt
 
 def _stretch(pin: bytes, head: bytes) -> bytes:
     """Return Argon2id(PIN) with the parameters in a record's head."""
+    bring_in()
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: PLC0415 - not at C_OpenSession
 
     try:
@@ -99,20 +101,25 @@ def milliseconds() -> int:
 class AttemptLock:
     """A token's attempt lock, held by `with`: among threads and processes, taken back by the kernel after a kill."""
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ("_descriptor", "_mode", "_path")
 
-    def __init__(self, path: str) -> None:
-        """Use the file at `path`, which is no part of the database."""
+    def __init__(self, path: str, mode: int) -> None:
+        """Use the file at `path`, which is no part of the database; made with `mode` if it is not there."""
         self._path = path
+        self._mode = mode
         self._descriptor = -1
 
     def __enter__(self) -> None:
         """Wait for the lock."""
         try:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, self._mode)
+            status = os.fstat(descriptor)
+            if status.st_uid == os.geteuid() and status.st_mode & 0o777 != self._mode:
+                os.fchmod(descriptor, self._mode)  # others of the group wait for it too, whatever our umask is
         except OSError as failure:
             raise CryptokiError(CKR.DEVICE_ERROR, f"{self._path}: {failure.strerror}") from failure
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._descriptor = descriptor
 
     def __exit__(self, *_: object) -> None:
         """Let the next attempt go on.

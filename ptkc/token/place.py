@@ -13,10 +13,10 @@ from ptkc.spec.errors import CryptokiError
 
 __all__ = ["check_file_system", "computed_serial", "directory_mode", "is_writable", "serials"]
 
-_REMOTE = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p afs ceph lustre gpfs glusterfs beegfs ocfs2 gfs2 "
-    "fuse.sshfs fuse.glusterfs fuse.s3fs fuse.rclone".split()
-)
+_REMOTE = frozenset((
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs", "beegfs", "ocfs2",
+    "gfs2", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone",
+))  # fmt: skip
 _DATABASE = "store.db"
 _MACHINE_ID = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _DIGITS = 7
@@ -46,7 +46,10 @@ def serials(data_path: str) -> list[str]:
 
 def computed_serial(data_path: str) -> str:
     """Return the serial of the HSM that needs no configuration: the same each time for machine, data path and user."""
-    from hashlib import sha256  # noqa: PLC0415 - brings libcrypto, not at C_OpenSession
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found] # noqa: PLC0415 - hashlib would bring libcrypto
+    except ImportError:
+        from _sha256 import sha256  # type: ignore[import-not-found] # noqa: PLC0415 - its name before Python 3.12
 
     machine = b""
     for path in _MACHINE_ID:

@@ -8,39 +8,43 @@ descriptor of theirs would drop SQLite's locks.
 
 from __future__ import annotations
 
+import _sqlite3
 import os
 from _thread import RLock
 
-import _sqlite3
-
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.token import descriptors
 from ptkc.token.generation import Generation
-from ptkc.token.store import TOKEN_SHIFT, HsmRecord, ObjectRecord, Store, TokenRecord
+from ptkc.token.schema import FORMAT, migrate
+from ptkc.token.store import (
+    TERM_LENGTH,
+    TOKEN_SHIFT,
+    HsmRecord,
+    ObjectRecord,
+    PinRecord,
+    Store,
+    TokenRecord,
+    Transaction,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["DATABASE", "GENERATION", "SqliteStore"]
 
 DATABASE = "store.db"
 GENERATION = "generation"
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE hsm (one INTEGER PRIMARY KEY CHECK (one = 1), serial TEXT NOT NULL, ordinal INTEGER NOT NULL,
-                      boot INTEGER NOT NULL);
-    CREATE TABLE token (number INTEGER PRIMARY KEY, admin INTEGER NOT NULL, serial TEXT NOT NULL, label BLOB NOT NULL,
-                        proof BLOB, so_pin BLOB, so_failures INTEGER NOT NULL, so_failed_at INTEGER NOT NULL,
-                        user_pin BLOB, user_failures INTEGER NOT NULL, user_failed_at INTEGER NOT NULL,
-                        changes INTEGER NOT NULL);
-    CREATE TABLE object (number INTEGER PRIMARY KEY, private INTEGER NOT NULL, version INTEGER NOT NULL,
-                         rows INTEGER NOT NULL, terms BLOB NOT NULL, content BLOB NOT NULL);
-    CREATE TABLE search (term INTEGER NOT NULL, record INTEGER NOT NULL, PRIMARY KEY (term, record)) WITHOUT ROWID;
-    CREATE TABLE identity (name TEXT PRIMARY KEY, content BLOB NOT NULL);
-    """,
+_TOKENS = (
+    "SELECT number, admin, serial, label, proof, changes, so_pin, so_failures, so_failed_at, "
+    "user_pin, user_failures, user_failed_at FROM token ORDER BY admin, number"
 )
-
-_TOKEN = "SELECT " + ", ".join(TokenRecord._fields) + " FROM token ORDER BY admin, number"
-_PUT_TOKEN = "INSERT OR REPLACE INTO token ({}) VALUES ({})".format(
-    ", ".join(TokenRecord._fields), ", ".join("?" * len(TokenRecord._fields))
+_PUT = (
+    "INSERT OR REPLACE INTO token (number, admin, serial, label, proof, changes, so_pin, so_failures, so_failed_at, "
+    "user_pin, user_failures, user_failed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _OBJECT = "SELECT number, private, version, rows, terms, content FROM object WHERE number = ?"
 _PUT_OBJECT = "INSERT OR REPLACE INTO object (number, private, version, rows, terms, content) VALUES (?, ?, ?, ?, ?, ?)"
@@ -56,27 +60,25 @@ _COUNT = (
     "SELECT count(*) FROM (SELECT 1 FROM search WHERE term = ? LIMIT ?)",
     "SELECT count(*) FROM (SELECT 1 FROM search WHERE term IN (?, ?) LIMIT ?)",
 )
-_TERM_LENGTH = 8
 _BUSY_SECONDS = 60.0
-
-_leaked: list[object] = []
-"""Connections that a child must never close: closing would touch the parent's locks and files."""
 
 
 class SqliteStore(Store):
     """The store in an HSM directory."""
 
-    __slots__ = ("_directory", "_generation", "_link", "_transaction", "_writers", "lock", "write_protected")
+    __slots__ = ("_database", "_descriptors", "_directory", "_generation", "_link", "_transaction", "_writers")
 
     def __init__(self, directory: str, *, write_protected: bool) -> None:
         """Open the store; CKR_DEVICE_ERROR with the reason if it cannot be."""
         self._directory = directory
+        self._database = os.path.join(directory, DATABASE)
         self.write_protected = write_protected
         self.lock = RLock()
         self._writers = RLock()
-        self._transaction = _Transaction(self)
+        self._transaction = _SqliteTransaction(self)
         self._generation = self._open_generation()
         self._link: _sqlite3.Connection | None = None
+        self._descriptors: descriptors.Descriptors | None = None
         try:
             self._connect()
         except CryptokiError:
@@ -96,10 +98,10 @@ class SqliteStore(Store):
             try:
                 link.execute("PRAGMA journal_mode = WAL")
                 link.execute("PRAGMA synchronous = FULL")
-                _migrate(link)
+                migrate(link)
                 link.execute("BEGIN")
-                link.execute("INSERT INTO hsm VALUES (1, ?, ?, ?)", hsm)
-                link.executemany(_PUT_TOKEN, tokens)
+                link.execute("INSERT INTO hsm VALUES (1, ?, ?, ?)", (hsm.serial, hsm.ordinal, hsm.boot))
+                link.executemany(_PUT, map(_token_row, tokens))
                 link.execute("COMMIT")
             finally:
                 link.close()
@@ -118,7 +120,10 @@ class SqliteStore(Store):
 
     def tokens(self) -> list[TokenRecord]:
         """Return all tokens in slot order: user tokens by number, the Admin token last."""
-        return [TokenRecord(*row) for row in self._all(_TOKEN, ())]
+        return [
+            TokenRecord(n, bool(admin), serial, label, proof, changes, (PinRecord(*pins[:3]), PinRecord(*pins[3:])))
+            for n, admin, serial, label, proof, changes, *pins in self._all(_TOKENS, ())
+        ]
 
     def object(self, number: int) -> ObjectRecord | None:
         """Return an object's record, None if it is gone."""
@@ -138,28 +143,30 @@ class SqliteStore(Store):
         ((number,),) = self._all(_COUNT[len(terms) - 1], (*terms, limit))
         return number  # type: ignore[no-any-return]
 
-    def _all(self, statement: str, values: tuple[object, ...]) -> list:  # type: ignore[type-arg]
-        """Run a query."""
+    def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        """Run a query; once more if it failed because the host closed our descriptors and they could be put back."""
         with self.lock:
             link = self._link or self._connect()
             try:
                 return link.execute(statement, values).fetchall()
             except _sqlite3.Error as error:
-                raise _refusal(error, self._directory) from error
+                if link.in_transaction or not self._mend():
+                    raise _refusal(error, self._directory) from error
+            return self._all(statement, values)
 
     # Writing
 
-    def writing(self) -> _Transaction:
-        """Return what `with` makes a transaction."""
+    def writing(self) -> Transaction:
+        """Return a transaction."""
         return self._transaction
 
     def put_hsm(self, record: HsmRecord) -> None:
         """Change the HSM's record."""
-        self._run("UPDATE hsm SET serial = ?, ordinal = ?, boot = ?", record)
+        self._run("UPDATE hsm SET serial = ?, ordinal = ?, boot = ?", (record.serial, record.ordinal, record.boot))
 
     def put_token(self, record: TokenRecord) -> None:
         """Add or change a token."""
-        self._run(_PUT_TOKEN, record)
+        self._run(_PUT, _token_row(record))
 
     def put_object(self, record: ObjectRecord) -> None:
         """Add or change an object with its search terms."""
@@ -168,7 +175,10 @@ class SqliteStore(Store):
         new = set(_rows(record))
         self._run_all("DELETE FROM search WHERE term = ? AND record = ?", old - new)
         self._run_all("INSERT INTO search (term, record) VALUES (?, ?)", new - old)
-        self._run(_PUT_OBJECT, record)
+        self._run(
+            _PUT_OBJECT,
+            (record.number, record.private, record.version, record.rows, record.terms, record.content),
+        )
 
     def delete_object(self, number: int) -> bool:
         """Delete an object with its search terms; whether it was there."""
@@ -185,44 +195,50 @@ class SqliteStore(Store):
         self._run("DELETE FROM search WHERE record >= ? AND record < ?", bounds)
         self._run("DELETE FROM object WHERE number >= ? AND number < ?", bounds)
 
-    def _run(self, statement: str, values: tuple[object, ...]) -> None:
+    def _run(self, statement: str, values: tuple[Any, ...]) -> None:
         """Run a statement of the transaction."""
         try:
             self._link.execute(statement, values)  # type: ignore[union-attr]
         except _sqlite3.Error as error:
             raise _refusal(error, self._directory) from error
 
-    def _run_all(self, statement: str, rows: object) -> None:
+    def _run_all(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run a statement of the transaction once for each row."""
         try:
-            self._link.executemany(statement, rows)  # type: ignore[union-attr,arg-type]
+            self._link.executemany(statement, rows)  # type: ignore[union-attr]
         except _sqlite3.Error as error:
             raise _refusal(error, self._directory) from error
 
     def begin(self) -> tuple[int | None, int]:
         """Take the write lock; return the stamp before and after (`Generation.start`)."""
-        if self.write_protected or self._generation is None:
+        generation = self._generation
+        if self.write_protected or generation is None:
             raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{self._directory} cannot be written by this user")
         self._writers.acquire()
         try:
-            self._generation.lock()
+            generation.lock()
             try:
-                self.lock.acquire()
-                try:
-                    (self._link or self._connect()).execute("BEGIN IMMEDIATE")
-                except BaseException:
-                    self.lock.release()
-                    raise
+                self._begin()
             except BaseException:
-                self._generation.unlock()
+                generation.unlock()
                 raise
-        except _sqlite3.Error as error:
-            self._writers.release()
-            raise _refusal(error, self._directory) from error
         except BaseException:
             self._writers.release()
             raise
-        return self._generation.start()
+        return generation.start()
+
+    def _begin(self) -> None:
+        """Begin the transaction, on descriptors that are ours; holds `lock` when it returns."""
+        self.lock.acquire()
+        try:
+            self._mend()
+            (self._link or self._connect()).execute("BEGIN IMMEDIATE")
+        except _sqlite3.Error as error:
+            self.lock.release()
+            raise _refusal(error, self._directory) from error
+        except BaseException:
+            self.lock.release()
+            raise
 
     def end(self, number: int, *, commit: bool) -> None:
         """Commit or roll back, say so in the generation file, let the next writer go on."""
@@ -256,9 +272,13 @@ class SqliteStore(Store):
         self._writers.release()
 
     def drop_after_fork(self) -> None:
-        """Forget the store in a child: no SQL, no unlocking; a connection that is still open is kept for ever."""
+        """Forget the store in a child, without SQL or unlocking.
+
+        A connection that `before_fork` did not close (a fork behind the handlers' back) ends the use of this database
+        in the child.
+        """
         if self._link is not None:
-            _leaked.append(self._link)
+            descriptors.abandon(self._database, self._link)
             self._link = None
         if self._generation is not None:
             self._generation.close()
@@ -277,8 +297,24 @@ class SqliteStore(Store):
     def _disconnect(self) -> None:
         """Close the connection if there is one."""
         link, self._link = self._link, None
-        if link is not None:
+        if link is None:
+            return
+        if self._descriptors is None or self._descriptors.intact():
             link.close()
+        else:
+            descriptors.abandon(self._database, link)
+
+    def _mend(self) -> bool:
+        """Put descriptors back that the host closed; whether there were any. CKR_DEVICE_REMOVED if it cannot be."""
+        if self._link is None or self._descriptors is None or self._descriptors.intact():
+            return False
+        try:
+            self._descriptors.restore()
+        except CryptokiError:
+            descriptors.abandon(self._database, self._link)
+            self._link = None
+            raise
+        return True
 
     def _open_generation(self) -> Generation | None:
         """Open the generation file; a writer makes a lost one anew, a reader does without."""
@@ -297,43 +333,52 @@ class SqliteStore(Store):
 
     def _connect(self) -> _sqlite3.Connection:
         """Open the database; CKR_DEVICE_ERROR with the reason."""
-        path = os.path.join(self._directory, DATABASE)
+        path = self._database
+        descriptors.check_usable(path)
         name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
         mode = "ro&immutable=1" if self.write_protected else "rw"
+        first = descriptors.lowest_free()
         try:
             link = _sqlite3.connect(
-                f"file:{name}?mode={mode}", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True
-            )
+                f"file:{name}?mode={mode}",
+                timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True,
+            )  # fmt: skip
             try:
-                (version,) = link.execute("PRAGMA user_version").fetchone()
-                if version > len(_MIGRATIONS):
-                    raise CryptokiError(CKR.DEVICE_ERROR, f"{path} was made by a newer ptkc (format {version})")
-                if not self.write_protected:
-                    link.execute("PRAGMA synchronous = FULL")
-                    link.execute("PRAGMA secure_delete = ON")
-                    if version < len(_MIGRATIONS):
-                        _migrate(link)
+                self._prepare(link)
             except BaseException:
                 link.close()
                 raise
         except _sqlite3.Error as error:
             raise _refusal(error, self._directory) from error
+        self._descriptors = None if self.write_protected else descriptors.Descriptors(path, first)
         self._link = link
         return link
 
+    def _prepare(self, link: _sqlite3.Connection) -> None:
+        """Check the format and set what holds for one connection."""
+        (version,) = link.execute("PRAGMA user_version").fetchone()
+        if version > FORMAT:
+            raise CryptokiError(CKR.DEVICE_ERROR, f"{self._database} was made by a newer ptkc (format {version})")
+        if self.write_protected:
+            return
+        link.execute("PRAGMA synchronous = FULL")
+        link.execute("PRAGMA secure_delete = ON")
+        if version < FORMAT:
+            migrate(link)
 
-class _Transaction:
-    """`with store.writing() as (before, after):` the stamps before and after this change."""
+
+class _SqliteTransaction(Transaction):
+    """A transaction of a `SqliteStore`; only one thread at a time is inside."""
 
     __slots__ = ("_number", "_store")
 
     def __init__(self, store: SqliteStore) -> None:
-        """Belong to a store; only one thread at a time is inside."""
+        """Belong to a store."""
         self._store = store
         self._number = 0
 
     def __enter__(self) -> tuple[int | None, int]:
-        """Begin."""
+        """Begin; waits for other writers."""
         before, number = self._store.begin()
         self._number = number
         return before, number
@@ -343,28 +388,23 @@ class _Transaction:
         self._store.end(self._number, commit=kind is None)
 
 
+def _token_row(record: TokenRecord) -> tuple[object, ...]:
+    """Return a token's row, as `_PUT` has it."""
+    so, user = record.pins
+    return (
+        record.number, record.admin, record.serial, record.label, record.proof, record.changes,
+        so.sealed, so.failures, so.failed_at, user.sealed, user.failures, user.failed_at,
+    )  # fmt: skip
+
+
 def _rows(record: ObjectRecord) -> list[tuple[int, int]]:
     """Return the rows of an object in the search index."""
     terms = record.terms
     number = record.number
     return [
-        (int.from_bytes(terms[position : position + _TERM_LENGTH], "little", signed=True), number)
-        for position in range(0, record.rows * _TERM_LENGTH, _TERM_LENGTH)
+        (int.from_bytes(terms[position : position + TERM_LENGTH], "little", signed=True), number)
+        for position in range(0, record.rows * TERM_LENGTH, TERM_LENGTH)
     ]
-
-
-def _migrate(link: _sqlite3.Connection) -> None:
-    """Bring the tables to the newest format, each step one transaction."""
-    while True:
-        link.execute("BEGIN IMMEDIATE")
-        (version,) = link.execute("PRAGMA user_version").fetchone()
-        if version >= len(_MIGRATIONS):
-            link.execute("COMMIT")
-            return
-        for statement in _MIGRATIONS[version].split(";"):
-            link.execute(statement)
-        link.execute(f"PRAGMA user_version = {version + 1}")
-        link.execute("COMMIT")
 
 
 def _refusal(error: _sqlite3.Error, directory: str) -> CryptokiError:
@@ -376,6 +416,6 @@ def _refusal(error: _sqlite3.Error, directory: str) -> CryptokiError:
         return CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{directory} cannot be written by this user")
     if name.startswith("SQLITE_IOERR_SHM"):
         return CryptokiError(
-            CKR.DEVICE_ERROR, f"{directory}: no shared memory for the WAL here; put the data path on a local file system"
+            CKR.DEVICE_ERROR, f"{directory}: no shared memory for the WAL here; put the data path on a local disk"
         )
     return CryptokiError(CKR.DEVICE_ERROR, f"{directory}: {error} ({name})")

@@ -7,44 +7,115 @@ rises in the order of creation and is never given twice.
 
 from __future__ import annotations
 
-from collections import namedtuple
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _thread import RLock
 
-__all__ = ["TOKEN_SHIFT", "HsmRecord", "ObjectRecord", "Store", "TokenRecord"]
+__all__ = [
+    "TERM_LENGTH", "TOKEN_SHIFT", "HsmRecord", "ObjectRecord", "PinRecord", "Store", "TokenRecord", "Transaction",
+]  # fmt: skip
 
 TOKEN_SHIFT = 40
+TERM_LENGTH = 8
 
-HsmRecord = namedtuple("HsmRecord", "serial ordinal boot")  # noqa: PYI024 - typing is not imported at C_OpenSession
-"""`ordinal` is 0 for the HSM that needs no configuration; `boot` counts restarts."""
 
-TokenRecord = namedtuple(  # noqa: PYI024
-    "TokenRecord",
-    "number admin serial label proof so_pin so_failures so_failed_at user_pin user_failures user_failed_at changes",
-)
-"""`proof` recognises the token key; `*_pin` are PIN records or None; `*_failed_at` is Unix time in milliseconds;
-`changes` counts what was done to the token's objects and to its key."""
+class HsmRecord:
+    """An HSM: `ordinal` is 0 for the one that needs no configuration; `boot` counts restarts."""
 
-ObjectRecord = namedtuple("ObjectRecord", "number private version rows terms content")  # noqa: PYI024
-"""`terms` are the search terms, 8 bytes each, the first `rows` of them in the index; `content` is sealed or MACed."""
+    __slots__ = ("boot", "ordinal", "serial")
+
+    def __init__(self, serial: str, ordinal: int, boot: int) -> None:
+        """Keep the values."""
+        self.serial = serial
+        self.ordinal = ordinal
+        self.boot = boot
+
+
+class PinRecord:
+    """A role's PIN record, None if no PIN is set; wrong PINs in a row; Unix time of the last one in milliseconds."""
+
+    __slots__ = ("failed_at", "failures", "sealed")
+
+    def __init__(self, sealed: bytes | None = None, failures: int = 0, failed_at: int = 0) -> None:
+        """Keep the values."""
+        self.sealed = sealed
+        self.failures = failures
+        self.failed_at = failed_at
+
+
+class TokenRecord:
+    """A token: `proof` recognises the token key; `pins` are by role, SO (0) and user (1).
+
+    `changes` counts what was done to the token's objects and to its key.
+    """
+
+    __slots__ = ("admin", "changes", "label", "number", "pins", "proof", "serial")
+
+    def __init__(
+        self, number: int, admin: bool, serial: str, label: bytes, proof: bytes | None, changes: int,  # noqa: FBT001
+        pins: tuple[PinRecord, PinRecord],
+    ) -> None:  # fmt: skip
+        """Keep the values."""
+        self.number = number
+        self.admin = admin
+        self.serial = serial
+        self.label = label
+        self.proof = proof
+        self.changes = changes
+        self.pins = pins
+
+
+class ObjectRecord:
+    """An object: `terms` are its search terms, the first `rows` of them in the index; `content` is sealed or MACed."""
+
+    __slots__ = ("content", "number", "private", "rows", "terms", "version")
+
+    def __init__(
+        self, number: int, private: bool, version: int, rows: int, terms: bytes, content: bytes,  # noqa: FBT001
+    ) -> None:  # fmt: skip
+        """Keep the values."""
+        self.number = number
+        self.private = private
+        self.version = version
+        self.rows = rows
+        self.terms = terms
+        self.content = content
+
+
+class Transaction:
+    """`with store.writing() as (before, after):` gives the stamps before and after this change.
+
+    When the block ends everything is on the disk, or, after an exception, nothing.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> tuple[int | None, int]:
+        """Begin; waits for other writers."""
+        raise NotImplementedError
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Commit, or roll back after an exception."""
+        raise NotImplementedError
 
 
 class Store:
     """The records of one HSM.
 
-    Everything that changes is called inside `with store.writing():`, which is one transaction: either all of it is on
-    the disk when the block ends, or nothing. `lock` is re-entrant and makes several readings one.
-    CKR_DEVICE_ERROR, CKR_DEVICE_MEMORY (no room), CKR_TOKEN_WRITE_PROTECTED.
+    What changes anything is called inside a transaction. `lock` is a re-entrant lock; held, it makes several readings
+    one. CKR_DEVICE_ERROR, CKR_DEVICE_MEMORY (no room), CKR_TOKEN_WRITE_PROTECTED.
     """
 
-    __slots__ = ()
-    lock: object
+    __slots__ = ("lock", "write_protected")
+    lock: RLock
     write_protected: bool
 
     def stamp(self) -> int | None:
         """Return the number of the last change by any process, None while a change is under way."""
         raise NotImplementedError
 
-    def writing(self) -> object:
-        """Return what `with` makes a transaction."""
+    def writing(self) -> Transaction:
+        """Return a transaction."""
         raise NotImplementedError
 
     def hsm(self) -> HsmRecord:
@@ -80,7 +151,7 @@ class Store:
         raise NotImplementedError
 
     def numbers(self, terms: tuple[int, ...]) -> list[int]:
-        """Return the objects that have one of the terms."""
+        """Return the objects that have one of the terms (one or two)."""
         raise NotImplementedError
 
     def candidates(self, terms: tuple[int, ...], limit: int) -> list[tuple[int, bytes]]:
