@@ -15,7 +15,7 @@ from modules import Module
 from processes import run
 from tokens import Initialised, openssl
 
-_HERE = Path(__file__).parent
+_PROGRAMS = Path(__file__).parents[1] / "programs"
 _SIGN = Path(__file__).parents[2] / "examples" / "python_pkcs11_sign.py"
 
 
@@ -67,7 +67,7 @@ def test_the_module_leaves_the_hosts_search_path_alone(module: Module, env: dict
 
 def test_pykcs11_does_its_work(module: Module, env: dict[str, str]) -> None:
     """PyKCS11 initialises a token, makes keys, signs, encrypts, finds and digests."""
-    assert "done" in run(sys.executable, _HERE / "programs" / "pykcs11_work.py", module.path, env=env)
+    assert "done" in run(sys.executable, _PROGRAMS / "pykcs11_work.py", module.path, env=env)
 
 
 def _other_pythons() -> list[str]:
