@@ -24,9 +24,9 @@ import string
 import subprocess
 import sys
 
-import ptkc.spec
+import ptkc
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(ptkc.spec.__file__))))
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(ptkc.__file__)))
 _FILE = re.compile(r"^-- (\S+) --$", re.MULTILINE)
 
 

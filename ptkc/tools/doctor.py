@@ -18,7 +18,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-import ptkc.spec
+import ptkc
 from ptkc.configuration import ENVIRONMENT, ITEMS
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, name_of
@@ -77,7 +77,7 @@ class Finding(NamedTuple):
 
 def module_path() -> str:
     """Return where the shared object of this installation is, or would be."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(ptkc.spec.__file__))), "libptkc.so")
+    return os.path.join(os.path.dirname(os.path.realpath(ptkc.__file__)), "libptkc.so")
 
 
 def examine(configuration: Configuration) -> list[Finding]:
@@ -93,15 +93,12 @@ def examine(configuration: Configuration) -> list[Finding]:
 
 def _versions(_: Configuration) -> Iterator[Finding]:
     """Check what is installed."""
-    versions = []
-    for name in ("ptkc", "cryptography", "cffi", "asn1crypto"):
+    versions = [f"ptkc {ptkc.__version__}"]
+    for name in ("cryptography", "cffi", "asn1crypto"):
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            if name == "ptkc":
-                yield Finding(WARNING, "versions", "ptkc is not an installed package", "pip install .")
-            else:
-                yield Finding(ERROR, "versions", f"{name} is not installed", f"{sys.executable} -m pip install {name}")
+            yield Finding(ERROR, "versions", f"{name} is not installed", f"{sys.executable} -m pip install {name}")
     try:
         from cryptography.hazmat.backends.openssl import backend  # noqa: PLC0415 - may be what is missing
 
@@ -144,6 +141,9 @@ def _module(_: Configuration) -> Iterator[Finding]:
         yield Finding(ERROR, "module", f"cannot be loaded: {found['load']}", _REINSTALL)
     elif found["code"] != CKR.OK:
         text = f"{path}: C_Initialize answers {name_of(CKR, found['code'])}; {reason}"
+        yield Finding(ERROR, "module", text, _REINSTALL)
+    elif found["version"] != ".".join(ptkc.__version__.split(".")[:2]):
+        text = f"{path} is version {found['version']}, the package beside it {ptkc.__version__}"
         yield Finding(ERROR, "module", text, _REINSTALL)
     else:
         yield Finding(FINE, "module", f"{path}, version {found['version']}, starts in a Python host")

@@ -6,11 +6,11 @@ Sub-commands only read; none starts the provider in this process.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 from typing import TYPE_CHECKING
 
+from ptkc import __version__
 from ptkc.configuration import ITEMS, Configuration
 from ptkc.tools import common, doctor
 
@@ -23,7 +23,7 @@ __all__ = ["main", "parser"]
 def parser() -> common.Parser:
     """Return the parser; documentation and completion are made from it."""
     top = common.Parser(prog="ptkc", description="A software HSM behind PKCS#11.", epilog=_EPILOG)
-    top.add_argument("--version", action="version", version=f"ptkc {_version()}")
+    top.add_argument("--version", action="version", version=f"ptkc {__version__}")
     commands = top.add_subparsers(title="commands", metavar="command", required=True)
 
     module = commands.add_parser("module", help="print the path of the PKCS#11 module", description=_module.__doc__)
@@ -41,14 +41,6 @@ def parser() -> common.Parser:
 
 
 _EPILOG = "Exit codes: 0 done, 1 it could not be done or something is wrong, 2 wrong arguments, 130 interrupted."
-
-
-def _version() -> str:
-    """Return the version of the package."""
-    try:
-        return importlib.metadata.version("ptkc")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _module(_: Namespace) -> int:
