@@ -7,6 +7,8 @@ lists and its `extern "Python"` twin; six functions are answered in C and have n
 
 from __future__ import annotations
 
+import compileall
+import contextlib
 import os
 import re
 import shlex
@@ -216,7 +218,8 @@ def _generate(work: Path, extra: list[str]) -> None:
     preamble += "int ptkc_start_cffi(void);\nint ptkc_start_cffi(void) { return cffi_start_python(); }\n"
     ffi.set_source("_libptkc", preamble)
     ffi.embedding_init_code((_HERE / "start.py").read_text(encoding="ascii"))
-    ffi.emit_c_code(str(work / "_libptkc.c"))
+    with contextlib.redirect_stdout(None):
+        ffi.emit_c_code(str(work / "_libptkc.c"))
     (work / "functions.inc").write_text(_functions(), encoding="ascii")
     (work / "baked.h").write_text(_baked(extra), encoding="utf-8")
     names = " ".join(f"{name};" for name, _ in _prototypes())
@@ -279,10 +282,14 @@ def build(target: Path, *, tree: bool, strict: bool = False, flags: tuple[str, .
 
 
 def main() -> int:
-    """Build the tree's shared object, or the file named by the only argument."""
+    """Build the tree's shared object, or the file named by the only argument.
+
+    The tree's bytecode is made too, since the provider writes none and would compile all of it at each start.
+    """
     target = Path(sys.argv[1]).absolute() if sys.argv[1:] else _PACKAGE / "libptkc.so"
     try:
         print(build(target, tree=True, strict=True))
+        compileall.compile_dir(_PACKAGE, quiet=1)
     except BuildError as error:
         print(f"build.py: error: {error}", file=sys.stderr)
         return 1

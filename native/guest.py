@@ -57,15 +57,17 @@ def take_ours():
 
 def check(name, least):
     """Refuse what the host has and we cannot work with."""
-    spec = getattr(sys.modules.get(name), "__spec__", None) or find_spec(name)
+    module = sys.modules.get(name)
+    spec = find_spec(name) if module is None else module
     if spec is None:
         raise ImportError("no package " + name + " in this Python nor in " + os.pathsep.join(SITES))
     if name == "_cffi_backend":
         import _cffi_backend
     version = stated(name, spec)
+    where = getattr(spec, "__file__", None) or getattr(spec, "origin", None) or "imported already"
     if version is not None and (number(version) < number(least) or name == "ptkc" and version != least):
         raise ImportError(
-            f"this Python has {name} {version} ({spec.origin}), and ptkc {VERSION} needs {least}: "
+            f"this Python has {name} {version} ({where}), and ptkc {VERSION} needs {least}: "
             "upgrade it, or use a virtual environment of its own"
         )
 
