@@ -28,14 +28,14 @@ _INPUTS = {
     "bytes": (
         "p_{0}, n_{0}",
         "if n_{0}:\n"
-        "    if not p_{0} or n_{0} > MAXIMUM: raise BadArgument('{0}')\n"
+        "    if not p_{0} or n_{0} > LARGE and is_absurd(p_{0}, n_{0}): raise BadArgument('{0}')\n"
         "    {0} = unpack(p_{0}, n_{0})\n"
         "else: {0} = b''",
         "{0}",
     ),
     "secret": (
         "p_{0}, n_{0}",
-        "if n_{0} > MAXIMUM or n_{0} and not p_{0}: raise BadArgument('{0}')\n"
+        "if n_{0} > LARGE or n_{0} and not p_{0}: raise BadArgument('{0}')\n"
         "{0} = unpack(p_{0}, n_{0}) if p_{0} else None",
         "{0}",
     ),
@@ -62,7 +62,7 @@ _OUTPUTS = {
     ),
     "fill": (
         "p_{0}, n_{0}",
-        "if n_{0} and not p_{0} or n_{0} > MAXIMUM: raise BadArgument('{0}')",
+        "if n_{0} and not p_{0} or n_{0} > LARGE and is_absurd(p_{0}, n_{0}): raise BadArgument('{0}')",
         "n_{0}",
         "memmove(p_{0}, {1}, n_{0})",
     ),

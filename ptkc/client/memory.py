@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from _libptkc import ffi
+from _libptkc import ffi, lib
 
 from ptkc.spec import parameters
 from ptkc.spec.constants import CKA, CKR
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "MAXIMUM", "memmove", "read_entries", "read_mechanism", "read_template", "string", "unpack", "write_list",
+    "LARGE", "is_absurd", "memmove", "read_entries", "read_mechanism", "read_template", "string", "unpack", "write_list",
     "write_numbers", "write_structure", "write_values",
 ]  # fmt: skip
 
-MAXIMUM = parameters.MAXIMUM
+LARGE = 1 << 20
+"""Lengths above this many bytes are looked at more closely before anything is read."""
 _MOST_ATTRIBUTES = 4096
 
 unpack, memmove, string = ffi.unpack, ffi.memmove, ffi.string
@@ -45,6 +46,11 @@ _STRUCTURES = {
 _TEMPLATES = frozenset(number for name, number in vars(CKA).items() if name.endswith("_TEMPLATE"))
 
 
+def is_absurd(pointer: Any, length: int) -> bool:
+    """Whether a large length cannot be right: too long for any call, or not all of it is mapped memory."""
+    return length > parameters.MAXIMUM or not lib.ptkc_is_mapped(pointer, length)
+
+
 def read_entries(pointer: Any, count: int) -> list[tuple[int, int, int]]:
     """Return (type, address, length) of each CK_ATTRIBUTE; CKR_ARGUMENTS_BAD for NULL or an absurd count."""
     if not count:
@@ -58,7 +64,7 @@ def read_template(pointer: Any, count: int) -> Template:
     """Return a template; a NULL value with a length is kept as None, which no attribute accepts."""
     template = []
     for kind, address, length in read_entries(pointer, count):
-        if length > MAXIMUM:
+        if length > LARGE and is_absurd(_cast(_BYTES, address), length):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"attribute {kind:#x} of {length} bytes")
         if not address:
             template.append((kind, None if length else b""))
@@ -84,14 +90,17 @@ def read_mechanism(pointer: Any) -> tuple[int, object]:
     if not length:
         return kind, None
     address = pointer.pParameter
-    if not address or length > MAXIMUM:
+    if not address or (length > LARGE and is_absurd(address, length)):
         return kind, parameters.MALFORMED
-    return kind, parameters.parse(kind, unpack(_cast(_BYTES, address), length), _read)
+    return kind, parameters.parse(kind, unpack(address, length), _read)
 
 
 def _read(address: int, length: int) -> bytes:
-    """Return `length` bytes at `address`."""
-    value: bytes = unpack(_cast(_BYTES, address), length)
+    """Return `length` bytes at `address`; CKR_MECHANISM_PARAM_INVALID for a length that cannot be right."""
+    pointer = _cast(_BYTES, address)
+    if length > LARGE and is_absurd(pointer, length):
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a pointer in the parameter, {length} bytes")
+    value: bytes = unpack(pointer, length)
     return value
 
 
