@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import timeit
+from math import log10
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, hmac
@@ -26,7 +27,7 @@ _HERE = Path(__file__).resolve().parent
 _PROJECT = _HERE.parent
 _SOFTHSM2 = [
     Path(path)
-    for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so")
+    for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
 ]
 
 
@@ -59,10 +60,10 @@ def _floor() -> dict[str, float]:
 
 def _measure(arguments: argparse.Namespace, place: Path) -> dict[str, object]:
     """Run p11bench on new tokens below `place` and return its JSON."""
-    subprocess.run(["make", "-s", "-C", str(_HERE)], check=True)
+    subprocess.run(["/usr/bin/env", "make", "-s", "-C", str(_HERE)], check=True)
     (place / "softhsm").mkdir()
     configuration = place / "softhsm2.conf"
-    configuration.write_text(f"directories.tokendir = {place / 'softhsm'}\nobjectstore.backend = file\nlog.level = ERROR\n")
+    configuration.write_text(f"directories.tokendir = {place / 'softhsm'}\nobjectstore.backend = file\n")
     softhsm = next((path for path in _SOFTHSM2 if path.exists()), None)
     if softhsm is None:
         sys.exit("SoftHSM2 is not there: install softhsm2")
@@ -105,7 +106,7 @@ def _table(result: dict[str, object], floor: dict[str, float], command: str) -> 
     lines = [
         "# Performance",
         "",
-        "Measured, not promised: ptkc beside SoftHSM2 and beside libcrypto alone (the limit), in one run, on one machine.",
+        "Measured, not promised: ptkc beside SoftHSM2 and beside libcrypto alone (the limit), in one run.",
         "A ratio is ptkc's time over SoftHSM2's, the median over the rounds: less than 1 is faster.",
         "Absolute times are of the machine below and say little about another.",
         "",
@@ -127,8 +128,8 @@ def _table(result: dict[str, object], floor: dict[str, float], command: str) -> 
         lines.append(f"| {name} | {ratio} | {limit} | {_time(ours)} | {above} |")
     lines += [
         "",
-        "`above cryptography` is the row's time less the time of the same call of `cryptography` from Python in the same "
-        "run: what marshalling, checks, sessions and handles cost.",
+        "`above cryptography` is the row's time less that of the same call of `cryptography` from Python in the same run:",
+        "what marshalling, checks, sessions and handles cost.",
         "",
         "Rows with threads show elapsed time divided by the operations of all threads.",
     ]
@@ -137,8 +138,6 @@ def _table(result: dict[str, object], floor: dict[str, float], command: str) -> 
 
 def _chart(result: dict[str, object]) -> str:
     """Return the chart: one bar a row on a logarithmic scale around SoftHSM2's time."""
-    from math import log10
-
     rows = [(name, figures["ptkc"]["ratio_to_first"]) for name, figures in _rows(result) if "softhsm" in figures]
     height, left, middle, unit = 18, 300, 560, 55
     parts = [
@@ -153,8 +152,8 @@ def _chart(result: dict[str, object]) -> str:
         colour = "#2a7f62" if ratio < 1 else "#c0653a"
         parts.append(f'<text x="{left - 6}" y="{top + 12}" text-anchor="end">{name}</text>')
         parts.append(
-            f'<rect x="{min(middle, middle + length):.1f}" y="{top + 2}" width="{abs(length):.1f}" height="{height - 5}" '
-            f'fill="{colour}"/>'
+            f'<rect x="{min(middle, middle + length):.1f}" y="{top + 2}" width="{abs(length):.1f}" '
+            f'height="{height - 5}" fill="{colour}"/>'
         )
         beside = middle + (6 if ratio < 1 else length + 6)
         parts.append(f'<text x="{beside:.1f}" y="{top + 12}">x{ratio:.3g}</text>')

@@ -23,7 +23,9 @@ def generate() -> str:
     lines = [
         '"""Constants of Cryptoki 3.2 and of the vendor. Generated from native/include by native/constants.py."""',
         "",
-        f"__all__ = {sorted(groups)!r}".replace("'", '"'),
+        "__all__ = [",
+        *(f'    "{prefix}",' for prefix in sorted(groups)),
+        "]",
     ]
     for prefix, members in groups.items():
         lines += ["", "", f"class {prefix}:", f'    """{prefix}_* values."""', ""]

@@ -17,6 +17,11 @@ from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.wire.commands import COMMANDS, Command
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 __all__ = ["install"]
 
 # What goes in: the C parameters, the statements that read them, and the argument for the device's method.
@@ -93,7 +98,7 @@ _CANCEL = {
 }
 
 
-class _BadArgument(CryptokiError):
+class _BadArgumentError(CryptokiError):
     """A pointer, count or length that cannot be right."""
 
     def __init__(self, field: str) -> None:
@@ -134,7 +139,7 @@ def _source(command: Command) -> str:
     target = "library" if local or not command.has_session else "device"
     call = f"{target}.{command.method}({', '.join(filter(None, arguments))})"
     body = [] if target == "library" else ["device = sessions.get(session)", "if device is None: raise NoSession"]
-    body += before + [f"{', '.join(results)} = {call}" if results else call] + after + ["return 0"]
+    body += [*before, f"{', '.join(results)} = {call}" if results else call, *after, "return 0"]
     lines = [f"def function({', '.join(filter(None, parameters))}):", "    try:"]
     lines += ["        " + line for statement in body for line in statement.splitlines()]
     if room:
@@ -145,7 +150,7 @@ def _source(command: Command) -> str:
     return "\n".join(lines)
 
 
-def _compile(command: Command, library: Library) -> object:
+def _compile(command: Command, library: Library) -> Callable[..., int]:
     """Return the Python function behind a C function."""
     kinds = [kind for kind in (command.operation or "").split(",") if kind in _CANCEL]
     cancel = 0 if command.name.endswith("Init") else sum(_CANCEL[kind] for kind in kinds)
@@ -153,7 +158,7 @@ def _compile(command: Command, library: Library) -> object:
 
     def refused(error: CryptokiError, session: int) -> int:
         log.refused(command.name, error)
-        if cancel and error.__class__ is _BadArgument:
+        if cancel and error.__class__ is _BadArgumentError:
             sessions[session].session_cancel(session, cancel)
         return error.code
 
@@ -161,19 +166,20 @@ def _compile(command: Command, library: Library) -> object:
         log.bug(command.name)
         return CKR.GENERAL_ERROR
 
-    names = {
+    names: dict[str, Any] = {
         **vars(memory),
         "library": library,
         "sessions": sessions,
         "refused": refused,
         "bug": bug,
         "NoSession": CryptokiError(CKR.SESSION_HANDLE_INVALID, "no such session"),
-        "BadArgument": _BadArgument,
+        "BadArgument": _BadArgumentError,
         "CryptokiError": CryptokiError,
         "TooSmall": BufferTooSmallError,
     }
     exec(compile(_source(command), f"<{command.name}>", "exec"), names)  # noqa: S102 - our own table, not input
-    return names["function"]
+    function: Callable[..., int] = names["function"]
+    return function
 
 
 def install(library: Library) -> None:

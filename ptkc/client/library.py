@@ -12,6 +12,10 @@ from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.wire.commands import Device
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["Library"]
 
 _FLAGS = 4  # the place of the flags in what a device answers to C_GetTokenInfo
@@ -50,7 +54,7 @@ class Library:
         return [
             (device, slot)
             for device in self.devices
-            for slot in device.get_slot_list(True)
+            for slot in device.get_slot_list(True)  # noqa: FBT003 - a CK_BBOOL
             if self.admin_slots or not device.get_token_info(slot)[_FLAGS] & CKF.ADMIN_TOKEN
         ]
 
@@ -65,22 +69,22 @@ class Library:
         """C_GetSlotList."""
         return tuple(range(len(self._slots())))
 
-    def get_slot_info(self, slot: int) -> tuple[object, ...]:
+    def get_slot_info(self, slot: int) -> Any:  # noqa: ANN401 - as the device answers
         """C_GetSlotInfo."""
         device, number = self._slot(slot)
         return device.get_slot_info(number)
 
-    def get_token_info(self, slot: int) -> tuple[object, ...]:
+    def get_token_info(self, slot: int) -> Any:  # noqa: ANN401
         """C_GetTokenInfo."""
         device, number = self._slot(slot)
         return device.get_token_info(number)
 
-    def get_mechanism_list(self, slot: int) -> tuple[int, ...]:
+    def get_mechanism_list(self, slot: int) -> Any:  # noqa: ANN401
         """C_GetMechanismList."""
         device, number = self._slot(slot)
         return device.get_mechanism_list(number)
 
-    def get_mechanism_info(self, slot: int, mechanism: int) -> tuple[int, ...]:
+    def get_mechanism_info(self, slot: int, mechanism: int) -> Any:  # noqa: ANN401
         """C_GetMechanismInfo."""
         device, number = self._slot(slot)
         return device.get_mechanism_info(number, mechanism)

@@ -5,6 +5,7 @@ are the caller's and are refused where they cannot be right; that a pointer name
 something that no library can check.
 """
 
+# ruff: noqa: ANN401 - pointers of cffi have no types
 from __future__ import annotations
 
 from struct import Struct
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "LARGE", "is_absurd", "memmove", "read_entries", "read_mechanism", "read_template", "string", "unpack", "write_list",
-    "write_numbers", "write_structure", "write_values",
+    "LARGE", "is_absurd", "memmove", "read_entries", "read_mechanism", "read_template", "string", "unpack",
+    "write_list", "write_numbers", "write_structure", "write_values",
 ]  # fmt: skip
 
 LARGE = 1 << 20
@@ -163,4 +164,5 @@ def _write_nested(entry: Any, value: bytes) -> int:
     inner = read_entries(array, len(template))
     for place, (kind, _) in enumerate(template):
         array[place].type = kind
-    return write_values(array, [(0, *rest) for _, *rest in inner], 0, [part for _, part in template])
+    plain = [(0, address, length) for _, address, length in inner]
+    return write_values(array, plain, 0, [part for _, part in template])

@@ -177,22 +177,23 @@ class Application:
     def resolve(self, session: Session, handle: int, code: int = CKR.OBJECT_HANDLE_INVALID) -> Object:
         """Return the object behind a handle as it is now; `code` if there is none that the session may see."""
         held = self.handles.get(handle)
-        if held.__class__ is not Held or held.token is not session.token:
+        if not isinstance(held, Held) or held.token is not session.token:
             raise CryptokiError(code, f"no object {handle}")
-        if held.record is None:
-            return held.object
+        known = held.object
+        if held.record is None and known is not None:
+            return known
         stamp = self.hsm.stamp()
-        if stamp is not None and held.stamp == stamp:
-            return held.object
-        loaded = held.token.load(held.record, self.user_key(held.token))
+        if known is not None and stamp is not None and held.stamp == stamp:
+            return known
+        loaded = None if held.record is None else held.token.load(held.record, self.user_key(held.token))
         if loaded is None:
             self.forget(handle)
             raise CryptokiError(code, f"object {handle} is gone")
         attributes, version = loaded
-        if held.object is None or held.object.version != version:
-            held.object = Object(attributes, held.record, version)
+        if known is None or known.version != version:
+            held.object = known = Object(attributes, held.record, version)
         held.stamp = stamp
-        return held.object
+        return known
 
     def session_objects(self, token: Token) -> list[tuple[int, Object]]:
         """Return the session objects of all sessions with the token."""

@@ -54,23 +54,20 @@ def check_parameter(mechanism: Mechanism, parameter: object) -> None:
     else:
         fits = mechanism.parameters is not None and mechanism.parameters.accepts(parameter)
     if not fits:
-        raise CryptokiError(
-            CKR.MECHANISM_PARAM_INVALID, f"{name_of(CKM, mechanism.type)} takes {mechanism.parameters or 'no parameter'}"
-        )
+        wanted = mechanism.parameters or "no parameter"
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{name_of(CKM, mechanism.type)} takes {wanted}")
 
 
 def approve(obj: Object, kind: str, number: int) -> Method:
     """Return the method of a mechanism for `kind` with the key `obj`; it takes the key, the parameter and more."""
-    approved = obj.approved.get((kind, number))
+    approved: Method | None = obj.approved.get((kind, number))
     if approved is not None:
         return approved
     mechanism = mechanism_for(kind, number)
     usage, classes, inconsistent, size_range = _USAGE[kind]
     if obj.object_class not in classes or obj.key_type not in mechanism.key_types:
-        raise CryptokiError(
-            inconsistent,
-            f"{name_of(CKM, number)} cannot {kind} with a {name_of(CKO, obj.object_class)} of {name_of(CKK, obj.key_type)}",
-        )
+        key = f"a {name_of(CKO, obj.object_class)} of {name_of(CKK, obj.key_type)}"
+        raise CryptokiError(inconsistent, f"{name_of(CKM, number)} cannot {kind} with {key}")
     if not obj.is_true(usage):
         raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, f"{name_of(CKA, usage)} is false")
     allowed = obj.attributes.get(CKA.ALLOWED_MECHANISMS)

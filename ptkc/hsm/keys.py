@@ -82,7 +82,8 @@ class KeyCommands(OperationCommands):
         number, parameter = _given(mechanism)
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
         method = approve(unwrapper, "unwrap", number)
-        attributes = self._prepare(session, templates.UNWRAP, template, unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b""))
+        imposed = unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b"")
+        attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped)
         return self._import(session, templates.UNWRAP, attributes, payload)
 

@@ -126,13 +126,12 @@ class OperationCommands(ObjectCommands):
     def digest_key(self, handle: int, key: int) -> None:
         """C_DigestKey: CKR_KEY_INDIGESTIBLE for what is no secret key."""
         session = self.application.session(handle)
-        try:
-            obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
-            if obj.object_class != CKO.SECRET_KEY:
-                raise CryptokiError(CKR.KEY_INDIGESTIBLE, "not a secret key")
-        except CryptokiError:
-            session.operations.pop("digest", None)
-            raise
+        active = session.operations.pop("digest", None)
+        obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+        if obj.object_class != CKO.SECRET_KEY:
+            raise CryptokiError(CKR.KEY_INDIGESTIBLE, "not a secret key")
+        if active is not None:
+            session.operations["digest"] = active
         session.absorb("digest", obj.attributes[CKA.VALUE])
 
     def digest_final(self, handle: int, room: int | None) -> bytes | int:

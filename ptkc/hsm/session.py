@@ -13,6 +13,10 @@ from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.token.tokens import Token
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["FINISH", "SINGLE", "UPDATE", "Active", "Session"]
 
 READY, PARTS, END = "ready", "parts", "end"
@@ -32,7 +36,7 @@ class Active:
 
     __slots__ = ("locked", "operation", "private", "state")
 
-    def __init__(self, operation, *, private: bool = False, locked: bool = False) -> None:
+    def __init__(self, operation: Any, *, private: bool = False, locked: bool = False) -> None:  # noqa: ANN401 - Operation or Verification
         """Keep a mechanism's operation; `locked` until a context-specific login (CKA_ALWAYS_AUTHENTICATE)."""
         self.operation = operation
         self.state = READY
@@ -81,6 +85,8 @@ class Session:
         """Do a step that gives output into `room` bytes, or answer a length query (`room` None) with an int."""
         active = self._take(kind, step)
         operation = active.operation
+        length: int
+        result: bytes
         exact = operation.exact
         if step is SINGLE:
             length = operation.length(len(data))

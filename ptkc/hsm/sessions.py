@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from ptkc.hsm.application import Application
-from ptkc.hsm.session import Session
 from ptkc.spec.constants import CK, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.hsms import Hsm

@@ -12,6 +12,11 @@ from ptkc.spec.constants import CKF, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.parameters import Bytes, Layout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 __all__ = ["KEY_TYPES", "MECHANISMS", "KeyType", "Mechanism", "Operation", "Verification", "register"]
 
 MECHANISMS: dict[int, Mechanism] = {}
@@ -84,7 +89,8 @@ class Mechanism:
     `key_types` are the CKK_ numbers that fit (empty for digests); `sizes` the smallest and largest key as
     CK_MECHANISM_INFO gives them; `parameters` the `spec.parameters` layout the parameter must have, None where it must
     be absent; `optional` that it may be absent all the same; `generates` the key type that generation makes (and
-    `generates_class` its class, where it is not a pair); `source` where the vectors are from; `extra_flags` what cannot be derived (CKF_EC_*).
+    `generates_class` its class, where it is not a pair); `source` where the vectors are from; `extra_flags`
+    what cannot be derived (CKF_EC_*).
 
     The methods, any of them:
         digest(parameter) -> Operation
@@ -110,6 +116,11 @@ class Mechanism:
     generates_class: int = CKO.SECRET_KEY
     extra_flags: int = 0
     source: str = ""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            """Stand for the methods above."""
 
     @property
     def flags(self) -> int:

@@ -1,6 +1,26 @@
 """Constants of Cryptoki 3.2 and of the vendor. Generated from native/include by native/constants.py."""
 
-__all__ = ["CK", "CKA", "CKC", "CKD", "CKF", "CKG", "CKH", "CKK", "CKM", "CKN", "CKO", "CKP", "CKR", "CKS", "CKT", "CKU", "CKV", "CKZ", "CRYPTOKI"]
+__all__ = [
+    "CK",
+    "CKA",
+    "CKC",
+    "CKD",
+    "CKF",
+    "CKG",
+    "CKH",
+    "CKK",
+    "CKM",
+    "CKN",
+    "CKO",
+    "CKP",
+    "CKR",
+    "CKS",
+    "CKT",
+    "CKU",
+    "CKV",
+    "CKZ",
+    "CRYPTOKI",
+]
 
 
 class CRYPTOKI:

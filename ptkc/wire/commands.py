@@ -39,6 +39,7 @@ from ptkc.spec.errors import CryptokiError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["BY_NAME", "COMMANDS", "Command", "Device"]
 
@@ -88,6 +89,11 @@ class Device:
     Methods take the fields that go in, return those that come out, and raise `CryptokiError`. What a device does not
     define is refused with CKR_FUNCTION_NOT_SUPPORTED.
     """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            """Stand for the methods that the table below puts here."""
 
 
 # Marks: L answered by the library, s data are sensitive, - neither.
@@ -196,7 +202,7 @@ s C_AsyncComplete | session function:name | async_data |
 s C_AsyncJoin | session function:name id:ulong data:bytes | |
 s C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer |
 s C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
-"""
+"""  # noqa: E501 - rows
 
 COMMANDS = tuple(Command(number, row) for number, row in enumerate(_TABLE.splitlines(), 1))
 BY_NAME = {command.name: command for command in COMMANDS}
