@@ -7,6 +7,7 @@ family needs `cryptography`, and a session that only reads objects does not.
 from importlib import import_module
 
 from ptkc.mechanisms.mechanism import KEY_TYPES, MECHANISMS
+from ptkc.spec.loading import bring_in
 
 __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 
@@ -21,6 +22,7 @@ def load() -> None:
     """Import all families, which fills `MECHANISMS` and `KEY_TYPES`; a second call changes nothing."""
     if _LOADED:
         return
+    bring_in()
     for family in _FAMILIES:
         import_module(f"{__name__}.{family}")
     # Only now, since another thread may ask while this one imports; it then waits for the same imports.
