@@ -84,12 +84,12 @@ CK_RV C_GetInfo(CK_INFO_PTR pInfo)
     if (rv != CKR_OK) return rv;
     if (pInfo == NULL) return CKR_ARGUMENTS_BAD;
     char *end;
-    memset(pInfo, 0, sizeof *pInfo);
-    pInfo->cryptokiVersion = (CK_VERSION){CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR};
-    pad(pInfo->manufacturerID, sizeof pInfo->manufacturerID, "ptkc");
-    pad(pInfo->libraryDescription, sizeof pInfo->libraryDescription, "Software HSM");
-    pInfo->libraryVersion.major = (CK_BYTE)strtoul(PTKC_VERSION, &end, 10);
-    if (*end == '.') pInfo->libraryVersion.minor = (CK_BYTE)strtoul(end + 1, NULL, 10);
+    CK_INFO info = {.cryptokiVersion = {CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR}};
+    pad(info.manufacturerID, sizeof info.manufacturerID, "ptkc");
+    pad(info.libraryDescription, sizeof info.libraryDescription, "Software HSM");
+    info.libraryVersion.major = (CK_BYTE)strtoul(PTKC_VERSION, &end, 10);
+    if (*end == '.') info.libraryVersion.minor = (CK_BYTE)strtoul(end + 1, NULL, 10);
+    memcpy((void *)pInfo, &info, sizeof info);
     return CKR_OK;
 }
 

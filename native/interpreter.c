@@ -234,6 +234,18 @@ static char *new_stack(void)
     return stack;
 }
 
+/* Apart, since getcontext may return twice for all the compiler knows. */
+__attribute__((noinline)) static void run_on(char *stack, struct crossing *crossing)
+{
+    getcontext(&crossing->there);
+    crossing->there.uc_stack.ss_sp = stack;
+    crossing->there.uc_stack.ss_size = OURS;
+    crossing->there.uc_link = &crossing->here;
+    uintptr_t address = (uintptr_t)crossing;
+    makecontext(&crossing->there, (void (*)(void))cross, 2, (unsigned int)(address >> 32), (unsigned int)address);
+    swapcontext(&crossing->here, &crossing->there);
+}
+
 void ptkc_call(void (*function)(void *), void *argument)
 {
     char *stack;
@@ -242,13 +254,7 @@ void ptkc_call(void (*function)(void *), void *argument)
         return;
     }
     struct crossing crossing = {.function = function, .argument = argument};
-    getcontext(&crossing.there);
-    crossing.there.uc_stack.ss_sp = stack;
-    crossing.there.uc_stack.ss_size = OURS;
-    crossing.there.uc_link = &crossing.here;
-    uintptr_t address = (uintptr_t)&crossing;
-    makecontext(&crossing.there, (void (*)(void))cross, 2, (unsigned int)(address >> 32), (unsigned int)address);
-    swapcontext(&crossing.here, &crossing.there);
+    run_on(stack, &crossing);
     stack = atomic_exchange(&spare_stack, stack);
     if (stack != NULL) munmap(stack, OURS);
 }

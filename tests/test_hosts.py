@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import stat
 import subprocess
@@ -18,13 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from compiled import programs
 from modules import Module
 from processes import run
 
 import ptkc
 
-_NATIVE = Path(__file__).parent / "native"
-_INCLUDE = Path(__file__).parents[1] / "native" / "include"
 _SITES = list(dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib")))
 _GENERAL_ERROR, _NOT_INITIALIZED = "0x5", "0x190"
 _SOAK = bool(os.environ.get("PTKC_SOAK"))
@@ -39,42 +37,10 @@ def _only_ours(module: Module) -> None:
         pytest.skip("the module under test is not ours")
 
 
-def compiler() -> list[str]:
-    """Return the C compiler's command."""
-    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session", name="programs")
+def _programs() -> Path:
     """Return the directory of the compiled C programs."""
-    made = tmp_path_factory.mktemp("programs")
-    names = re.findall(r"^CK_RV (C_\w+)\(", (_INCLUDE / "pkcs11.h").read_text(encoding="ascii"), re.MULTILINE)
-    (made / "names.inc").write_text("".join(f"NAME({name})\n" for name in names), encoding="ascii")
-    flags = [
-        "-std=gnu11",
-        "-O1",
-        "-g",
-        "-Wall",
-        "-Wextra",
-        "-Wno-cast-function-type",
-        "-Werror",
-        "-pthread",
-        "-rdynamic",
-    ]
-    for source in sorted(_NATIVE.glob("*.c")):
-        shared = ["-shared", "-fPIC"] if source.stem == "reenter" else []
-        command = [
-            *compiler(),
-            *flags,
-            *shared,
-            f"-I{_INCLUDE}",
-            f"-I{made}",
-            str(source),
-            "-o",
-            str(made / source.stem),
-        ]
-        subprocess.run([*command, "-ldl"], check=True)
-    return made
+    return programs()
 
 
 @pytest.fixture
