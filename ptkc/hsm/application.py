@@ -45,7 +45,7 @@ class Held:
 class Application:
     """Sessions, logins and handles of one login domain with the tokens of one HSM."""
 
-    __slots__ = ("_boot", "_records", "_stamp", "handles", "hsm", "logins", "sessions")
+    __slots__ = ("_boot", "_by_token", "_records", "_stamp", "handles", "hsm", "logins", "sessions")
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
         """Begin with no session; `handles` may be shared by the applications of one process."""
@@ -54,6 +54,7 @@ class Application:
         self._boot = hsm.boot
         self._stamp: int | None = None
         self.sessions: dict[int, Session] = {}
+        self._by_token: dict[Token, dict[int, Session]] = {}
         self.logins: dict[Token, Login] = {}
         self._records: dict[tuple[Token, int], int] = {}
 
@@ -66,6 +67,7 @@ class Application:
         session = Session(token, flags)
         session.handle = self.handles.add(session)
         self.sessions[session.handle] = session
+        self._by_token.setdefault(token, {})[session.handle] = session
         return session
 
     def session(self, handle: int) -> Session:
@@ -90,13 +92,15 @@ class Application:
         self.handles.pop(session.handle, None)
         for handle in session.objects:
             self.handles.pop(handle, None)
-        if not self.sessions_with(session.token):
+        others = self._by_token[session.token]
+        others.pop(session.handle, None)
+        if not others:
             self.logins.pop(session.token, None)
             self._forget_private(session.token)
 
     def sessions_with(self, token: Token) -> list[Session]:
         """Return the open sessions with `token`."""
-        return [session for session in list(self.sessions.values()) if session.token is token]
+        return list(self._by_token.get(token, {}).values())
 
     def state(self, session: Session) -> int:
         """Return the session's CKS_ state."""
