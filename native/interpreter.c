@@ -25,6 +25,9 @@
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+#ifdef PTKC_LIBCRYPTO
+#include <openssl/crypto.h>
+#endif
 
 #include "baked.h"
 #include "native.h"
@@ -621,6 +624,10 @@ static int start(void)
     struct places places = {.number = 0};
     const char *libpython = NULL;
     PyGILState_STATE gil = PyGILState_UNLOCKED;
+#ifdef PTKC_LIBCRYPTO
+    /* A host may exit while its threads are in operations.c: libcrypto must not tidy up under them. */
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+#endif
     guest = Py_IsInitialized();
     int good = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0 && find_sites(&places);
     if (guest) {

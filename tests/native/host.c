@@ -72,10 +72,23 @@ static CK_OBJECT_HANDLE make_key(CK_SESSION_HANDLE session)
     return private_key;
 }
 
+static int raw_rsa; /* instead of ECDSA: not the same library does it */
+
+static CK_OBJECT_HANDLE make_rsa_key(CK_SESSION_HANDLE session)
+{
+    CK_MECHANISM mechanism = {CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0};
+    CK_ULONG bits = 1024;
+    CK_BBOOL yes = 1;
+    CK_ATTRIBUTE public[] = {{CKA_MODULUS_BITS, &bits, sizeof bits}}, private[] = {{CKA_SIGN, &yes, 1}};
+    CK_OBJECT_HANDLE public_key = 0, private_key = 0;
+    WANT(CKR_OK, FUNCTION(C_GenerateKeyPair)(session, &mechanism, public, 1, private, 1, &public_key, &private_key));
+    return private_key;
+}
+
 static CK_RV sign(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)
 {
-    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
-    CK_BYTE digest[32] = {1}, signature[64];
+    CK_MECHANISM mechanism = {raw_rsa ? CKM_RSA_X_509 : CKM_ECDSA, NULL, 0};
+    CK_BYTE digest[32] = {1}, signature[128];
     CK_ULONG length = sizeof signature;
     CK_RV rv = p.sign_init(session, &mechanism, key);
     return rv != CKR_OK ? rv : p.sign(session, digest, sizeof digest, signature, &length);
@@ -106,7 +119,7 @@ static void start_signers(void)
 {
     WANT(CKR_OK, initialize());
     make_token();
-    key = make_key(user_session());
+    key = raw_rsa ? make_rsa_key(user_session()) : make_key(user_session());
     for (int i = 0; i < SIGNERS; i++) WANT(0, (unsigned long)pthread_create(&signers[i], NULL, sign_on, NULL));
     while (atomic_load(&started) < SIGNERS) sched_yield();
 }
@@ -174,6 +187,12 @@ static void exit_while_signing(void)
     struct timespec pause = {0, 1000L * atoi(argument)};
     nanosleep(&pause, NULL);
     exit(0);
+}
+
+static void exit_while_doing_raw_rsa(void)
+{
+    raw_rsa = 1;
+    exit_while_signing();
 }
 
 static void *on_a_small_stack(void *unused)
@@ -364,7 +383,7 @@ static void token(void)
 
 static const struct { const char *name; void (*run)(void); } commands[] = {
     {"start", start}, {"sign", sign_once}, {"token", token}, {"token-label", token_label}, {"fork", sign_among_forks},
-    {"exit", exit_while_signing}, {"small-stack", small_stack}, {"threads", initialize_in_threads},
+    {"exit", exit_while_signing}, {"exit-raw", exit_while_doing_raw_rsa}, {"small-stack", small_stack}, {"threads", initialize_in_threads},
     {"arguments", arguments}, {"no-trace", leave_no_trace}, {"chdir", change_directory}, {"closed", close_descriptors},
     {"unload", unload}, {"end-python", end_python}, {"modules", modules}, {"modules-again", modules_again},
     {"startup", startup},
