@@ -33,8 +33,6 @@ PRIVATE_PARTS = (
 )  # fmt: skip
 """What an RSA private key consists of, in the order of PKCS #1's RSAPrivateKey."""
 
-_PRIME_PARTS = PRIVATE_PARTS[3:]
-
 
 def _number(attributes: Attributes, kind: int) -> int:
     """Return a big integer attribute; CKR_TEMPLATE_INCOMPLETE without."""
@@ -100,14 +98,7 @@ class RsaKey(KeyType):
         check_public_key_info(attributes, info)
         if object_class == CKO.PUBLIC_KEY:
             return {CKA.MODULUS_BITS: ulong(bits), CKA.PUBLIC_KEY_INFO: info}
-        try:
-            numbers = _complete(attributes, public)
-            numbers.private_key()
-        except ValueError as error:
-            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"not an RSA private key: {error}") from None
-        produced = _private_attributes(numbers)
-        # What the caller gave stays as it is.
-        return {kind: produced[kind] for kind in _PRIME_PARTS if kind not in attributes} | {CKA.PUBLIC_KEY_INFO: info}
+        return {**_checked_private(attributes, public), CKA.PUBLIC_KEY_INFO: info}
 
     def encode(self, attributes: Attributes) -> bytes:
         """Return PrivateKeyInfo with an RSAPrivateKey (PKCS #1)."""
@@ -122,24 +113,46 @@ class RsaKey(KeyType):
         return {**_private_attributes(private.private_numbers()), CKA.PUBLIC_KEY_INFO: info}
 
 
-def _complete(attributes: Attributes, public: rsa.RSAPublicNumbers) -> rsa.RSAPrivateNumbers:
+def _checked_private(attributes: Attributes, public: rsa.RSAPublicNumbers) -> Attributes:
+    """Return the parts of a private key that the caller left out, once the key was checked with all its parts."""
+    given = {kind: _number(attributes, kind) for kind in PRIVATE_PARTS if attributes.get(kind)}
+    if any(number > public.n for number in given.values()):
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "a part of the RSA private key is larger than CKA_MODULUS")
+    try:
+        numbers = _complete(given, public)
+        numbers.private_key()
+    except ValueError as error:
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"not an RSA private key: {error}") from None
+    parts = dict(zip(PRIVATE_PARTS, _parts(numbers), strict=True))
+    wrong = [f"{kind:#x}" for kind, number in given.items() if number != parts[kind]]
+    if wrong:
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"attributes {wrong} are not those of the RSA private key")
+    return {kind: _bytes(part) for kind, part in parts.items() if kind not in given}
+
+
+def _complete(given: dict[int, int], public: rsa.RSAPublicNumbers) -> rsa.RSAPrivateNumbers:
     """Return the numbers of a private key of which only n, e and d have to be there; ValueError if d is not theirs."""
-    d = _number(attributes, CKA.PRIVATE_EXPONENT)
-    if attributes.get(CKA.PRIME_1) and attributes.get(CKA.PRIME_2):
-        p, q = _number(attributes, CKA.PRIME_1), _number(attributes, CKA.PRIME_2)
-    else:
+    d = given.get(CKA.PRIVATE_EXPONENT)
+    if d is None:
+        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_PRIVATE_EXPONENT is missing")
+    p, q = given.get(CKA.PRIME_1), given.get(CKA.PRIME_2)
+    if not p or not q:
         p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)
-    parts = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
-    found = dict(zip(_PRIME_PARTS[2:], parts, strict=True))
-    dp, dq, qi = [_number(attributes, kind) if attributes.get(kind) else part for kind, part in found.items()]
+    dp = given.get(CKA.EXPONENT_1) or rsa.rsa_crt_dmp1(d, p)
+    dq = given.get(CKA.EXPONENT_2) or rsa.rsa_crt_dmq1(d, q)
+    qi = given.get(CKA.COEFFICIENT) or rsa.rsa_crt_iqmp(p, q)
     return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public)
+
+
+def _parts(numbers: rsa.RSAPrivateNumbers) -> tuple[int, ...]:
+    """Return the numbers in the order of `PRIVATE_PARTS`."""
+    public = numbers.public_numbers
+    return (public.n, public.e, numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp)
 
 
 def _private_attributes(numbers: rsa.RSAPrivateNumbers) -> Attributes:
     """Return all parts of a private key."""
-    public = numbers.public_numbers
-    parts = (public.n, public.e, numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp)
-    return dict(zip(PRIVATE_PARTS, map(_bytes, parts), strict=True))
+    return dict(zip(PRIVATE_PARTS, map(_bytes, _parts(numbers)), strict=True))
 
 
 class RsaKeyPairGeneration(Mechanism):
