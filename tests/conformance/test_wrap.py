@@ -51,10 +51,12 @@ def test_key_wrap_with_padding_is_the_one_of_rfc_5649(session: Session, wrapping
 
 
 @_needs_wrap
-def test_key_wrap_takes_whole_blocks_only(session: Session, wrapping: int) -> None:
-    """A secret that is no number of 8-byte blocks is CKR_KEY_SIZE_RANGE without padding."""
-    codes = (CKR.KEY_SIZE_RANGE, CKR.KEY_NOT_WRAPPABLE)
-    expect(codes, session.wrap, _WRAP, wrapping, generic(session, bytes(21)))
+def test_key_wrap_fills_a_secret_up_with_zeros(session: Session, wrapping: int) -> None:
+    """A secret that is no number of 8-byte blocks is padded with zeros, and cut by CKA_VALUE_LEN (6.13.9)."""
+    wrapped = session.wrap(_WRAP, wrapping, generic(session, _VALUE[:21]))
+    assert keywrap.aes_key_wrap(AES_KEY, _VALUE[:21] + bytes(3)) == wrapped
+    new = session.unwrap(_WRAP, wrapping, wrapped, _NEW | {CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.VALUE_LEN: 21})
+    assert _VALUE[:21] == session.get(new, CKA.VALUE)
 
 
 @_needs_kwp
