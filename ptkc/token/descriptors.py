@@ -17,6 +17,7 @@ __all__ = ["Descriptors", "abandon", "check_usable", "lowest_free"]
 
 _SUFFIXES = ("", "-wal", "-shm")
 _NEAR = 64
+_INODE = 1  # of what fstat gives, taken by place: this is done at each search
 
 # The file format's lock bytes: a shared lock of each connection on the database, one of each process on the -shm file.
 _LOCKS = {"": (0x40000002, 510), "-shm": (128, 1)}
@@ -28,7 +29,7 @@ _kept: list[object] = []
 class Descriptors:
     """The descriptors of one connection's three files."""
 
-    __slots__ = ("_database", "_files")
+    __slots__ = ("_database", "_files", "_shared", "_shared_inode")
 
     def __init__(self, database: str, first: int) -> None:
         """Find them: from `first` on, where SQLite must have begun, else among all of the process."""
@@ -48,6 +49,17 @@ class Descriptors:
             if len(files) == len(_SUFFIXES):
                 break
         self._files = files
+        self._shared = self._shared_inode = -1
+        for number, (suffix, identity) in files.items():
+            if suffix == "-shm":
+                self._shared, self._shared_inode = number, identity[1]
+
+    def shared_intact(self) -> bool:
+        """Whether the -shm file's number still means it: enough before reading, where only its locks are at stake."""
+        try:
+            return self._shared < 0 or os.fstat(self._shared)[_INODE] == self._shared_inode
+        except OSError:
+            return False
 
     def intact(self) -> bool:
         """Whether every number still means the same file."""

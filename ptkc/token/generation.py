@@ -29,11 +29,12 @@ _kept: list[memoryview] = []
 class Generation:
     """The open generation file of one HSM directory."""
 
-    __slots__ = ("_descriptor", "_identity", "_map", "_numbers", "_path")
+    __slots__ = ("_descriptor", "_identity", "_map", "_numbers", "_path", "_reopened")
 
     def __init__(self, path: str, *, writable: bool) -> None:
         """Open and map the file; OSError if that fails. A file that is too short is made long enough by a writer."""
         self._path = path
+        self._reopened = False
         self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         try:
             status = os.fstat(self._descriptor)
@@ -88,13 +89,15 @@ class Generation:
         self._numbers[1] = number
 
     def close(self) -> None:
-        """Unmap and close, unless the descriptors are no more ours (the map has one too, which it would close)."""
-        if not self._intact():
+        """Unmap and close, unless the descriptors are no more ours: the map has one too, which it would close."""
+        intact = self._intact()
+        if intact and not self._reopened:
+            self._numbers.release()
+            self._map.close()
+        else:
             _kept.append(self._numbers)
-            return
-        self._numbers.release()
-        self._map.close()
-        os.close(self._descriptor)
+        if intact:
+            os.close(self._descriptor)
 
     def _reopen(self) -> None:
         """Open the file again; CKR_DEVICE_REMOVED if another one has its name."""
@@ -103,6 +106,7 @@ class Generation:
         except OSError as error:
             raise CryptokiError(CKR.DEVICE_REMOVED, f"{self._path}: {error.strerror}") from error
         self._descriptor = descriptor
+        self._reopened = True
         if not self._intact():
             os.close(descriptor)
             self._descriptor = -1

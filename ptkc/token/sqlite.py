@@ -144,15 +144,15 @@ class SqliteStore(Store):
         return number  # type: ignore[no-any-return]
 
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
-        """Run a query; once more if it failed because the host closed our descriptors and they could be put back."""
+        """Run a query."""
         with self.lock:
             link = self._link or self._connect()
+            if self._descriptors is not None and not self._descriptors.shared_intact():
+                self._mend()
             try:
                 return link.execute(statement, values).fetchall()
             except _sqlite3.Error as error:
-                if link.in_transaction or not self._mend():
-                    raise _refusal(error, self._directory) from error
-            return self._all(statement, values)
+                raise _refusal(error, self._directory) from error
 
     # Writing
 
@@ -244,12 +244,14 @@ class SqliteStore(Store):
         """Commit or roll back, say so in the generation file, let the next writer go on."""
         link, generation = self._link, self._generation
         try:
-            link.execute("COMMIT" if commit else "ROLLBACK")  # type: ignore[union-attr]
+            if commit:
+                link.execute("COMMIT")  # type: ignore[union-attr]
         except _sqlite3.Error as error:
-            if link.in_transaction:  # type: ignore[union-attr]
-                link.execute("ROLLBACK")  # type: ignore[union-attr]
             raise _refusal(error, self._directory) from error
         finally:
+            # SQLite has rolled back already after some errors, as a full disk.
+            if link.in_transaction:  # type: ignore[union-attr]
+                link.execute("ROLLBACK")  # type: ignore[union-attr]
             generation.finish(number)  # type: ignore[union-attr]
             self.lock.release()
             generation.unlock()  # type: ignore[union-attr]
@@ -304,17 +306,16 @@ class SqliteStore(Store):
         else:
             descriptors.abandon(self._database, link)
 
-    def _mend(self) -> bool:
-        """Put descriptors back that the host closed; whether there were any. CKR_DEVICE_REMOVED if it cannot be."""
+    def _mend(self) -> None:
+        """Put descriptors back that the host closed; CKR_DEVICE_REMOVED if it cannot be."""
         if self._link is None or self._descriptors is None or self._descriptors.intact():
-            return False
+            return
         try:
             self._descriptors.restore()
         except CryptokiError:
             descriptors.abandon(self._database, self._link)
             self._link = None
             raise
-        return True
 
     def _open_generation(self) -> Generation | None:
         """Open the generation file; a writer makes a lost one anew, a reader does without."""
