@@ -53,7 +53,7 @@ static _Atomic int state = COLD;
 static _Atomic int ready, initialized;
 static int guest;
 static PyInterpreterState *interpreter;
-static char library_path[LONGEST];
+static char library_path[LONGEST], running[128];
 
 /* A lock whose owner can be asked for; `depth` belongs to the owner. Order: starting, the store's, loading. */
 struct section { pthread_mutex_t mutex; _Atomic unsigned long owner; int depth; };
@@ -280,7 +280,6 @@ CK_RV ptkc_admit(void)
 /* False if the process runs a Python that we were not built for. Asked before any other function of Python's. */
 static int version_fits(void)
 {
-    const char *running = Py_GetVersion();
     size_t length = strlen(PTKC_PYTHON);
     if (strncmp(running, PTKC_PYTHON, length) != 0 || running[length] != '.')
         return refuse("this process runs Python %.*s and %s was built for Python " PTKC_PYTHON
@@ -327,9 +326,11 @@ static int in_main_interpreter(void)
 
 struct places { char stdlib[LONGEST]; char *sites[16]; int number; };
 
-/* At load: the path may be relative to a working directory that the host leaves. */
+/* At load: the path may be relative to a working directory that the host leaves, and Py_GetVersion is not made for
+ * threads: it writes to a buffer of its own at each call. */
 __attribute__((constructor)) static void remember_place(void)
 {
+    snprintf(running, sizeof running, "%s", Py_GetVersion());
     Dl_info found;
     if (dladdr((void *)(uintptr_t)remember_place, &found) == 0 || realpath(found.dli_fname, library_path) == NULL)
         library_path[0] = '\0';

@@ -219,7 +219,8 @@ static void *initialize_once(void *barrier)
     pthread_barrier_wait(barrier);
     CK_RV rv = initialize();
     if (rv == CKR_OK) atomic_fetch_add(&firsts, 1);
-    if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED) atomic_fetch_add(&others, 1);
+    else if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED) atomic_fetch_add(&others, 1);
+    else fprintf(stderr, "C_Initialize: %#lx\n", rv);
     return NULL;
 }
 
