@@ -2,11 +2,15 @@
 
 Each function is compiled from its row of the command table when it is first called: what a field's kind means in C is
 said once, in `_INPUTS` and `_OUTPUTS`, and nothing is looked up or looped over in a call. A `CryptokiError` becomes
-the CK_RV here; any other exception is a bug, logged without values, and CKR_GENERAL_ERROR for the caller.
+the CK_RV here; any other exception is a bug, logged without values, and CKR_GENERAL_ERROR for the caller, but for
+Ctrl-C in a Python host (CKR_FUNCTION_CANCELED, and raised again there) and want of memory (CKR_HOST_MEMORY).
 A refused argument ends the operation that the function works on, as any error does (specification 5.2).
 """
 
 from __future__ import annotations
+
+import sys
+from _thread import interrupt_main
 
 from _libptkc import ffi
 
@@ -146,7 +150,7 @@ def _source(command: Command) -> str:
         lines += ["    except TooSmall as error:", f"        {room}[0] = error.length", "        return error.code"]
     refused = "refused(error, session)" if command.has_session else "refused(error, 0)"
     lines += ["    except CryptokiError as error:", f"        return {refused}"]
-    lines += ["    except BaseException:", "        return bug()"]
+    lines += ["    except BaseException:", "        return failed()"]
     return "\n".join(lines)
 
 
@@ -162,16 +166,12 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
             sessions[session].session_cancel(session, cancel)
         return error.code
 
-    def bug() -> int:
-        log.bug(command.name)
-        return CKR.GENERAL_ERROR
-
     names: dict[str, Any] = {
         **vars(memory),
         "library": library,
         "sessions": sessions,
         "refused": refused,
-        "bug": bug,
+        "failed": lambda: _failed(command),
         "NoSession": CryptokiError(CKR.SESSION_HANDLE_INVALID, "no such session"),
         "BadArgument": _BadArgumentError,
         "CryptokiError": CryptokiError,
@@ -180,6 +180,19 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
     exec(compile(_source(command), f"<{command.name}>", "exec"), names)  # noqa: S102 - our own table, not input
     function: Callable[..., int] = names["function"]
     return function
+
+
+def _failed(command: Command) -> int:
+    """Return the CK_RV for the exception being handled, which is none of ours."""
+    kind = sys.exc_info()[0]
+    if kind is KeyboardInterrupt:
+        # A Python host's Ctrl-C met our code: it is raised again where the host can see it.
+        interrupt_main()
+        return CKR.FUNCTION_CANCELED
+    if kind is MemoryError:
+        return CKR.HOST_MEMORY
+    log.bug(command.name)
+    return CKR.GENERAL_ERROR
 
 
 def install(library: Library) -> None:
@@ -193,9 +206,12 @@ def _install(command: Command, library: Library) -> None:
     """Put behind a C function one that compiles the real one at the first call and takes its place."""
     name = "ptkc_" + command.name
 
-    def first(*arguments: object) -> object:
-        function = _compile(command, library)
-        ffi.def_extern(name, error=CKR.GENERAL_ERROR)(function)
+    def first(*arguments: object) -> int:
+        try:
+            function = _compile(command, library)
+            ffi.def_extern(name, error=CKR.GENERAL_ERROR)(function)
+        except BaseException:  # noqa: BLE001 - the boundary to C
+            return _failed(command)
         return function(*arguments)
 
     ffi.def_extern(name, error=CKR.GENERAL_ERROR)(first)
