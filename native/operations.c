@@ -1,8 +1,9 @@
 /* Operations on libcrypto's EVP, for what `cryptography` does not offer.
  *
- * They run in a library context of their own: no configuration file is read, no engine loaded, and what the host sets
- * for its own use of libcrypto does not reach them. Buffers that held a secret are cleansed, on every path. Nothing is
- * printed, and nothing is left in the thread's error queue, which is the host's too.
+ * They run in a library context of their own: what a configuration file or the host sets up for the default one (engines,
+ * providers, properties) does not reach them. libcrypto 3.0 may all the same read its configuration for the default
+ * context when RSA is first used; `spec/loading.py` has had it do so before. Buffers that held a secret are cleansed, on
+ * every path. Nothing is printed, and nothing is left in the thread's error queue, which is the host's too.
  */
 #include <limits.h>
 #include <stddef.h>

@@ -198,6 +198,15 @@ def test_public_key_info_must_be_the_keys(curve: Curve) -> None:
         KEY_TYPES[curve.key_type].check(CKO.PRIVATE_KEY, {**private, CKA.PUBLIC_KEY_INFO: other[CKA.PUBLIC_KEY_INFO]})
 
 
+def test_a_public_key_info_of_another_key_does_no_harm() -> None:
+    """A private key whose CKA_PUBLIC_KEY_INFO was changed later signs as itself."""
+    public, private = generated(CKM.EC_KEY_PAIR_GEN, {CKA.EC_PARAMS: CURVES[1].oid})
+    other, _ = generated(CKM.EC_KEY_PAIR_GEN, {CKA.EC_PARAMS: CURVES[1].oid})
+    for info in (other[CKA.PUBLIC_KEY_INFO], public[CKA.PUBLIC_KEY_INFO][:-1], b""):
+        signature = DRIVER.sign(CKM.ECDSA, None, {**private, CKA.PUBLIC_KEY_INFO: info}, b"digest")
+        DRIVER.verify(CKM.ECDSA, None, public, b"digest", signature)
+
+
 def test_rsa_keys_are_made_with_the_usual_exponents() -> None:
     """Without CKA_PUBLIC_EXPONENT it is 65537; 3 is made too; the pair passes the checks of an imported one."""
     for template, exponent in (({}, 65537), ({CKA.PUBLIC_EXPONENT: b"\0\3"}, 3)):

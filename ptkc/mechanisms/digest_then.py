@@ -15,6 +15,7 @@ from ptkc.objects.object import Object
 
 __all__ = ["DigestThen", "RawSignature"]
 
+
 class RawSignature(Mechanism):
     """A signature mechanism that takes a digest: what `DigestThen` needs of it."""
 

@@ -8,6 +8,8 @@ CKA_EC_POINT may come as a DER OCTET STRING or raw, compressed or not; it is kep
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -46,7 +48,8 @@ def _library_private(attributes: Attributes) -> ec.EllipticCurvePrivateKey:
     if len(value) == curve.size and info.startswith(curve.public_start):
         # With its point the key loads faster; the library refuses a point that is not the key's.
         encoded = curve.private_key_info(value, info[len(curve.public_start) :])
-        return load_der_private_key(encoded, None)  # type: ignore[return-value]
+        with suppress(ValueError):
+            return load_der_private_key(encoded, None)  # type: ignore[return-value]
     return ec.derive_private_key(int.from_bytes(value, "big"), curve.algorithm)
 
 
@@ -125,6 +128,7 @@ class EcKeyPairGeneration(Mechanism):
     type = CKM.EC_KEY_PAIR_GEN
     sizes = SIZES
     generates = CKK.EC
+    source = "none: the key is random"
     extra_flags = FLAGS
 
     def generate_pair(

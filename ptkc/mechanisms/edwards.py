@@ -89,6 +89,7 @@ class KeyPairGeneration(Mechanism):
 
     sizes = SIZES
     extra_flags = FLAGS
+    source = "none: the key is random"
 
     def __init__(self, number: int, key_type: int) -> None:
         """Keep the mechanism's number and the key type that it makes."""

@@ -161,6 +161,7 @@ class RsaKeyPairGeneration(Mechanism):
     type = CKM.RSA_PKCS_KEY_PAIR_GEN
     sizes = _GENERATED
     generates = CKK.RSA
+    source = "none: the key is random"
 
     def generate_pair(
         self,

@@ -125,9 +125,7 @@ class RsaOaep(RsaCipher):
             padding = OAEP(MGF1(masking), hash_function, label)
             return RsaEncryption(lambda data: public.encrypt(data, padding), size, longest)
         pointer = libcrypto_key(key)[0]
-        return RsaEncryption(
-            lambda data: rsa_oaep(pointer, data, names, label, size=size, encrypt=True), size, longest
-        )
+        return RsaEncryption(lambda data: rsa_oaep(pointer, data, names, label, size=size, encrypt=True), size, longest)
 
     def decrypt(self, key: Object, parameter: Oaep) -> RsaDecryption:
         """C_DecryptInit."""
