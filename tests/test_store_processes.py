@@ -201,6 +201,36 @@ place.open().tokens[0].login(1, USER_PIN)
     hsm.close()
 
 
+def test_a_child_forked_while_a_pin_is_tried_does_not_keep_the_lock(place: Place) -> None:
+    """The attempt ends with the parent, though the child lives on."""
+    hsm, token, _ = place.initialised()
+    script = """
+import threading, time
+from ptkc.token import pins
+trying = threading.Event()
+def stop(*_):
+    trying.set()
+    time.sleep(600)
+pins.open_pin = stop
+hsm = place.open()
+threading.Thread(target=hsm.tokens[0].login, args=(1, USER_PIN), daemon=True).start()
+trying.wait()
+hsm.before_fork()
+if os.fork():
+    hsm.after_fork_in_parent()
+    os.kill(os.getpid(), 9)
+hsm.drop_after_fork()
+print("child", flush=True)
+input()
+"""
+    with place.process(script) as process:
+        assert "child\n" == process.stdout.readline()  # type: ignore[union-attr]
+        assert -signal.SIGKILL == process.wait()
+        token.login(CKU.USER, USER_PIN)
+        process.communicate("\n", timeout=60)
+    hsm.close()
+
+
 def test_a_child_opens_the_store_itself_and_the_parent_goes_on(place: Place) -> None:
     """After a fork both write; neither's locks or files are the other's."""
     said = place.say("""
@@ -329,6 +359,32 @@ print({os.fstat(file).st_size for file in files})
 """)
     assert ["True", "True", "True", "{0}"] == said.splitlines()
     assert 1 == len(place.open().tokens[0].find((), None))
+
+
+def test_descriptors_are_found_wherever_they_are(place: Place) -> None:
+    """A host that holds many descriptors, with a gap."""
+    said = place.say("""
+files = [os.open(os.devnull, os.O_RDONLY) for _ in range(300)]
+os.close(files[5])
+hsm, token, key = place.initialised()
+print(len(hsm.store._descriptors._files))
+os.closerange(3, 400)
+token.add(data_object(b"a"), None)
+print(len(token.find((), None)))
+""")
+    assert "3\n1" == said
+
+
+def test_a_store_that_was_removed_is_not_written_to(place: Place) -> None:
+    """CKR_DEVICE_REMOVED: what nobody could read again is not answered with success."""
+    hsm, token, _ = place.initialised()
+    os.rename(hsm.directory, hsm.directory + "-away")
+    with pytest.raises(CryptokiError, match="removed") as refused:
+        token.add(data_object(b"a"), None)
+    assert CKR.DEVICE_REMOVED == refused.value.code
+    os.rename(hsm.directory + "-away", hsm.directory)
+    token.add(data_object(b"a"), None)
+    hsm.close()
 
 
 def test_threads_of_one_process_share_the_store(place: Place) -> None:

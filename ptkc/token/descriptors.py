@@ -13,6 +13,10 @@ import os
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 __all__ = ["Descriptors", "abandon", "check_usable", "lowest_free"]
 
 _SUFFIXES = ("", "-wal", "-shm")
@@ -41,16 +45,11 @@ class Descriptors:
             except OSError:
                 continue
             wanted[status.st_dev, status.st_ino] = suffix
-        files: dict[int, tuple[str, tuple[int, int]]] = {}
-        for number in range(first, first + _NEAR):
-            identity = _identity(number)
-            if identity in wanted:
-                files[number] = (wanted[identity], identity)
-            if len(files) == len(_SUFFIXES):
-                break
-        self._files = files
+        self._files = _among(range(first, first + _NEAR), wanted)
+        if len(self._files) < len(wanted):
+            self._files = _among(_all(), wanted)
         self._shared = self._shared_inode = -1
-        for number, (suffix, identity) in files.items():
+        for number, (suffix, identity) in self._files.items():
             if suffix == "-shm":
                 self._shared, self._shared_inode = number, identity[1]
 
@@ -60,6 +59,16 @@ class Descriptors:
             return self._shared < 0 or os.fstat(self._shared)[_INODE] == self._shared_inode
         except OSError:
             return False
+
+    def require_in_place(self) -> None:
+        """Refuse to write to a file that has lost its name: CKR_DEVICE_REMOVED."""
+        try:
+            status = os.stat(self._database)
+            identity = (status.st_dev, status.st_ino)
+        except OSError:
+            identity = (-1, -1)
+        if self._files and all(identity != known for _, known in self._files.values()):
+            raise CryptokiError(CKR.DEVICE_REMOVED, f"{self._database} was removed or replaced while it was in use")
 
     def intact(self) -> bool:
         """Whether every number still means the same file."""
@@ -107,6 +116,26 @@ def check_usable(database: str) -> None:
             raise CryptokiError(
                 CKR.DEVICE_REMOVED, f"{database} cannot be used again in this process, which closed or copied its state"
             )
+
+
+def _among(numbers: Iterable[int], wanted: dict[tuple[int, int], str]) -> dict[int, tuple[str, tuple[int, int]]]:
+    """Return which numbers are the wanted files."""
+    files: dict[int, tuple[str, tuple[int, int]]] = {}
+    for number in numbers:
+        identity = _identity(number)
+        if identity in wanted:
+            files[number] = (wanted[identity], identity)
+        if len(files) == len(wanted):
+            break
+    return files
+
+
+def _all() -> Iterator[int]:
+    """Return every descriptor of the process."""
+    try:
+        return map(int, os.listdir("/proc/self/fd"))
+    except OSError:
+        return iter(())
 
 
 def _identity(number: int) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from _thread import RLock
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.token import place
+from ptkc.token import pins, place
 from ptkc.token.keysource import CredentialKeySource, FileKeySource, KeySource, Roots, make_directory, sync_directory
 from ptkc.token.seal import random_bytes
 from ptkc.token.sqlite import DATABASE, SqliteStore
@@ -147,6 +147,7 @@ class Hsm(Owner):
 
     def drop_after_fork(self) -> None:
         """Forget everything in a child, without SQL or keys; the child opens the HSM anew."""
+        pins.drop_after_fork()
         self._lock = RLock()
         if self.store is not None:
             self.store.drop_after_fork()

@@ -22,7 +22,8 @@ from ptkc.spec.loading import bring_in
 from ptkc.token.seal import KEY_LENGTH, expand, random_bytes, seal, unseal
 
 __all__ = [
-    "PIN_LENGTHS", "AttemptLock", "check_new_pin", "delay", "milliseconds", "open_pin", "seal_pin", "waiting",
+    "PIN_LENGTHS", "AttemptLock", "check_new_pin", "delay", "drop_after_fork", "milliseconds", "open_pin", "seal_pin",
+    "waiting",
 ]  # fmt: skip
 
 PIN_LENGTHS = (4, 32)
@@ -36,6 +37,8 @@ _INNER = Struct("<BIII16s")
 _VERSION = 1
 _FREE_FAILURES = 2
 _DELAY_STEP = 5000
+
+_held: set[int] = set()
 
 
 def check_new_pin(pin: bytes) -> None:
@@ -98,6 +101,13 @@ def milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
+def drop_after_fork() -> None:
+    """Close, in a child, the locks of attempts that its parent is at: they are to end with the parent."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
 class AttemptLock:
     """A token's attempt lock, held by `with`: among threads and processes, taken back by the kernel after a kill."""
 
@@ -116,15 +126,17 @@ class AttemptLock:
             status = os.fstat(descriptor)
             if status.st_uid == os.geteuid() and status.st_mode & 0o777 != self._mode:
                 os.fchmod(descriptor, self._mode)  # others of the group wait for it too, whatever our umask is
+            _held.add(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as failure:
             raise CryptokiError(CKR.DEVICE_ERROR, f"{self._path}: {failure.strerror}") from failure
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._descriptor = descriptor
 
     def __exit__(self, *_: object) -> None:
         """Let the next attempt go on.
 
-        Unlocked by name: a child forked during the attempt holds a copy of the descriptor.
+        Unlocked by name: a child that was forked behind the handlers' back has a copy of the descriptor.
         """
+        _held.discard(self._descriptor)
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)

@@ -232,7 +232,10 @@ class SqliteStore(Store):
         self.lock.acquire()
         try:
             self._mend()
-            (self._link or self._connect()).execute("BEGIN IMMEDIATE")
+            link = self._link or self._connect()
+            if self._descriptors is not None:
+                self._descriptors.require_in_place()
+            link.execute("BEGIN IMMEDIATE")
         except _sqlite3.Error as error:
             self.lock.release()
             raise _refusal(error, self._directory) from error
