@@ -11,7 +11,6 @@ void ptkc_set_ready(void);
 
 /* Whether functions other than C_Initialize reach Python. */
 void ptkc_set_initialized(int initialized);
-int ptkc_is_initialized(void);
 
 /* Around a late import of what may load OPENSSL_CONF (cryptography, hashlib): until the end, C_ functions called by
  * this thread answer CKR_CRYPTOKI_NOT_INITIALIZED at once, other threads' loads and forks wait. May be nested. */
@@ -24,12 +23,8 @@ void ptkc_log(char *line);
 /* Whether the host runs with other rights than its caller (AT_SECURE). */
 int ptkc_secure(void);
 
-/* Where the shared object is (real path), and the version it was built as. */
-char *ptkc_library_path(void);
+/* The version that the shared object was built as. */
 char *ptkc_library_version(void);
-
-/* Whether the host had started Python before us. */
-int ptkc_is_guest(void);
 
 /* 0 if some page of the range is not mapped: for lengths that a sane caller would not pass. */
 int ptkc_is_mapped(char *start, unsigned long length);

@@ -144,13 +144,14 @@ def _literal(text: str) -> str:
 
 def _baked(extra: list[str]) -> str:
     """Return the text of `baked.h`: what the shared object knows of the Python it was built for."""
-    base = sysconfig.get_config_var("base") and sys.base_prefix
+    base = sys.base_prefix
     layout = {"base": base, "platbase": sys.base_exec_prefix, "installed_base": base}
     shared = [
         str(Path(path))
         for path in dict.fromkeys(
             [
                 *(sysconfig.get_path(kind, vars=layout) for kind in ("purelib", "platlib")),
+                f"{base}/local/lib/python{sysconfig.get_python_version()}/dist-packages",  # Debian's
                 f"{base}/lib/python3/dist-packages",
             ]
         )

@@ -35,14 +35,11 @@
 /* bridge.h is for Python's side: its CK_ATTRIBUTE is not the one of pkcs11.h. */
 void ptkc_set_ready(void);
 void ptkc_set_initialized(int initialized);
-int ptkc_is_initialized(void);
 void ptkc_begin_loading(void);
 void ptkc_end_loading(void);
 void ptkc_log(char *line);
 int ptkc_secure(void);
-char *ptkc_library_path(void);
 char *ptkc_library_version(void);
-int ptkc_is_guest(void);
 int ptkc_is_mapped(char *start, unsigned long length);
 int ptkc_start_cffi(void);
 
@@ -65,11 +62,8 @@ static struct section lifecycle = {PTHREAD_MUTEX_INITIALIZER, 0, 0};
 
 void ptkc_set_ready(void) { atomic_store(&ready, 1); }
 void ptkc_set_initialized(int value) { atomic_store(&initialized, value != 0); }
-int ptkc_is_initialized(void) { return atomic_load(&initialized); }
 int ptkc_secure(void) { return getauxval(AT_SECURE) != 0; }
-char *ptkc_library_path(void) { return library_path; }
 char *ptkc_library_version(void) { return (char *)(uintptr_t)PTKC_VERSION; }
-int ptkc_is_guest(void) { return guest; }
 
 int ptkc_is_mapped(char *start, unsigned long length)
 {
