@@ -367,7 +367,7 @@ def test_descriptors_are_found_wherever_they_are(place: Place) -> None:
 files = [os.open(os.devnull, os.O_RDONLY) for _ in range(300)]
 os.close(files[5])
 hsm, token, key = place.initialised()
-print(len(hsm.store._descriptors._files))
+print(len(hsm.store._connection._descriptors._files))
 os.closerange(3, 400)
 token.add(data_object(b"a"), None)
 print(len(token.find((), None)))

@@ -1,7 +1,7 @@
 """The embedded store: one SQLite database in WAL mode, full sync, used by several processes at once.
 
 One connection a process, under one lock; writers queue at the generation file's lock, so SQLite's own busy waiting is
-the exception. `_sqlite3` is imported rather than `sqlite3`, which would bring `datetime` and its converters along.
+the exception.
 Nothing here, or anywhere in a process that has the store open, opens the database, -wal or -shm: closing any
 descriptor of theirs would drop SQLite's locks.
 """
@@ -14,9 +14,9 @@ from _thread import RLock
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.token import descriptors
+from ptkc.token.connection import Connection, refusal
 from ptkc.token.generation import Generation
-from ptkc.token.schema import FORMAT, migrate
+from ptkc.token.schema import migrate
 from ptkc.token.store import (
     TERM_LENGTH,
     TOKEN_SHIFT,
@@ -60,27 +60,25 @@ _COUNT = (
     "SELECT count(*) FROM (SELECT 1 FROM search WHERE term = ? LIMIT ?)",
     "SELECT count(*) FROM (SELECT 1 FROM search WHERE term IN (?, ?) LIMIT ?)",
 )
-_BUSY_SECONDS = 60.0
 
 
 class SqliteStore(Store):
     """The store in an HSM directory."""
 
-    __slots__ = ("_database", "_descriptors", "_directory", "_generation", "_link", "_transaction", "_writers")
+    __slots__ = ("_connection", "_database", "_generation", "_link", "_transaction", "_writers")
 
     def __init__(self, directory: str, *, write_protected: bool) -> None:
         """Open the store; CKR_DEVICE_ERROR with the reason if it cannot be."""
-        self._directory = directory
         self._database = os.path.join(directory, DATABASE)
         self.write_protected = write_protected
         self.lock = RLock()
         self._writers = RLock()
         self._transaction = _SqliteTransaction(self)
-        self._generation = self._open_generation()
-        self._link: _sqlite3.Connection | None = None
-        self._descriptors: descriptors.Descriptors | None = None
+        self._link: _sqlite3.Connection | None = None  # of the transaction
+        self._generation = self._open_generation(os.path.join(directory, GENERATION))
+        self._connection = Connection(self._database, write_protected=write_protected)
         try:
-            self._connect()
+            self._connection.reading()
         except CryptokiError:
             if self._generation is not None:
                 self._generation.close()
@@ -106,7 +104,7 @@ class SqliteStore(Store):
             finally:
                 link.close()
         except _sqlite3.Error as error:
-            raise _refusal(error, directory) from error
+            raise refusal(error, path) from error
 
     # Reading
 
@@ -146,13 +144,11 @@ class SqliteStore(Store):
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         """Run a query."""
         with self.lock:
-            link = self._link or self._connect()
-            if self._descriptors is not None and not self._descriptors.shared_intact():
-                self._mend()
+            link = self._connection.reading()
             try:
                 return link.execute(statement, values).fetchall()
             except _sqlite3.Error as error:
-                raise _refusal(error, self._directory) from error
+                raise refusal(error, self._database) from error
 
     # Writing
 
@@ -200,20 +196,20 @@ class SqliteStore(Store):
         try:
             self._link.execute(statement, values)  # type: ignore[union-attr]
         except _sqlite3.Error as error:
-            raise _refusal(error, self._directory) from error
+            raise refusal(error, self._database) from error
 
     def _run_all(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run a statement of the transaction once for each row."""
         try:
             self._link.executemany(statement, rows)  # type: ignore[union-attr]
         except _sqlite3.Error as error:
-            raise _refusal(error, self._directory) from error
+            raise refusal(error, self._database) from error
 
     def begin(self) -> tuple[int | None, int]:
         """Take the write lock; return the stamp before and after (`Generation.start`)."""
         generation = self._generation
         if self.write_protected or generation is None:
-            raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{self._directory} cannot be written by this user")
+            raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{self._database} cannot be written by this user")
         self._writers.acquire()
         try:
             generation.lock()
@@ -231,14 +227,12 @@ class SqliteStore(Store):
         """Begin the transaction, on descriptors that are ours; holds `lock` when it returns."""
         self.lock.acquire()
         try:
-            self._mend()
-            link = self._link or self._connect()
-            if self._descriptors is not None:
-                self._descriptors.require_in_place()
+            link = self._connection.writing()
             link.execute("BEGIN IMMEDIATE")
+            self._link = link
         except _sqlite3.Error as error:
             self.lock.release()
-            raise _refusal(error, self._directory) from error
+            raise refusal(error, self._database) from error
         except BaseException:
             self.lock.release()
             raise
@@ -246,11 +240,12 @@ class SqliteStore(Store):
     def end(self, number: int, *, commit: bool) -> None:
         """Commit or roll back, say so in the generation file, let the next writer go on."""
         link, generation = self._link, self._generation
+        self._link = None
         try:
             if commit:
                 link.execute("COMMIT")  # type: ignore[union-attr]
         except _sqlite3.Error as error:
-            raise _refusal(error, self._directory) from error
+            raise refusal(error, self._database) from error
         finally:
             # SQLite has rolled back already after some errors, as a full disk.
             if link.in_transaction:  # type: ignore[union-attr]
@@ -269,7 +264,7 @@ class SqliteStore(Store):
         """
         self._writers.acquire()
         self.lock.acquire()
-        self._disconnect()
+        self._connection.close()
 
     def after_fork_in_parent(self) -> None:
         """Go on; the next access connects again."""
@@ -282,9 +277,7 @@ class SqliteStore(Store):
         A connection that `before_fork` did not close (a fork behind the handlers' back) ends the use of this database
         in the child.
         """
-        if self._link is not None:
-            descriptors.abandon(self._database, self._link)
-            self._link = None
+        self._connection.abandon()
         if self._generation is not None:
             self._generation.close()
             self._generation = None
@@ -294,81 +287,24 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Close the connection; the last one of all processes folds the WAL into the database."""
         with self._writers, self.lock:
-            self._disconnect()
+            self._connection.close()
             if self._generation is not None:
                 self._generation.close()
                 self._generation = None
 
-    def _disconnect(self) -> None:
-        """Close the connection if there is one."""
-        link, self._link = self._link, None
-        if link is None:
-            return
-        if self._descriptors is None or self._descriptors.intact():
-            link.close()
-        else:
-            descriptors.abandon(self._database, link)
-
-    def _mend(self) -> None:
-        """Put descriptors back that the host closed; CKR_DEVICE_REMOVED if it cannot be."""
-        if self._link is None or self._descriptors is None or self._descriptors.intact():
-            return
-        try:
-            self._descriptors.restore()
-        except CryptokiError:
-            descriptors.abandon(self._database, self._link)
-            self._link = None
-            raise
-
-    def _open_generation(self) -> Generation | None:
+    def _open_generation(self, path: str) -> Generation | None:
         """Open the generation file; a writer makes a lost one anew, a reader does without."""
-        path = os.path.join(self._directory, GENERATION)
         try:
             return Generation(path, writable=not self.write_protected)
         except FileNotFoundError:
             if self.write_protected:
                 return None
-            Generation.create(path, os.stat(os.path.join(self._directory, DATABASE)).st_mode & 0o777)
+            Generation.create(path, os.stat(self._database).st_mode & 0o777)
             return Generation(path, writable=True)
         except (OSError, ValueError) as error:
             if self.write_protected:
                 return None
             raise CryptokiError(CKR.DEVICE_ERROR, f"{path} cannot be opened: {error}") from error
-
-    def _connect(self) -> _sqlite3.Connection:
-        """Open the database; CKR_DEVICE_ERROR with the reason."""
-        path = self._database
-        descriptors.check_usable(path)
-        name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-        mode = "ro&immutable=1" if self.write_protected else "rw"
-        first = descriptors.lowest_free()
-        try:
-            link = _sqlite3.connect(
-                f"file:{name}?mode={mode}",
-                timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True,
-            )  # fmt: skip
-            try:
-                self._prepare(link)
-            except BaseException:
-                link.close()
-                raise
-        except _sqlite3.Error as error:
-            raise _refusal(error, self._directory) from error
-        self._descriptors = None if self.write_protected else descriptors.Descriptors(path, first)
-        self._link = link
-        return link
-
-    def _prepare(self, link: _sqlite3.Connection) -> None:
-        """Check the format and set what holds for one connection."""
-        (version,) = link.execute("PRAGMA user_version").fetchone()
-        if version > FORMAT:
-            raise CryptokiError(CKR.DEVICE_ERROR, f"{self._database} was made by a newer ptkc (format {version})")
-        if self.write_protected:
-            return
-        link.execute("PRAGMA synchronous = FULL")
-        link.execute("PRAGMA secure_delete = ON")
-        if version < FORMAT:
-            migrate(link)
 
 
 class _SqliteTransaction(Transaction):
@@ -409,17 +345,3 @@ def _rows(record: ObjectRecord) -> list[tuple[int, int]]:
         (int.from_bytes(terms[position : position + TERM_LENGTH], "little", signed=True), number)
         for position in range(0, record.rows * TERM_LENGTH, TERM_LENGTH)
     ]
-
-
-def _refusal(error: _sqlite3.Error, directory: str) -> CryptokiError:
-    """Return what the caller is told about an error of SQLite."""
-    name = getattr(error, "sqlite_errorname", "")
-    if name == "SQLITE_FULL":
-        return CryptokiError(CKR.DEVICE_MEMORY, f"no room on the disk of {directory}")
-    if name.startswith("SQLITE_READONLY"):
-        return CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{directory} cannot be written by this user")
-    if name.startswith("SQLITE_IOERR_SHM"):
-        return CryptokiError(
-            CKR.DEVICE_ERROR, f"{directory}: no shared memory for the WAL here; put the data path on a local disk"
-        )
-    return CryptokiError(CKR.DEVICE_ERROR, f"{directory}: {error} ({name})")
