@@ -71,7 +71,7 @@ class MechanismDriver:
     ) -> Attributes:
         """Unwrap; return the new key's material."""
         unwrapper = Object(key)
-        payload = approve(unwrapper, "unwrap", mechanism)(unwrapper, parameter, wrapped)
+        payload = approve(unwrapper, "unwrap", mechanism)(unwrapper, parameter, wrapped, template)
         return KEY_TYPES[from_ulong(template[CKA.KEY_TYPE])].decode(payload, template)
 
     @staticmethod

@@ -291,7 +291,7 @@ def test_raw_rsa_unwraps_to_the_length_in_the_template(pair: Pair) -> None:
     wrapped = DRIVER.wrap(CKM.RSA_X_509, None, pair[0], secret(CKK.AES, value))
     unwrap, private = MECHANISMS[CKM.RSA_X_509].unwrap, Object(pair[1])
     assert value == unwrap(private, None, wrapped, {CKA.VALUE_LEN: ulong(16)})
-    assert value.rjust(256, b"\0") == unwrap(private, None, wrapped)
+    assert value.rjust(256, b"\0") == unwrap(private, None, wrapped, {})
     with refusal(CKR.WRAPPED_KEY_INVALID):
         unwrap(private, None, wrapped, {CKA.VALUE_LEN: ulong(8)})
     with refusal(CKR.WRAPPED_KEY_LEN_RANGE):

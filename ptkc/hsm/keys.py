@@ -84,7 +84,7 @@ class KeyCommands(OperationCommands):
         method = approve(unwrapper, "unwrap", number)
         imposed = unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b"")
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
-        payload = method(unwrapper, parameter, wrapped)
+        payload = method(unwrapper, parameter, wrapped, attributes)
         return self._import(session, templates.UNWRAP, attributes, payload)
 
     def derive_key(self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template) -> int:

@@ -62,6 +62,7 @@ class ObjectCommands(SessionCommands):
         session = self.application.session(handle)
         original = self.application.resolve(session, source)
         attributes = templates.copy(original.attributes, template, so=self._is_so(session))
+        _check_link(attributes, template)
         self._may_make(session, attributes)
         return self._keep(session, attributes)[0]
 
@@ -107,6 +108,7 @@ class ObjectCommands(SessionCommands):
         while True:
             obj = self._changeable(session, target)
             attributes = templates.modify(obj.attributes, template, so=self._is_so(session))
+            _check_link(attributes, template)
             if obj.record is None:
                 self.application.exchange(target, Object(attributes))
                 return
@@ -154,3 +156,10 @@ class ObjectCommands(SessionCommands):
         if session.found is None:
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no search is under way")
         session.found = None
+
+
+def _check_link(attributes: Attributes, template: Template) -> None:
+    """Refuse a CKA_PUBLIC_KEY_INFO that is another key's with CKR_ATTRIBUTE_VALUE_INVALID."""
+    object_class = int.from_bytes(attributes[CKA.CLASS], "little")
+    if object_class in _MATERIAL and any(attribute == CKA.PUBLIC_KEY_INFO for attribute, _ in template):
+        key_type_of(attributes).check(object_class, attributes)

@@ -18,6 +18,7 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.parameters import CTR, IV16, Ctr
+from ptkc.spec.values import Attributes
 
 __all__ = ["AesMechanism", "WrappingCipher", "cipher"]
 
@@ -239,7 +240,13 @@ class WrappingCipher(AesMechanism):
         except CryptokiError as error:
             raise CryptokiError(_WRAP_CODES.get(error.code, error.code), error.message) from None
 
-    def unwrap(self, key: Object, parameter: Any, wrapped: bytes) -> bytes:  # noqa: ANN401 - each mechanism's own
+    def unwrap(
+        self,
+        key: Object,
+        parameter: Any,  # noqa: ANN401 - each mechanism's own
+        wrapped: bytes,
+        attributes: Attributes,  # noqa: ARG002 - the payload's length is known
+    ) -> bytes:
         """Return the payload; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID."""
         try:
             return self.decrypt(key, parameter).single(wrapped)

@@ -21,6 +21,7 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.parameters import CCM, GCM, MAXIMUM, Ccm, Gcm
+from ptkc.spec.values import Attributes
 
 __all__: list[str] = []
 
@@ -234,10 +235,10 @@ class _Ccm(WrappingCipher):
         """Wrap: the length in the parameter is ignored (specification 6.14.5)."""
         return super().wrap(key, parameter._replace(data_len=len(payload)), payload)
 
-    def unwrap(self, key: Object, parameter: Ccm, wrapped: bytes) -> bytes:
+    def unwrap(self, key: Object, parameter: Ccm, wrapped: bytes, attributes: Attributes) -> bytes:
         """Unwrap: the length in the parameter is ignored (specification 6.14.5)."""
         size = max(len(wrapped) - parameter.mac_len, 0)
-        return super().unwrap(key, parameter._replace(data_len=size), wrapped)
+        return super().unwrap(key, parameter._replace(data_len=size), wrapped, attributes)
 
 
 def _checked_ccm(key: Object, parameter: Ccm) -> AESCCM:

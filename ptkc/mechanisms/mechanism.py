@@ -98,7 +98,7 @@ class Mechanism:
         encrypt(key, parameter) -> Operation         decrypt(key, parameter) -> Operation
         generate(parameter, attributes) -> Attributes
         generate_pair(parameter, public, private) -> (Attributes, Attributes)
-        wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped) -> bytes
+        wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped, attributes) -> bytes
         derive(key, parameter, attributes) -> bytes
     `key` is an `objects.object.Object`; what a mechanism makes of a key once (a parsed key, a key schedule) it keeps in
     `key.cache`, a dict. `attributes` are the prepared template of the object to be made (so CKA_VALUE_LEN,

@@ -129,7 +129,7 @@ class RsaCipher(Mechanism):
         key: Object,
         parameter: Any,  # noqa: ANN401 - each its own
         wrapped: bytes,
-        attributes: Attributes | None = None,  # noqa: ARG002 - for those without padding
+        attributes: Attributes,  # noqa: ARG002 - for those without padding
     ) -> bytes:
         """Return the payload; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID."""
         try:

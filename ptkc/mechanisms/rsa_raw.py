@@ -69,10 +69,10 @@ class RsaX509(RsaCipher):
         private, size = libcrypto_key(key)
         return RsaDecryption(lambda data: rsa_raw(private, data, private=True), size, size)
 
-    def unwrap(self, key: Object, parameter: None, wrapped: bytes, attributes: Attributes | None = None) -> bytes:
+    def unwrap(self, key: Object, parameter: None, wrapped: bytes, attributes: Attributes) -> bytes:
         """Return the last CKA_VALUE_LEN bytes, all without it; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID."""
-        payload = super().unwrap(key, parameter, wrapped)
-        given = (attributes or {}).get(CKA.VALUE_LEN)
+        payload = super().unwrap(key, parameter, wrapped, attributes)
+        given = attributes.get(CKA.VALUE_LEN)
         if given is None:
             return payload
         length = from_ulong(given)
