@@ -475,8 +475,14 @@ def test_a_thread_with_a_small_stack_does_everything(host: Host) -> None:
 
 
 def test_a_daemon_may_close_all_descriptors(host: Host) -> None:
-    """After C_Initialize, as daemons do; other files then have the numbers."""
+    """After C_Initialize, as daemons do."""
     host("closed")
+
+
+def test_nothing_is_written_to_files_that_took_our_descriptors(host: Host, log: Path) -> None:
+    """A daemon that closed ours and opened its own: CKR_DEVICE_REMOVED, and the log says what to do."""
+    host("closed-opened")
+    assert "close them before C_Initialize" in log.read_text(encoding="utf-8")
 
 
 def test_the_version_of_the_package_is_the_librarys(module: Module) -> None:

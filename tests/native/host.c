@@ -305,14 +305,37 @@ static void change_directory(void)
 }
 
 /* A daemon closes all descriptors after C_Initialize. */
-static void close_descriptors(void)
+static CK_SESSION_HANDLE close_all(void)
 {
     WANT(CKR_OK, initialize());
     make_token();
     CK_SESSION_HANDLE session = user_session();
     for (int file = 3; file < 1024; file++) close(file);
-    for (int i = 0; i < 8; i++) WANT(1, open("/dev/null", O_RDONLY) >= 0);
+    return session;
+}
+
+static void close_descriptors(void)
+{
+    CK_SESSION_HANDLE session = close_all();
     WANT(CKR_OK, sign(session, make_key(session)));
+}
+
+/* And then has files of its own under the same numbers: nothing may be written to them. */
+static void close_and_open(void)
+{
+    char path[] = "/tmp/ptkc-host-XXXXXX";
+    struct stat found;
+    CK_OBJECT_HANDLE object;
+    CK_OBJECT_CLASS data = CKO_DATA;
+    CK_BBOOL yes = 1;
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &data, sizeof data}, {CKA_TOKEN, &yes, 1}};
+    CK_SESSION_HANDLE session = close_all();
+    int file = mkstemp(path);
+    unlink(path);
+    for (int i = 0; i < 8; i++) WANT(1, dup(file) >= 0);
+    WANT(CKR_DEVICE_REMOVED, FUNCTION(C_CreateObject)(session, template, 2, &object));
+    WANT(0, (unsigned long)fstat(file, &found));
+    WANT(0, (unsigned long)found.st_size);
 }
 
 static void unload(void)
@@ -386,6 +409,7 @@ static const struct { const char *name; void (*run)(void); } commands[] = {
     {"start", start}, {"sign", sign_once}, {"token", token}, {"token-label", token_label}, {"fork", sign_among_forks},
     {"exit", exit_while_signing}, {"exit-raw", exit_while_doing_raw_rsa}, {"small-stack", small_stack}, {"threads", initialize_in_threads},
     {"arguments", arguments}, {"no-trace", leave_no_trace}, {"chdir", change_directory}, {"closed", close_descriptors},
+    {"closed-opened", close_and_open},
     {"unload", unload}, {"end-python", end_python}, {"modules", modules}, {"modules-again", modules_again},
     {"startup", startup},
 };
