@@ -103,8 +103,9 @@ class Library:
 
     def close_session(self, session: int) -> None:
         """C_CloseSession."""
-        self._device(session).close_session(session)
+        device = self._device(session)
         self.sessions.pop(session, None)
+        device.close_session(session)
 
     def close_all_sessions(self, slot: int) -> None:
         """C_CloseAllSessions."""
