@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests in any folder find lengths, modules, processes, tokens
 
+from drivers import Driver, MechanismDriver
+from module_driver import ModuleDriver, logged_in
 from modules import Module, clean_environment, module_under_test
 from tokens import Initialised, initialise
 
@@ -16,6 +19,7 @@ from tokens import Initialised, initialise
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker of the tests that `make soak` repeats in their long form."""
     config.addinivalue_line("markers", "soak: has a long form, which `make soak` runs")
+    config.addinivalue_line("markers", "vectors(*mechanisms): holds these mechanisms to published vectors")
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +41,21 @@ def env(module: Module, tmp_path: Path) -> dict[str, str]:
 def token(module: Module, env: dict[str, str]) -> Initialised:
     """Return a token that pkcs11-tool initialised in the first slot."""
     return initialise(module, env)
+
+
+@pytest.fixture(scope="module")
+def module_driver(module: Module, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleDriver]:
+    """Load the shared object into this process: one token, one session with the user logged in."""
+    if not module.ours:
+        pytest.skip("the vectors are for our own mechanisms")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in module.settings(tmp_path_factory.mktemp("vectors")).items():
+            patch.setenv(name, value)
+        with logged_in(module.path) as session:
+            yield ModuleDriver(session)
+
+
+@pytest.fixture(params=["mechanism", "module"])
+def driver(request: pytest.FixtureRequest, module_driver: ModuleDriver) -> Driver:
+    """Return each way to run a mechanism in turn; what `cryptography` lacks needs the shared object loaded for both."""
+    return MechanismDriver() if request.param == "mechanism" else module_driver

@@ -1,12 +1,14 @@
 """Ways to run a mechanism, so that one set of vectors tests each of them: here, the mechanism objects alone.
 
+`module_driver` has the other, through the shared object; the fixture `driver` gives a test both in turn.
+
 `data` is bytes for the single-part functions, a list of bytes for Update and Final. Keys are attributes, as `secret`
 makes them. A driver raises `CryptokiError` for whatever is refused.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from ptkc.hsm.approval import approve, check_parameter, mechanism_for
 from ptkc.mechanisms import KEY_TYPES, load
@@ -15,7 +17,7 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO
 from ptkc.spec.values import TRUE, Attributes, from_ulong, ulong
 
-__all__ = ["Data", "MechanismDriver", "secret"]
+__all__ = ["Data", "Driver", "MechanismDriver", "secret"]
 
 Data = bytes | list[bytes]
 
@@ -26,6 +28,36 @@ def secret(key_type: int, value: bytes) -> Attributes:
     """Return the attributes of a secret key that may do everything."""
     attributes = {CKA.CLASS: ulong(CKO.SECRET_KEY), CKA.KEY_TYPE: ulong(key_type), CKA.VALUE: value}
     return {**attributes, **dict.fromkeys(_USES, TRUE)}
+
+
+class Driver(Protocol):
+    """What a vector test needs; a parameter is in the form of `ptkc.spec.parameters`, data in parts is a list."""
+
+    def digest(self, mechanism: int, data: Data) -> bytes:
+        """Digest."""
+
+    def sign(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
+        """Sign."""
+
+    def verify(self, mechanism: int, parameter: object, key: Attributes, data: Data, signature: bytes) -> None:
+        """Verify."""
+
+    def encrypt(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
+        """Encrypt."""
+
+    def decrypt(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
+        """Decrypt."""
+
+    def wrap(self, mechanism: int, parameter: object, key: Attributes, target: Attributes) -> bytes:
+        """Wrap the key `target`."""
+
+    def unwrap(
+        self, mechanism: int, parameter: object, key: Attributes, wrapped: bytes, template: Attributes
+    ) -> Attributes:
+        """Unwrap; return the new key's material."""
+
+    def derive(self, mechanism: int, parameter: object, key: Attributes, template: Attributes) -> Attributes:
+        """Derive; return the new key's material."""
 
 
 class MechanismDriver:
@@ -72,6 +104,13 @@ class MechanismDriver:
         """Unwrap; return the new key's material."""
         unwrapper = Object(key)
         payload = approve(unwrapper, "unwrap", mechanism)(unwrapper, parameter, wrapped, template)
+        return KEY_TYPES[from_ulong(template[CKA.KEY_TYPE])].decode(payload, template)
+
+    @staticmethod
+    def derive(mechanism: int, parameter: object, key: Attributes, template: Attributes) -> Attributes:
+        """Derive; return the new key's material."""
+        base = Object(key)
+        payload = approve(base, "derive", mechanism)(base, parameter, template)
         return KEY_TYPES[from_ulong(template[CKA.KEY_TYPE])].decode(payload, template)
 
     @staticmethod

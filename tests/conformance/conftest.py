@@ -27,9 +27,8 @@ _MECHANISMS = {number: f"CKM_{name}" for name, number in vars(CKM).items() if no
 class _State:
     """What the run shares: the loaded module, the token's slot and mechanisms, the session that keeps the login."""
 
-    def __init__(self, directory: Path) -> None:
-        """Load the module on an empty store below `directory` and initialise the token."""
-        os.environ.update(store_environment(directory))
+    def __init__(self) -> None:
+        """Load the module on the empty store that the environment names and initialise the token."""
         self.cryptoki = Cryptoki(module_path())
         self.cryptoki.initialize()
         self.description = bytes(self.cryptoki.info("C_GetInfo", "CK_INFO").libraryDescription).decode()
@@ -75,14 +74,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_State]:
-    """Load and initialise the module for the whole run."""
+    """Load and initialise the module for all tests of this folder; others may then use it in this process."""
     if not Path(module_path()).exists():
         pytest.fail(f"there is no module at {module_path()}: build it, or name one in PTKC_TEST_MODULE")
-    state = _State(tmp_path_factory.mktemp("store"))
-    yield state
-    state.cryptoki.finalize()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store_environment(tmp_path_factory.mktemp("store")).items():
+            patch.setenv(name, value)
+        state = _State()
+        yield state
+        state.cryptoki.finalize()
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from ptkc.spec.constants import CKD, CKG, CKM, CKZ
 
 from .binding import ffi
 
-__all__ = ["Mechanism", "ccm", "ctr", "ecdh", "gcm", "needs", "oaep", "pss", "ulong"]
+__all__ = ["Mechanism", "ccm", "ctr", "ecdh", "eddsa", "gcm", "needs", "oaep", "pss", "ulong"]
 
 
 class Mechanism:
@@ -46,10 +46,13 @@ def ulong(kind: int, value: int) -> Mechanism:
     return Mechanism(kind, ffi.new("CK_ULONG *", value))
 
 
-def gcm(iv: bytes, aad: bytes = b"", tag_bits: int = 128, kind: int = CKM.AES_GCM) -> Mechanism:
+def gcm(
+    iv: bytes, aad: bytes = b"", tag_bits: int = 128, kind: int = CKM.AES_GCM, *, iv_bits: int | None = None
+) -> Mechanism:
     """Return CKM_AES_GCM with CK_GCM_PARAMS."""
     vector, associated = _bytes(iv), _bytes(aad)
-    parameter = ffi.new("CK_GCM_PARAMS *", (vector, len(iv), len(iv) * 8, associated, len(aad), tag_bits))
+    bits = len(iv) * 8 if iv_bits is None else iv_bits
+    parameter = ffi.new("CK_GCM_PARAMS *", (vector, len(iv), bits, associated, len(aad), tag_bits))
     return Mechanism(kind, parameter, vector, associated)
 
 
@@ -70,11 +73,13 @@ def pss(kind: int, digest: int, mask: int, salt: int) -> Mechanism:
     return Mechanism(kind, ffi.new("CK_RSA_PKCS_PSS_PARAMS *", (digest, mask, salt)))
 
 
-def oaep(digest: int = CKM.SHA_1, mask: int = CKG.MGF1_SHA1, label: bytes = b"") -> Mechanism:
+def oaep(
+    digest: int = CKM.SHA_1, mask: int = CKG.MGF1_SHA1, label: bytes = b"", *, source: int = CKZ.DATA_SPECIFIED
+) -> Mechanism:
     """Return CKM_RSA_PKCS_OAEP with the hash, the mask function and a label."""
-    source = _bytes(label)
-    fields = (digest, mask, CKZ.DATA_SPECIFIED, ffi.cast("void *", source), len(label))
-    return Mechanism(CKM.RSA_PKCS_OAEP, ffi.new("CK_RSA_PKCS_OAEP_PARAMS *", fields), source)
+    data = _bytes(label)
+    fields = (digest, mask, source, ffi.cast("void *", data), len(label))
+    return Mechanism(CKM.RSA_PKCS_OAEP, ffi.new("CK_RSA_PKCS_OAEP_PARAMS *", fields), data)
 
 
 def ecdh(public: bytes, kdf: int = CKD.NULL, shared: bytes = b"", kind: int = CKM.ECDH1_DERIVE) -> Mechanism:
@@ -82,3 +87,9 @@ def ecdh(public: bytes, kdf: int = CKD.NULL, shared: bytes = b"", kind: int = CK
     point, data = _bytes(public), _bytes(shared)
     parameter = ffi.new("CK_ECDH1_DERIVE_PARAMS *", (kdf, len(shared), data, len(public), point))
     return Mechanism(kind, parameter, point, data)
+
+
+def eddsa(kind: int, context: bytes = b"", *, prehashed: bool = False) -> Mechanism:
+    """Return CKM_EDDSA with CK_EDDSA_PARAMS."""
+    data = _bytes(context)
+    return Mechanism(kind, ffi.new("CK_EDDSA_PARAMS *", (prehashed, len(context), data)), data)

@@ -1,0 +1,184 @@
+"""The driver that runs each call of a vector test through the shared object, by the C interface.
+
+It is a `drivers.Driver`: keys are created as session objects from their attributes and destroyed after use, parameters
+are laid out as C structures, data in parts goes through Update and Final, and what was unwrapped or derived is read
+with C_GetAttributeValue. What the module refuses is raised as `CryptokiError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from conformance import parameters as layouts
+from conformance.cryptoki import Cryptoki, Refused, Session
+from conformance.fresh_token import USER_PIN, prepare
+from conformance.parameters import Mechanism
+from drivers import Data
+
+from ptkc.spec.constants import CKA, CKK, CKO
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.parameters import Ccm, Ctr, Ecdh, Eddsa, Gcm, MacGeneral, Oaep, Pss
+from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
+
+__all__ = ["ModuleDriver", "logged_in"]
+
+_USES = {
+    CKO.SECRET_KEY: {CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE},
+    CKO.PUBLIC_KEY: {CKA.ENCRYPT, CKA.VERIFY, CKA.WRAP},
+    CKO.PRIVATE_KEY: {CKA.DECRYPT, CKA.SIGN, CKA.UNWRAP, CKA.DERIVE},
+}
+# What follows from the material, and is refused in a template.
+_COMPUTED = {CKA.VALUE_LEN, CKA.MODULUS_BITS}
+_OPEN = {CKA.SENSITIVE: FALSE, CKA.EXTRACTABLE: TRUE}
+_MATERIAL = {
+    CKK.RSA: (
+        CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PRIVATE_EXPONENT, CKA.PRIME_1, CKA.PRIME_2,
+        CKA.EXPONENT_1, CKA.EXPONENT_2, CKA.COEFFICIENT,
+    ),
+    **dict.fromkeys((CKK.EC, CKK.EC_EDWARDS, CKK.EC_MONTGOMERY), (CKA.EC_PARAMS, CKA.VALUE)),
+}  # fmt: skip
+
+
+def _gcm(kind: int, value: Gcm) -> Mechanism:
+    return layouts.gcm(value.iv, value.aad, value.tag_bits, kind, iv_bits=value.iv_bits)
+
+
+def _oaep(_kind: int, value: Oaep) -> Mechanism:
+    return layouts.oaep(value.hash, value.mgf, value.label, source=value.source)
+
+
+_STRUCTURES: dict[type, Callable[[int, Any], Mechanism]] = {
+    Gcm: _gcm,
+    Ccm: lambda _kind, value: layouts.ccm(value.data_len, value.nonce, value.aad, value.mac_len),
+    Ctr: lambda _kind, value: layouts.ctr(value.block, value.bits),
+    MacGeneral: lambda kind, value: layouts.ulong(kind, value.length),
+    Pss: lambda kind, value: layouts.pss(kind, value.hash, value.mgf, value.salt_len),
+    Oaep: _oaep,
+    Ecdh: lambda kind, value: layouts.ecdh(value.public, value.kdf, value.shared, kind),
+    Eddsa: lambda kind, value: layouts.eddsa(kind, value.context, prehashed=value.ph),
+}
+
+
+def mechanism_of(kind: int, parameter: object) -> Mechanism:
+    """Return the CK_MECHANISM for a parameter in the form of `ptkc.spec.parameters`."""
+    if parameter is None or isinstance(parameter, bytes):
+        return Mechanism(kind, parameter)
+    return _STRUCTURES[type(parameter)](kind, parameter)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise what the module refuses as `CryptokiError`."""
+    try:
+        yield
+    except Refused as refused:
+        raise CryptokiError(refused.rv, str(refused)) from None
+
+
+@contextmanager
+def logged_in(path: str) -> Iterator[Session]:
+    """Load the module, initialise a token, give a session in which the user is logged in; finalize the module."""
+    cryptoki = Cryptoki(path)
+    cryptoki.initialize()
+    try:
+        session = cryptoki.open(prepare(cryptoki))
+        session.login(USER_PIN)
+        yield session
+    finally:
+        cryptoki.finalize()
+
+
+class ModuleDriver:
+    """Runs the functions of a loaded module in one session, in which the user is logged in."""
+
+    def __init__(self, session: Session) -> None:
+        """Keep the session."""
+        self.session = session
+
+    def digest(self, mechanism: int, data: Data) -> bytes:
+        """Digest."""
+        with _refusals():
+            if isinstance(data, bytes):
+                return self.session.digest(Mechanism(mechanism), data)
+            self.session.call("C_DigestInit", Mechanism(mechanism).pointer)
+            for part in data:
+                self.session.call("C_DigestUpdate", part, len(part))
+            return self.session.output("C_DigestFinal")
+
+    def sign(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
+        """Sign."""
+        with self._created(key) as handle:
+            sign = self.session.sign if isinstance(data, bytes) else self.session.sign_parts
+            return sign(mechanism_of(mechanism, parameter), handle, data)
+
+    def verify(self, mechanism: int, parameter: object, key: Attributes, data: Data, signature: bytes) -> None:
+        """Verify."""
+        with self._created(key) as handle:
+            verify = self.session.verify if isinstance(data, bytes) else self.session.verify_parts
+            verify(mechanism_of(mechanism, parameter), handle, data, signature)
+
+    def encrypt(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
+        """Encrypt."""
+        return self._cipher("Encrypt", mechanism, parameter, key, data)
+
+    def decrypt(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
+        """Decrypt."""
+        return self._cipher("Decrypt", mechanism, parameter, key, data)
+
+    def wrap(self, mechanism: int, parameter: object, key: Attributes, target: Attributes) -> bytes:
+        """Wrap the key `target`."""
+        with self._created(key, target) as handles:
+            return self.session.wrap(mechanism_of(mechanism, parameter), *handles)
+
+    def unwrap(
+        self, mechanism: int, parameter: object, key: Attributes, wrapped: bytes, template: Attributes
+    ) -> Attributes:
+        """Unwrap; return the new key's material."""
+        given = mechanism_of(mechanism, parameter)
+        with self._created(key) as handle:
+            return self._material(self.session.unwrap(given, handle, wrapped, _new(template)))
+
+    def derive(self, mechanism: int, parameter: object, key: Attributes, template: Attributes) -> Attributes:
+        """Derive; return the new key's material."""
+        given = mechanism_of(mechanism, parameter)
+        with self._created(key) as handle:
+            return self._material(self.session.derive(given, handle, _new(template)))
+
+    def _cipher(self, name: str, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
+        with self._created(key) as handle:
+            cipher = self.session.cipher if isinstance(data, bytes) else self.session.cipher_parts
+            return cipher(name, mechanism_of(mechanism, parameter), handle, data)
+
+    @contextmanager
+    def _created(self, *keys: Attributes) -> Iterator[Any]:
+        """Create the keys, give the handle or handles, destroy them; what the module refuses is a `CryptokiError`."""
+        handles = []
+        with _refusals():
+            try:
+                handles += [self.session.create(_template(key)) for key in keys]
+                yield handles if len(handles) > 1 else handles[0]
+            finally:
+                self.session.destroy(*handles)
+
+    def _material(self, handle: int) -> Attributes:
+        """Return the material of a new key, and destroy it."""
+        kinds = _MATERIAL.get(self.session.number(handle, CKA.KEY_TYPE), (CKA.VALUE,))
+        try:
+            return {kind: self.session.get(handle, kind) for kind in kinds}
+        finally:
+            self.session.destroy(handle)
+
+
+def _template(key: Attributes) -> Attributes:
+    """Return the template that creates a key: without what its class cannot do, and readable."""
+    of_class = from_ulong(key[CKA.CLASS])
+    dropped = _COMPUTED | (_USES[CKO.SECRET_KEY] - _USES[of_class])
+    kept = {kind: value for kind, value in key.items() if kind not in dropped}
+    return kept if of_class == CKO.PUBLIC_KEY else {**_OPEN, **kept}
+
+
+def _new(template: Attributes) -> Attributes:
+    """Return the template of a key to be unwrapped or derived: a readable secret key unless it says otherwise."""
+    return {CKA.CLASS: ulong(CKO.SECRET_KEY), **_OPEN, **template}
