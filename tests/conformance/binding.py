@@ -1,7 +1,7 @@
 """The C interface as cffi sees it: types of our header, functions of a module's lists.
 
-The declarations are read from `native/include/pkcs11.h`; the parameter structures of mechanisms are declared here, since
-the header leaves them to the provider. A module is opened with `dlopen` and asked for its lists, as any host does.
+The declarations are read from `native/include/pkcs11.h`; the parameter structures of mechanisms are declared here,
+since the header leaves them to the provider. A module is opened with `dlopen` and asked for its lists, as by any host.
 """
 
 from __future__ import annotations

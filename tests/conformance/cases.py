@@ -1,7 +1,7 @@
 """Cases that may crash a module: all run in one child process, which is started anew behind the case that killed it.
 
-A test module has a dict of cases, `{name: function(session)}`. `outcomes` gives for each name None if it held, else what
-went wrong. After each case the session must still work.
+A test module has a dict of cases, `{name: function(session)}`. `outcomes` gives for each name None if it held, else
+what went wrong. After each case the session must still work.
 """
 
 from __future__ import annotations
@@ -68,8 +68,15 @@ def outcomes(module: str, names: list[str], directory: Path) -> dict[str, str | 
     path = json.dumps([str(package), *sys.path])
     found: dict[str, str | None] = {}
     while left := [name for name in names if name not in found]:
-        command = [sys.executable, "-c", _PROGRAM, path, __name__, json.dumps([module_path(), module, left, str(report)])]
-        process = subprocess.run(command, stderr=subprocess.PIPE, timeout=120, check=False, env=os.environ)  # noqa: S603
+        command = [
+            sys.executable,
+            "-c",
+            _PROGRAM,
+            path,
+            __name__,
+            json.dumps([module_path(), module, left, str(report)]),
+        ]
+        process = subprocess.run(command, stderr=subprocess.PIPE, timeout=120, check=False, env=os.environ)
         began: str | None = None
         for name, answer in _answers(report):
             began = name if answer == "began" else None

@@ -1,7 +1,7 @@
 """Run a function of a test module in a new Python process, which may load, fork, finalize or crash the module.
 
-`run(function, …)` starts the process with this one's module path and environment, and returns the function's value (which
-goes through JSON). A child that dies of a signal or raises fails the test with what it wrote.
+`run(function, …)` starts the process with this one's module path and environment, and returns the function's value
+(which goes through JSON). A child that dies of a signal or raises fails the test with what it wrote.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Child:
         command = [sys.executable, "-c", _PROGRAM, path, function.__module__, function.__name__]
         command += [json.dumps(arguments), str(writer)]
         # Standard error goes to a pipe that is read only at the end: children write at most one traceback.
-        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
+        self._process = subprocess.Popen(
             command, pass_fds=[writer], stderr=subprocess.PIPE, env={**os.environ, **environment}
         )
         os.close(writer)

@@ -7,7 +7,6 @@ once and put back when a test changed its PINs or objects.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from . import deviations
 from .child import module_path
 from .cryptoki import Cryptoki, Refused, Session
 from .fresh_token import LABEL, SO_PIN, USER_PIN, prepare, store_environment
+from .skips import unavailable
 
-_HERE = Path(__file__).resolve().parent
 _MECHANISMS = {number: f"CKM_{name}" for name, number in vars(CKM).items() if not name.startswith("_")}
 
 
@@ -31,7 +30,8 @@ class _State:
         """Load the module on the empty store that the environment names and initialise the token."""
         self.cryptoki = Cryptoki(module_path())
         self.cryptoki.initialize()
-        self.description = bytes(self.cryptoki.info("C_GetInfo", "CK_INFO").libraryDescription).decode()
+        info = self.cryptoki.info("C_GetInfo", "CK_INFO")
+        self.description = (bytes(info.manufacturerID) + bytes(info.libraryDescription)).decode()
         self.slot = prepare(self.cryptoki)
         self.mechanisms = {
             mechanism: int(self.cryptoki.info("C_GetMechanismInfo", "CK_MECHANISM_INFO", self.slot, mechanism).flags)
@@ -65,15 +65,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs_function(name): skipped where no function list of the module has it")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the listed deviations as strict expected failures, if the module under test is SoftHSM."""
-    if "softhsm" not in Path(module_path()).name.lower():
-        return
-    for item in items:
-        if _HERE in item.path.parents and (reason := deviations.reason(item)):
-            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
-
-
 @pytest.fixture(scope="package")
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_State]:
     """Load and initialise the module for all tests of this folder; others may then use it in this process."""
@@ -85,6 +76,13 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_State]:
         state = _State()
         yield state
         state.cryptoki.finalize()
+
+
+@pytest.fixture(autouse=True)
+def _deviation(request: pytest.FixtureRequest, _state: _State) -> None:
+    """Mark the listed deviations as strict expected failures, if the module's info says that it is SoftHSM."""
+    if "SoftHSM" in _state.description and (reason := deviations.reason(request.node)):
+        request.node.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.fixture(autouse=True)
@@ -102,33 +100,31 @@ def _needs(request: pytest.FixtureRequest, _state: _State) -> None:
         for name in marker.args
         if name not in _state.cryptoki.functions
     ]
-    if missing and os.environ.get("PTKC_TEST_NO_SKIPS") == "1":
-        pytest.fail(f"the module has no {', '.join(missing)}")
     if missing:
-        pytest.skip(f"the module has no {', '.join(missing)}")
+        unavailable(*missing)
 
 
 @pytest.fixture
 def cryptoki(_state: _State) -> Cryptoki:
-    """The loaded and initialised module."""
+    """Give the loaded and initialised module."""
     return _state.cryptoki
 
 
 @pytest.fixture
 def slot(_state: _State) -> int:
-    """The slot with the initialised token."""
+    """Give the slot with the initialised token."""
     return _state.slot
 
 
 @pytest.fixture
 def mechanisms(_state: _State) -> dict[int, int]:
-    """The token's mechanisms and their CKF flags."""
+    """Give the token's mechanisms and their CKF flags."""
     return _state.mechanisms
 
 
 @pytest.fixture
 def session(_state: _State) -> Iterator[Session]:
-    """A read-write session, the user logged in; at the end it is closed and the token holds no object."""
+    """Give a read-write session, the user logged in; at the end it is closed and the token holds no object."""
     _state.log_in()
     session = _state.cryptoki.open(_state.slot)
     yield session
@@ -144,7 +140,7 @@ def session(_state: _State) -> Iterator[Session]:
 
 @pytest.fixture
 def alone(_state: _State) -> Iterator[int]:
-    """The slot, when no session is open and nobody is logged in; the same again at the end."""
+    """Give the slot, when no session is open and nobody is logged in; the same again at the end."""
     _state.cryptoki.close_all(_state.slot)
     yield _state.slot
     _state.cryptoki.close_all(_state.slot)
@@ -152,25 +148,25 @@ def alone(_state: _State) -> Iterator[int]:
 
 @pytest.fixture
 def public(alone: int, cryptoki: Cryptoki) -> Session:
-    """A read-write session with nobody logged in."""
+    """Give a read-write session with nobody logged in."""
     return cryptoki.open(alone)
 
 
 @pytest.fixture
 def security_officer(public: Session) -> Session:
-    """A read-write session with the SO logged in."""
+    """Give a read-write session with the SO logged in."""
     public.login(SO_PIN, CKU.SO)
     return public
 
 
 @pytest.fixture
 def changeable(_state: _State, alone: int) -> Iterator[int]:
-    """The slot of a token whose PINs, label and objects the test may change: it is initialised anew afterwards."""
+    """Give the slot of a token whose PINs, label and objects the test may change: it is initialised anew afterwards."""
     yield alone
     _state.restore()
 
 
 @pytest.fixture
 def label() -> str:
-    """The token's label."""
+    """Give the token's label."""
     return LABEL

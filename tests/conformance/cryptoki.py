@@ -7,7 +7,7 @@ ordinary way. Templates are dicts (or lists of pairs, where an attribute is to c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Union
+from typing import Any
 
 from ptkc.spec.constants import CKF, CKR, CKU
 
@@ -19,7 +19,7 @@ __all__ = ["NULL", "UNAVAILABLE", "Attributes", "Cryptoki", "Refused", "Session"
 NULL = ffi.NULL
 UNAVAILABLE = 2**64 - 1
 
-Attributes = Union[dict[int, Any], Sequence[tuple[int, Any]]]
+Attributes = dict[int, Any] | Sequence[tuple[int, Any]]
 
 _NAMES = {number: f"CKR_{name}" for name, number in vars(CKR).items() if not name.startswith("_")}
 
@@ -60,7 +60,7 @@ class Template:
         self._kept: list[Any] = []
         self.count = len(pairs)
         self.array = ffi.new("CK_ATTRIBUTE[]", max(1, len(pairs)))
-        for item, (kind, value) in zip(self.array, pairs):
+        for item, (kind, value) in zip(self.array, pairs, strict=False):
             item.type = kind
             item.pValue, item.ulValueLen = self._value(value)
 
@@ -353,9 +353,7 @@ class Session:
 
     def unwrap(self, mechanism: Mechanism, unwrapping: int, wrapped: bytes, attributes: Attributes) -> int:
         """Call C_UnwrapKey and return the new key's handle."""
-        return self._object(
-            "C_UnwrapKey", Template(attributes), mechanism.pointer, unwrapping, wrapped, len(wrapped)
-        )
+        return self._object("C_UnwrapKey", Template(attributes), mechanism.pointer, unwrapping, wrapped, len(wrapped))
 
     def derive(self, mechanism: Mechanism, base: int, attributes: Attributes) -> int:
         """Call C_DeriveKey and return the new key's handle."""

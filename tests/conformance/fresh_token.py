@@ -27,7 +27,7 @@ def store_environment(directory: Path) -> dict[str, str]:
 
 
 def prepare(cryptoki: Cryptoki, slot: int | None = None) -> int:
-    """Initialise the token in `slot` (default: the first uninitialised one) with our label and PINs; return the slot."""
+    """Initialise the token in `slot` (default: the first uninitialised one), label and PINs; return the slot."""
     if slot is None:
         slots = cryptoki.slots()
         slot = next(number for number in slots if not cryptoki.token(number).flags & CKF.TOKEN_INITIALIZED)

@@ -17,9 +17,9 @@ from .cryptoki import Attributes, Session
 from .parameters import Mechanism
 
 __all__ = [
-    "AES_KEY", "DATA", "ED25519", "P256", "X25519", "aes", "certificate", "generate_aes", "generate_ec", "generic", "import_ec", "import_ed25519",
-    "import_rsa", "import_x25519", "octets", "point_bytes", "private_ec", "private_ed25519", "private_rsa",
-    "private_x25519",
+    "AES_KEY", "DATA", "ED25519", "P256", "X25519", "aes", "certificate", "generate_aes", "generate_ec", "generic",
+    "import_ec", "import_ed25519", "import_rsa", "import_x25519", "octets", "point_bytes", "private_ec",
+    "private_ed25519", "private_rsa", "private_x25519",
 ]  # fmt: skip
 
 DATA: dict[int, Any] = {CKA.CLASS: CKO.DATA, CKA.LABEL: "a data object", CKA.VALUE: b"value", CKA.PRIVATE: False}
@@ -111,7 +111,10 @@ def import_rsa(
 
 
 def import_ec(
-    session: Session, key: ec.EllipticCurvePrivateKey, public: Attributes | None = None, private: Attributes | None = None
+    session: Session,
+    key: ec.EllipticCurvePrivateKey,
+    public: Attributes | None = None,
+    private: Attributes | None = None,
 ) -> tuple[int, int]:
     """Create both halves of a P-256 key with these usages."""
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
@@ -125,7 +128,10 @@ def import_ec(
 
 
 def import_ed25519(
-    session: Session, key: ed25519.Ed25519PrivateKey, public: Attributes | None = None, private: Attributes | None = None
+    session: Session,
+    key: ed25519.Ed25519PrivateKey,
+    public: Attributes | None = None,
+    private: Attributes | None = None,
 ) -> tuple[int, int]:
     """Create both halves of an Ed25519 key with these usages."""
     return _raw_pair(session, CKK.EC_EDWARDS, ED25519, key, public, private)
@@ -156,7 +162,9 @@ def _pair(session: Session, kind: int, public: Any, private: Any) -> tuple[int, 
     return one, two
 
 
-def generate_ec(session: Session, public: Attributes | None = None, private: Attributes | None = None) -> tuple[int, int]:
+def generate_ec(
+    session: Session, public: Attributes | None = None, private: Attributes | None = None
+) -> tuple[int, int]:
     """Generate a P-256 key pair in the token."""
     return session.generate_pair(Mechanism(CKM.EC_KEY_PAIR_GEN), {CKA.EC_PARAMS: P256, **(public or {})}, private or {})
 

@@ -24,7 +24,7 @@ _needs_ccm = pytest.mark.needs(CKM.AES_CCM)
 
 @pytest.fixture
 def key(session: Session) -> int:
-    """An AES key that encrypts and decrypts."""
+    """Give an AES key that encrypts and decrypts."""
     return aes(session, ENCRYPT=True, DECRYPT=True)
 
 
@@ -50,9 +50,9 @@ def test_gcm_in_parts_is_right(session: Session, key: int, sizes: list[int]) -> 
     """However the data is split, the result is the same."""
     known = _known_gcm(_DATA)
     starts = [sum(sizes[:index]) for index in range(len(sizes))]
-    parts = [_DATA[start : start + size] for start, size in zip(starts, sizes)]
+    parts = [_DATA[start : start + size] for start, size in zip(starts, sizes, strict=True)]
     assert known == session.cipher_parts("Encrypt", gcm(_IV, _AAD), key, parts)
-    cut = [known[start : start + size] for start, size in zip(starts, sizes)] + [known[len(_DATA) :]]
+    cut = [known[start : start + size] for start, size in zip(starts, sizes, strict=True)] + [known[len(_DATA) :]]
     assert _DATA == session.cipher_parts("Decrypt", gcm(_IV, _AAD), key, cut)
 
 

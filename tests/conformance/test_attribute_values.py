@@ -19,7 +19,7 @@ def _ask(session: Session, handle: int, *wishes: tuple[int, int | None]) -> tupl
     """Ask for (type, buffer size or None) pairs in one call: return the code, and (length, buffer) of each."""
     array = ffi.new("CK_ATTRIBUTE[]", len(wishes))
     buffers = [NULL if size is None else ffi.new("CK_BYTE[]", b"\xaa" * (size + 1)) for _, size in wishes]
-    for item, (kind, size), buffer in zip(array, wishes, buffers):
+    for item, (kind, size), buffer in zip(array, wishes, buffers, strict=True):
         item.type, item.pValue, item.ulValueLen = kind, buffer, size or 0
     try:
         session.call("C_GetAttributeValue", handle, array, len(wishes))
@@ -27,18 +27,18 @@ def _ask(session: Session, handle: int, *wishes: tuple[int, int | None]) -> tupl
         code = refused.rv
     else:
         code = CKR.OK
-    return code, [(int(item.ulValueLen), buffer) for item, buffer in zip(array, buffers)]
+    return code, [(int(item.ulValueLen), buffer) for item, buffer in zip(array, buffers, strict=True)]
 
 
 @pytest.fixture
 def data(session: Session) -> int:
-    """A data object."""
+    """Give a data object."""
     return session.create(DATA)
 
 
 @pytest.fixture
 def secret(session: Session) -> int:
-    """A sensitive key with a label."""
+    """Give a sensitive key with a label."""
     return session.copy(aes(session), {CKA.SENSITIVE: True, CKA.LABEL: "secret"})
 
 
@@ -144,8 +144,8 @@ def test_nested_template_is_given_in_three_steps(session: Session) -> None:
     outer.pValue = items
     session.call("C_GetAttributeValue", key, outer, 1)
     buffers = [ffi.new("CK_BYTE[]", item.ulValueLen) for item in items]
-    for item, buffer in zip(items, buffers):
+    for item, buffer in zip(items, buffers, strict=True):
         item.pValue = buffer
     session.call("C_GetAttributeValue", key, outer, 1)
-    found = {item.type: bytes(buffer) for item, buffer in zip(items, buffers)}
+    found = {item.type: bytes(buffer) for item, buffer in zip(items, buffers, strict=True)}
     assert {CKA.KEY_TYPE: (0x1F).to_bytes(8, "little"), CKA.LABEL: b"inner"} == found

@@ -1,4 +1,4 @@
-"""Malformed values in templates: DER that is none, numbers that make no key, doubled, unknown, wrong-length attributes."""
+"""Malformed values in templates: DER and numbers that make no key, doubled, unknown, wrong-length attributes."""
 
 from __future__ import annotations
 

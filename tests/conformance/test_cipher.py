@@ -57,7 +57,7 @@ _free_modes = _modes("CBC_PAD", "CTR")
 
 @pytest.fixture
 def key(session: Session) -> int:
-    """An AES key that encrypts and decrypts."""
+    """Give an AES key that encrypts and decrypts."""
     return aes(session, ENCRYPT=True, DECRYPT=True)
 
 

@@ -34,7 +34,7 @@ def _peer() -> tuple[bytes, bytes]:
 
 @pytest.fixture
 def base(session: Session) -> int:
-    """A P-256 private key that derives."""
+    """Give a P-256 private key that derives."""
     return import_ec(session, private_ec(), None, _DERIVES)[1]
 
 
@@ -87,8 +87,8 @@ def test_ecdh_with_a_kdf_gives_the_derived_key(session: Session, base: int) -> N
 @pytest.mark.parametrize(
     "point",
     [
-        b"", b"\4", bytes(65), b"\4" + bytes(64), b"\4" + b"\xff" * 64, b"\4\x7f" + bytes(60), b"\4\x84\xff\xff\xff\xff",
-        b"\x04\x41" + b"\4" + bytes(64),
+        b"", b"\4", bytes(65), b"\4" + bytes(64), b"\4" + b"\xff" * 64, b"\4\x7f" + bytes(60),
+        b"\4\x84\xff\xff\xff\xff", b"\x04\x41" + b"\4" + bytes(64),
     ],
     ids=["empty", "short", "zeros", "not-on-curve", "too-large", "cut-der", "absurd-der", "der-not-on-curve"],
 )  # fmt: skip
@@ -157,7 +157,7 @@ def test_two_generated_keys_agree(session: Session) -> None:
     points = [session.get(public, CKA.EC_POINT) for public, _ in pairs]
     values = [
         session.get(session.derive(ecdh(point_bytes(point, 65)), private, _NEW), CKA.VALUE)
-        for point, (_, private) in zip(points, reversed(pairs))
+        for point, (_, private) in zip(points, reversed(pairs), strict=True)
     ]
     assert values[0] == values[1]
 
@@ -187,6 +187,6 @@ def test_generated_x25519_keys_agree(session: Session) -> None:
     points = [point_bytes(session.get(public, CKA.EC_POINT), 32) for public, _ in pairs]
     values = [
         session.get(session.derive(ecdh(point), private, _NEW), CKA.VALUE)
-        for point, (_, private) in zip(points, reversed(pairs))
+        for point, (_, private) in zip(points, reversed(pairs), strict=True)
     ]
     assert values[0] == values[1]

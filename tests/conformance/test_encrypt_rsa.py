@@ -21,7 +21,7 @@ _needs_oaep = pytest.mark.needs(CKM.RSA_PKCS_OAEP)
 
 @pytest.fixture
 def pair(session: Session) -> tuple[int, int]:
-    """An RSA key that encrypts and decrypts."""
+    """Give an RSA key that encrypts and decrypts."""
     return import_rsa(session, private_rsa(), {CKA.ENCRYPT: True}, {CKA.DECRYPT: True})
 
 

@@ -80,7 +80,7 @@ def test_interface_list_says_when_the_array_is_too_small(cryptoki: Cryptoki) -> 
 @pytest.mark.needs_function("C_GetInterface")
 @pytest.mark.parametrize("minor", [0, 2])
 def test_interface_is_given_by_name_and_version(cryptoki: Cryptoki, minor: int) -> None:
-    """ "PKCS 11" with a version gives that version, if the interface list has it."""
+    """The name "PKCS 11" with a version gives that version, if the interface list has it."""
     versions = {
         (version.major, version.minor)
         for entry in cryptoki.items("C_GetInterfaceList", item="CK_INTERFACE")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,6 @@ from .keys import DATA
 
 _FREE = {"C_Initialize", "C_GetFunctionList", "C_GetInterfaceList", "C_GetInterface"}
 _FUNCTIONS = [name for name in FUNCTIONS[:68] if name not in _FREE]
-
 
 
 def _all_before(path: str, names: list[str]) -> dict[str, str]:
@@ -36,7 +34,7 @@ def _all_before(path: str, names: list[str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def answers_before() -> dict[str, str]:
-    """What each function says before C_Initialize."""
+    """Give what each function says before C_Initialize."""
     return dict(child.run(_all_before, child.module_path(), _FUNCTIONS))
 
 
@@ -44,6 +42,18 @@ def answers_before() -> dict[str, str]:
 def test_function_needs_initialization(answers_before: dict[str, str], name: str) -> None:
     """Every function but the four free ones is CKR_CRYPTOKI_NOT_INITIALIZED before C_Initialize (5.1.3)."""
     assert "CKR_CRYPTOKI_NOT_INITIALIZED" == answers_before[name]
+
+
+def _later_before(path: str) -> dict[str, str]:
+    names = [name for name in Cryptoki(path).functions.names[68:] if name not in _FREE]
+    return _all_before(path, names)
+
+
+@pytest.mark.needs_function("C_LoginUser")
+def test_functions_of_later_versions_need_initialization() -> None:
+    """The functions of Cryptoki 3 too, unless they are not supported at all."""
+    codes = {"CKR_CRYPTOKI_NOT_INITIALIZED", "CKR_FUNCTION_NOT_SUPPORTED"}
+    assert set(child.run(_later_before, child.module_path()).values()) <= codes
 
 
 def _twice(path: str) -> None:
@@ -73,7 +83,7 @@ def _again(path: str) -> None:
         expect((CKR.SESSION_HANDLE_INVALID, CKR.SESSION_CLOSED), session.info)
         slot = cryptoki.find_slot("conformance")
         fresh = cryptoki.open(slot)
-        assert fresh.state == 2  # noqa: PLR2004 (CKS_RW_PUBLIC_SESSION)
+        assert fresh.state == 2
         assert handle not in fresh.find(DATA)
         fresh.login(USER_PIN)
     cryptoki.finalize()

@@ -137,7 +137,7 @@ def test_computed_attribute_cannot_be_generated_or_changed(session: Session, kin
 
 @_needs_aes
 def test_generated_key_needs_its_length(session: Session) -> None:
-    """CKM_AES_KEY_GEN without CKA_VALUE_LEN is CKR_TEMPLATE_INCOMPLETE; with CKA_VALUE it is refused (footnotes 3, 4)."""
+    """Without CKA_VALUE_LEN it is CKR_TEMPLATE_INCOMPLETE; with CKA_VALUE it is refused (footnotes 3, 4)."""
     mechanism = Mechanism(CKM.AES_KEY_GEN)
     expect(CKR.TEMPLATE_INCOMPLETE, session.generate, mechanism, {})
     expect(_REFUSALS, session.generate, mechanism, {CKA.VALUE_LEN: 32, CKA.VALUE: AES_KEY})

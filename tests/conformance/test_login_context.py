@@ -18,7 +18,7 @@ pytestmark = pytest.mark.needs(CKM.ECDSA)
 
 @pytest.fixture
 def guarded(session: Session) -> int:
-    """A signing key that asks for the PIN each time."""
+    """Give a signing key that asks for the PIN each time."""
     return import_ec(session, private_ec(), None, {CKA.SIGN: True, CKA.ALWAYS_AUTHENTICATE: True, CKA.PRIVATE: True})[1]
 
 

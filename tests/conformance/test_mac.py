@@ -7,12 +7,13 @@ import hmac
 import pytest
 from cryptography.hazmat.primitives import cmac
 from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ptkc.spec.constants import CKA, CKM, CKR
 
 from .cryptoki import Session, expect
 from .keys import AES_KEY, aes, generic
-from .parameters import Mechanism, needs, ulong
+from .parameters import Mechanism, gcm, needs, ulong
 
 _DATA = bytes(range(256))
 _KEY = bytes(range(64))
@@ -28,13 +29,13 @@ _CMAC = Mechanism(CKM.AES_CMAC)
 
 @pytest.fixture
 def secret(session: Session) -> int:
-    """A generic secret that signs and verifies."""
+    """Give a generic secret that signs and verifies."""
     return generic(session, _KEY, SIGN=True, VERIFY=True)
 
 
 @pytest.fixture
 def key(session: Session) -> int:
-    """An AES key that signs and verifies."""
+    """Give an AES key that signs and verifies."""
     return aes(session, SIGN=True, VERIFY=True)
 
 
@@ -91,6 +92,16 @@ def test_general_cmac_is_cut(session: Session, key: int) -> None:
     mechanism = ulong(CKM.AES_CMAC_GENERAL, 8)
     assert _cmac(_DATA)[:8] == session.sign(mechanism, key, _DATA)
     session.verify(mechanism, key, _DATA, _cmac(_DATA)[:8])
+
+
+@pytest.mark.needs(CKM.AES_GMAC)
+def test_gmac_is_the_tag_of_associated_data(session: Session, key: int) -> None:
+    """CKM_AES_GMAC is GCM over associated data alone (6.14.7)."""
+    mechanism = gcm(bytes(range(12)), kind=CKM.AES_GMAC)
+    known = AESGCM(AES_KEY).encrypt(bytes(range(12)), b"", _DATA)
+    assert known == session.sign(mechanism, key, _DATA)
+    assert known == session.sign_parts(mechanism, key, [_DATA[:7], _DATA[7:]])
+    session.verify(mechanism, key, _DATA, known)
 
 
 @pytest.mark.parametrize(("name", "maker"), [needs("SHA256_HMAC", "secret"), needs("AES_CMAC", "key")])

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.needs(CKM.AES_ECB, CKM.SHA256, CKM.AES_CMAC)
 
 @pytest.fixture
 def key(session: Session) -> int:
-    """An AES key for every kind."""
+    """Give an AES key for every kind."""
     return aes(session, ENCRYPT=True, DECRYPT=True, SIGN=True, VERIFY=True)
 
 
@@ -159,7 +159,9 @@ def test_init_without_a_mechanism_cancels(session: Session, key: int, kind: str)
 @pytest.mark.needs_function("C_SessionCancel")
 def test_session_cancel_cancels(session: Session, key: int, kind: str) -> None:
     """Cryptoki 3: C_SessionCancel with the operation's flag ends it."""
-    flag = {"Encrypt": CKF.ENCRYPT, "Decrypt": CKF.DECRYPT, "Sign": CKF.SIGN, "Verify": CKF.VERIFY}.get(kind, CKF.DIGEST)
+    flag = {"Encrypt": CKF.ENCRYPT, "Decrypt": CKF.DECRYPT, "Sign": CKF.SIGN, "Verify": CKF.VERIFY}.get(
+        kind, CKF.DIGEST
+    )
     _init(session, kind, key)
     session.call("C_SessionCancel", flag)
     expect(CKR.OPERATION_NOT_INITIALIZED, _update, session, kind)

@@ -1,4 +1,4 @@
-"""The convention for output buffers (5.2), for each function that has one: ask, too small, exact, and what stays untouched."""
+"""The convention for output buffers (5.2), for each function that has one: ask, too small, exact, untouched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARK = 0xAA
 
 
 class _Output(NamedTuple):
-    """One function with an output buffer: how it is prepared (giving its other arguments), and whether it can be asked."""
+    """A function with an output buffer: its preparation, which gives the other arguments; whether it ends anything."""
 
     function: str
     needs: tuple[int, ...]

@@ -70,7 +70,7 @@ def _fork_and_initialize(path: str) -> None:
     def work() -> None:
         cryptoki.initialize()
         own = cryptoki.open(cryptoki.find_slot("conformance"))
-        assert own.state == 2  # noqa: PLR2004 (CKS_RW_PUBLIC_SESSION: the login is the parent's)
+        assert own.state == 2
         own.login(USER_PIN)
         assert own.find({CKA.TOKEN: False}) == []
         assert expected == own.encrypt(_ECB, aes(own, ENCRYPT=True), bytes(16))
@@ -100,7 +100,7 @@ def _fork_with_threads(path: str) -> None:
     def work() -> None:
         cryptoki.initialize()
         own = cryptoki.open(cryptoki.find_slot("conformance"))
-        assert len(own.random(16)) == 16  # noqa: PLR2004
+        assert len(own.random(16)) == 16
         cryptoki.finalize()
 
     threads = [threading.Thread(target=busy) for _ in range(3)]
@@ -188,5 +188,5 @@ def _state(path: str) -> int:
 
 def test_login_is_for_one_process(session: Session) -> None:
     """While the user is logged in here, another process's sessions are public."""
-    assert session.state == 3  # noqa: PLR2004 (CKS_RW_USER_FUNCTIONS)
+    assert session.state == 3
     assert 2 == child.run(_state, child.module_path())

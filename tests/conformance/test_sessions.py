@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from ptkc.spec.constants import CKA, CKF, CKM, CKR
 
 from .binding import ffi
-from .cryptoki import NULL, Cryptoki, Session, expect
+from .cryptoki import NULL, Cryptoki, Refused, Session, expect
 from .keys import DATA
 from .parameters import Mechanism
 
@@ -115,6 +117,24 @@ def test_operation_state_that_is_no_state_is_refused(session: Session) -> None:
     """Bytes that no C_GetOperationState gave are CKR_SAVED_STATE_INVALID, where states exist at all."""
     codes = (CKR.SAVED_STATE_INVALID, CKR.FUNCTION_NOT_SUPPORTED)
     expect(codes, session.call, "C_SetOperationState", b"garbage", 7, 0, 0)
+
+
+@pytest.mark.needs(CKM.SHA256)
+def test_operation_state_can_be_taken_elsewhere(cryptoki: Cryptoki, session: Session, slot: int) -> None:
+    """A saved digest goes on in another session as if it had begun there, where states exist at all (5.6)."""
+    session.call("C_DigestInit", _SHA256.pointer)
+    session.call("C_DigestUpdate", b"first", 5)
+    try:
+        state = session.output("C_GetOperationState")
+    except Refused as refused:
+        assert refused.rv in {CKR.FUNCTION_NOT_SUPPORTED, CKR.STATE_UNSAVEABLE}  # noqa: PT017
+        return
+    other = cryptoki.open(slot)
+    other.call("C_SetOperationState", state, len(state), 0, 0)
+    for each in (session, other):
+        each.call("C_DigestUpdate", b"second", 6)
+        assert hashlib.sha256(b"firstsecond").digest() == each.output("C_DigestFinal")
+    other.close()
 
 
 @pytest.mark.needs(CKM.SHA256)

@@ -8,10 +8,10 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from ptkc.spec.constants import CKA, CKM, CKR
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 
 from .cryptoki import Session, expect
-from .keys import ED25519, generate_ec, import_ec, import_ed25519, private_ec, private_ed25519
+from .keys import ED25519, P256, generate_ec, import_ec, import_ed25519, octets, private_ec, private_ed25519
 from .parameters import Mechanism, needs
 
 _DATA = b"a message"
@@ -25,18 +25,26 @@ _HASHED = [
     needs("ECDSA_SHA512", "sha512"),
     needs("ECDSA_SHA3_256", "sha3_256"),
 ]
+# A key made for a signature of `_DATA` whose r and s have 31 bytes: r is the x of a small multiple of the generator,
+# s was chosen, and the key follows from both.
+_POINT = bytes.fromhex(
+    "04f4305c8fb0295a5514b440b110882cfd6586912fe06e77c09d304a664549fece"
+    "c737762615d1a5ef2b4fef18cddace75a6b706d0d7b06890d90ef407e18699ea"
+)
+_R = bytes.fromhex("5543894af3d00ed7d740abdbd75c96b06877b787db5f70eea78b90a8d7c00a")
+_S = bytes.fromhex("80000000000000000000000000000000000000000000000000000000003039")
 _SIGNS, _VERIFIES = {CKA.SIGN: True}, {CKA.VERIFY: True}
 
 
 @pytest.fixture
 def pair(session: Session) -> tuple[int, int]:
-    """A P-256 key that verifies and signs."""
+    """Give a P-256 key that verifies and signs."""
     return import_ec(session, private_ec(), _VERIFIES, _SIGNS)
 
 
 @pytest.fixture
 def edwards(session: Session) -> tuple[int, int]:
-    """An Ed25519 key that verifies and signs."""
+    """Give an Ed25519 key that verifies and signs."""
     return import_ed25519(session, private_ed25519(), _VERIFIES, _SIGNS)
 
 
@@ -48,7 +56,7 @@ def _der(signature: bytes) -> bytes:
 
 @pytest.mark.needs(CKM.ECDSA)
 def test_ecdsa_of_a_digest_is_an_ordinary_signature(session: Session, pair: tuple[int, int]) -> None:
-    """r and s, 32 bytes each, which `cryptography` accepts; and the other way round."""
+    """R and s, 32 bytes each, which `cryptography` accepts; and the other way round."""
     digest = hashlib.sha256(_DATA).digest()
     signature = session.sign(_ECDSA, pair[1], digest)
     assert 64 == len(signature)
@@ -92,6 +100,15 @@ def test_wrong_ecdsa_signature_is_refused(session: Session, pair: tuple[int, int
     }[change]  # fmt: skip
     code = CKR.SIGNATURE_INVALID if len(wrong) == len(good) else CKR.SIGNATURE_LEN_RANGE
     expect(code, session.verify, _ECDSA, pair[0], digest, wrong)
+
+
+@pytest.mark.needs(CKM.ECDSA)
+def test_shorter_ecdsa_signature_is_accepted(session: Session) -> None:
+    """Two halves of fewer bytes, where r and s are small, are a signature too (6.3)."""
+    template = {CKA.CLASS: CKO.PUBLIC_KEY, CKA.KEY_TYPE: CKK.EC, CKA.EC_PARAMS: P256, CKA.EC_POINT: octets(_POINT)}
+    key = session.create(template | _VERIFIES)
+    session.verify(_ECDSA, key, hashlib.sha256(_DATA).digest(), bytes(1) + _R + bytes(1) + _S)
+    session.verify(_ECDSA, key, hashlib.sha256(_DATA).digest(), _R + _S)
 
 
 @pytest.mark.needs(CKM.ECDSA, CKM.EC_KEY_PAIR_GEN)

@@ -29,7 +29,7 @@ _PKCS = Mechanism(CKM.RSA_PKCS)
 
 @pytest.fixture
 def pair(session: Session) -> tuple[int, int]:
-    """An RSA key that verifies and signs."""
+    """Give an RSA key that verifies and signs."""
     return import_rsa(session, private_rsa(), {CKA.VERIFY: True}, {CKA.SIGN: True})
 
 
@@ -60,6 +60,17 @@ def test_raw_pkcs_refuses_data_that_does_not_fit(session: Session, pair: tuple[i
     session.init("Sign", _PKCS, pair[1])
     expect(CKR.DATA_LEN_RANGE, session.output, "C_Sign", b"x" * 246, 246)
     expect(CKR.OPERATION_NOT_INITIALIZED, session.output, "C_Sign", b"x", 1)
+
+
+@pytest.mark.needs(CKM.RSA_X_509)
+def test_bare_rsa_signs_a_number(session: Session, pair: tuple[int, int]) -> None:
+    """CKM_RSA_X_509 raises to the private exponent and pads nothing (6.1.8)."""
+    numbers = private_rsa().private_numbers()
+    block = b"\0" + hashlib.shake_128(_DATA).digest(255)
+    signature = session.sign(Mechanism(CKM.RSA_X_509), pair[1], block)
+    known = pow(int.from_bytes(block, "big"), numbers.d, numbers.public_numbers.n).to_bytes(256, "big")
+    assert known == signature
+    session.verify(Mechanism(CKM.RSA_X_509), pair[0], block, signature)
 
 
 @pytest.mark.parametrize(("name", "algorithm"), _HASHED)
@@ -140,7 +151,9 @@ def test_wrong_signature_is_refused(session: Session, pair: tuple[int, int], cha
         "empty": (b"", _DATA),
     }[change]
     length = len(good) != len(wrong)
-    expect(CKR.SIGNATURE_LEN_RANGE if length else CKR.SIGNATURE_INVALID, session.verify, mechanism, pair[0], data, wrong)
+    expect(
+        CKR.SIGNATURE_LEN_RANGE if length else CKR.SIGNATURE_INVALID, session.verify, mechanism, pair[0], data, wrong
+    )
     expect(_WRONG, session.verify_parts, mechanism, pair[0], [data], wrong)
     session.verify(mechanism, pair[0], _DATA, good)
 

@@ -65,9 +65,7 @@ def test_so_login_beside_a_read_only_session_is_refused(cryptoki: Cryptoki, publ
     expect(CKR.SESSION_READ_ONLY_EXISTS, public.login, SO_PIN, CKU.SO)
 
 
-def test_read_only_session_beside_the_so_is_refused(
-    cryptoki: Cryptoki, security_officer: Session, slot: int
-) -> None:
+def test_read_only_session_beside_the_so_is_refused(cryptoki: Cryptoki, security_officer: Session, slot: int) -> None:
     """While the SO is logged in, a R/O session is CKR_SESSION_READ_WRITE_SO_EXISTS."""
     expect(CKR.SESSION_READ_WRITE_SO_EXISTS, cryptoki.open_read_only, slot)
     assert CKS.RW_SO_FUNCTIONS == security_officer.state
@@ -214,9 +212,7 @@ def test_init_pin_replaces_a_lost_pin_and_keeps_private_objects(cryptoki: Crypto
 
 
 @_EACH_USER
-def test_set_pin_changes_the_pin_of_who_is_logged_in(
-    cryptoki: Cryptoki, changeable: int, pin: str, user: int
-) -> None:
+def test_set_pin_changes_the_pin_of_who_is_logged_in(cryptoki: Cryptoki, changeable: int, pin: str, user: int) -> None:
     """The new PIN works, the old one does not."""
     session = cryptoki.open(changeable)
     session.login(pin, user)

@@ -28,7 +28,7 @@ _BROKEN = (CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE)
 
 @pytest.fixture
 def wrapping(session: Session) -> int:
-    """An AES key that wraps and unwraps."""
+    """Give an AES key that wraps and unwraps."""
     return aes(session, WRAP=True, UNWRAP=True)
 
 
@@ -136,7 +136,9 @@ def test_broken_wrapped_key_is_refused(session: Session, wrapping: int, change: 
     good = keywrap.aes_key_wrap(AES_KEY, _VALUE)
     wrong = {"flipped": bytes([good[0] ^ 1]) + good[1:], "short": good[:-1], "long": good + b"\0", "empty": b""}[change]
     before = len(session.find({CKA.CLASS: CKO.SECRET_KEY}))
-    expect((*_BROKEN, CKR.ARGUMENTS_BAD) if change == "empty" else _BROKEN, session.unwrap, _WRAP, wrapping, wrong, _NEW)
+    expect(
+        (*_BROKEN, CKR.ARGUMENTS_BAD) if change == "empty" else _BROKEN, session.unwrap, _WRAP, wrapping, wrong, _NEW
+    )
     assert before == len(session.find({CKA.CLASS: CKO.SECRET_KEY}))
 
 
