@@ -14,5 +14,6 @@ _ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.parametrize("generator", ["native/constants.py", "docs/generate.py"])
 def test_generated_files_are_up_to_date(generator: str) -> None:
     """`--check` of each generator finds no difference."""
-    checked = subprocess.run([sys.executable, _ROOT / generator, "--check"], capture_output=True, check=False, text=True)
+    command = [sys.executable, _ROOT / generator, "--check"]
+    checked = subprocess.run(command, capture_output=True, check=False, text=True)
     assert (0, "") == (checked.returncode, checked.stderr)

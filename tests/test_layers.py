@@ -34,7 +34,9 @@ def test_an_import_that_does_not_go_downward_is_named(tmp_path: Path, room: str,
     assert room in said
 
 
-@pytest.mark.parametrize("line", ["from ptkc.spec.errors import CryptokiError", "from ptkc.hsm import session", "import os"])
+@pytest.mark.parametrize(
+    "line", ["from ptkc.spec.errors import CryptokiError", "from ptkc.hsm import session", "import os"]
+)
 def test_an_import_that_goes_downward_is_not_named(tmp_path: Path, line: str) -> None:
     """From a lower layer, from the same room, and from elsewhere."""
     folder = tmp_path / "ptkc" / "hsm"

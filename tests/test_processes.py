@@ -54,7 +54,7 @@ def test_two_processes_see_each_others_objects(token: Initialised, tmp_path: Pat
 
 @pytest.mark.soak
 def test_no_acknowledged_object_is_lost_when_a_writer_is_killed(token: Initialised) -> None:
-    """kill -9 at random moments: what was answered CKR_OK is there and whole, the store opens, no pair is half there."""
+    """At random moments: what was answered CKR_OK is there and whole, the store opens, no pair is half there."""
     chance = random.Random(20)
     acknowledged: set[str] = set()
     for number in range(KILLS):

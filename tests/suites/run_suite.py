@@ -103,7 +103,7 @@ def run_suite(suite: Suite, module: Module, directory: Path) -> dict[str, str]:
     with (directory / "suite.log").open("wb") as log:
         subprocess.run(
             command, cwd=directory / "suite", env=env, check=False, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            timeout=900,
+            timeout=240,
         )  # fmt: skip
     if not report.exists():
         raise RuntimeError((directory / "suite.log").read_text(encoding="utf-8", errors="replace")[-4000:])
