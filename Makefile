@@ -32,11 +32,12 @@ demo: packages-demo $(LIBRARY) ## sign this repository's README with keys that n
 test: packages-test $(LIBRARY) $(VENV)/tested ## everything that must hold: lint, our tests, the conformance suite on SoftHSM2 too
 	@$(MAKE) lint
 	PTKC_TEST_MODULE=$(SOFTHSM2) $(PYTEST) -q tests/conformance
-	$(PYTEST) -q tests
+	$(PYTEST) -q tests/conformance
+	$(PYTEST) -q tests --ignore=tests/conformance
 
 .PHONY: soak
 soak: packages-test $(LIBRARY) $(VENV)/tested ## the long forms: a minute of writers, 200 kills, 200 forks
-	PTKC_SOAK=1 $(PYTEST) -q -m soak tests
+	PTKC_SOAK=1 $(PYTEST) -q -m soak tests --ignore=tests/conformance
 
 .PHONY: lint
 lint: packages-build $(LIBRARY) $(VENV)/tested ## ruff, mypy, layers, generated files
