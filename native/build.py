@@ -252,7 +252,7 @@ def build(target: Path, *, tree: bool, strict: bool = False, flags: tuple[str, .
     common = ["-std=gnu11", "-O2", "-g", "-fPIC", "-pthread", "-fvisibility=hidden", "-fno-strict-aliasing", *flags]
     own = ["-Wall", "-Wextra", *(["-Werror"] if strict else [])]
     extra = list(dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))) if tree else []
-    sources = [_HERE / "cryptoki.c", _HERE / "interpreter.c"]
+    sources = [_HERE / name for name in ("cryptoki.c", "interpreter.c", "places.c", "threads.c")]
     libraries = ["-ldl"]
     if (_HERE / "operations.c").exists():
         sources.append(_HERE / "operations.c")

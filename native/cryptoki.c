@@ -142,13 +142,13 @@ CK_RV C_GetInterfaceList(CK_INTERFACE_PTR pInterfacesList, CK_ULONG_PTR pulCount
     return CKR_OK;
 }
 
-CK_RV C_GetInterface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK_INTERFACE_PTR_PTR ppInterface, CK_FLAGS flags)
+CK_RV C_GetInterface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK_INTERFACE_PTR_PTR ppInterface,
+                     CK_FLAGS flags)
 {
     if (ppInterface == NULL) return CKR_ARGUMENTS_BAD;
     for (size_t i = 0; i < INTERFACES; i++) {
         const CK_VERSION *version = interfaces[i].pFunctionList;
-        if (pInterfaceName != NULL && strcmp((const char *)pInterfaceName, (const char *)interfaces[i].pInterfaceName) != 0)
-            continue;
+        if (pInterfaceName != NULL && strcmp((const char *)pInterfaceName, (const char *)interface_name) != 0) continue;
         if (pVersion != NULL && (pVersion->major != version->major || pVersion->minor != version->minor)) continue;
         if ((flags & ~interfaces[i].flags) != 0) continue;
         *ppInterface = &interfaces[i];
