@@ -201,6 +201,20 @@ def test_another_version_beside_the_shared_object_is_refused(
     assert "0.0.1" in log.read_text(encoding="utf-8")
 
 
+def test_an_upgrade_under_a_running_process_takes_the_device_away(
+    module: Module, env: dict[str, str], log: Path, tmp_path: Path, bare: Path
+) -> None:
+    """What would be imported late is of another version by then: CKR_DEVICE_REMOVED and a line in the log, no mixture."""
+    library = copied_package(module, tmp_path)
+    code = _initialize(library) + (
+        f"open({str(tmp_path / 'ptkc' / '__init__.py')!r}, 'w').write('__version__ = \"9.9\"')\n"
+        "count = ctypes.c_ulong()\n"
+        "print(hex(library.C_GetMechanismList(ctypes.c_ulong(0), None, ctypes.byref(count))))\n"
+    )
+    assert ["0x0", "0x32"] == run(bare, "-c", code, env=env).split()
+    assert "is no more version" in log.read_text(encoding="utf-8")
+
+
 def test_a_python_that_was_ended_is_an_error_not_a_crash(host: Host) -> None:
     """Somebody else in the process calls Py_FinalizeEx: every function says CKR_GENERAL_ERROR from then on."""
     host("end-python")

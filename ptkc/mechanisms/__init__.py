@@ -7,7 +7,7 @@ family needs `cryptography`, and a session that only reads objects does not.
 from importlib import import_module
 
 from ptkc.mechanisms.mechanism import KEY_TYPES, MECHANISMS
-from ptkc.spec.loading import bring_in
+from ptkc.spec.loading import bring_in, check_version
 
 __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 
@@ -22,6 +22,7 @@ def load() -> None:
     """Import all families, which fills `MECHANISMS` and `KEY_TYPES`; a second call changes nothing."""
     if _LOADED:
         return
+    check_version()
     bring_in()
     for family in _FAMILIES:
         import_module(f"{__name__}.{family}")
