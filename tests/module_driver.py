@@ -1,8 +1,8 @@
 """The driver that runs each call of a vector test through the shared object, by the C interface.
 
-It is a `drivers.Driver`: keys are created as session objects from their attributes and destroyed after use, parameters
-are laid out as C structures, data in parts goes through Update and Final, and what was unwrapped or derived is read
-with C_GetAttributeValue. What the module refuses is raised as `CryptokiError`.
+It is a `drivers.Driver`: keys are created as session objects from their attributes, parameters are laid out as C
+structures, data in parts goes through Update and Final, and what was unwrapped or derived is read with
+C_GetAttributeValue. What the module refuses is raised as `CryptokiError`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _USES = {
 }
 # What follows from the material, and is refused in a template.
 _COMPUTED = {CKA.VALUE_LEN, CKA.MODULUS_BITS}
+_KEPT = 4
 _OPEN = {CKA.SENSITIVE: FALSE, CKA.EXTRACTABLE: TRUE}
 _MATERIAL = {
     CKK.RSA: (
@@ -96,6 +97,7 @@ class ModuleDriver:
     def __init__(self, session: Session) -> None:
         """Keep the session."""
         self.session = session
+        self._keys: list[tuple[Attributes, int]] = []
 
     def digest(self, mechanism: int, data: Data) -> bytes:
         """Digest."""
@@ -109,15 +111,15 @@ class ModuleDriver:
 
     def sign(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
         """Sign."""
-        with self._created(key) as handle:
+        with _refusals():
             sign = self.session.sign if isinstance(data, bytes) else self.session.sign_parts
-            return sign(mechanism_of(mechanism, parameter), handle, data)
+            return sign(mechanism_of(mechanism, parameter), self._handle(key), data)
 
     def verify(self, mechanism: int, parameter: object, key: Attributes, data: Data, signature: bytes) -> None:
         """Verify."""
-        with self._created(key) as handle:
+        with _refusals():
             verify = self.session.verify if isinstance(data, bytes) else self.session.verify_parts
-            verify(mechanism_of(mechanism, parameter), handle, data, signature)
+            verify(mechanism_of(mechanism, parameter), self._handle(key), data, signature)
 
     def encrypt(self, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
         """Encrypt."""
@@ -129,38 +131,39 @@ class ModuleDriver:
 
     def wrap(self, mechanism: int, parameter: object, key: Attributes, target: Attributes) -> bytes:
         """Wrap the key `target`."""
-        with self._created(key, target) as handles:
-            return self.session.wrap(mechanism_of(mechanism, parameter), *handles)
+        with _refusals():
+            return self.session.wrap(mechanism_of(mechanism, parameter), self._handle(key), self._handle(target))
 
     def unwrap(
         self, mechanism: int, parameter: object, key: Attributes, wrapped: bytes, template: Attributes
     ) -> Attributes:
         """Unwrap; return the new key's material."""
         given = mechanism_of(mechanism, parameter)
-        with self._created(key) as handle:
-            return self._material(self.session.unwrap(given, handle, wrapped, _new(template)))
+        with _refusals():
+            return self._material(self.session.unwrap(given, self._handle(key), wrapped, _new(template)))
 
     def derive(self, mechanism: int, parameter: object, key: Attributes, template: Attributes) -> Attributes:
         """Derive; return the new key's material."""
         given = mechanism_of(mechanism, parameter)
-        with self._created(key) as handle:
-            return self._material(self.session.derive(given, handle, _new(template)))
+        with _refusals():
+            return self._material(self.session.derive(given, self._handle(key), _new(template)))
 
     def _cipher(self, name: str, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
-        with self._created(key) as handle:
-            cipher = self.session.cipher if isinstance(data, bytes) else self.session.cipher_parts
-            return cipher(name, mechanism_of(mechanism, parameter), handle, data)
-
-    @contextmanager
-    def _created(self, *keys: Attributes) -> Iterator[Any]:
-        """Create the keys, give the handle or handles, destroy them; what the module refuses is a `CryptokiError`."""
-        handles = []
         with _refusals():
-            try:
-                handles += [self.session.create(_template(key)) for key in keys]
-                yield handles if len(handles) > 1 else handles[0]
-            finally:
-                self.session.destroy(*handles)
+            cipher = self.session.cipher if isinstance(data, bytes) else self.session.cipher_parts
+            return cipher(name, mechanism_of(mechanism, parameter), self._handle(key), data)
+
+    def _handle(self, key: Attributes) -> int:
+        """Return the handle of a key with these attributes: of the last few they are kept, since creating is slow."""
+        for place, (kept, handle) in enumerate(self._keys):
+            if kept == key:
+                self._keys.append(self._keys.pop(place))
+                return handle
+        handle = self.session.create(_template(key))
+        self._keys.append((key, handle))
+        if len(self._keys) > _KEPT:
+            self.session.destroy(self._keys.pop(0)[1])
+        return handle
 
     def _material(self, handle: int) -> Attributes:
         """Return the material of a new key, and destroy it."""

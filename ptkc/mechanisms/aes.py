@@ -297,7 +297,7 @@ class _CbcPad(WrappingCipher):
     """CKM_AES_CBC_PAD: CBC with the padding of PKCS #7; the parameter is the IV."""
 
     parameters = IV16
-    source = "NIST CAVP (cryptography_vectors: ciphers/AES/CBC), padded"
+    source = "NIST CAVP (cryptography_vectors: ciphers/AES/CBC), padded, Wycheproof"
 
     def encrypt(self, key: Object, parameter: bytes) -> Operation:
         """Start an encryption."""

@@ -156,7 +156,7 @@ class _Gcm(WrappingCipher):
     """CKM_AES_GCM: the tag stands behind the encrypted data."""
 
     parameters = GCM
-    source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM)"
+    source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM), Wycheproof"
 
     def encrypt(self, key: Object, parameter: Gcm) -> Operation:
         """Start an encryption; CKR_MECHANISM_PARAM_INVALID."""
@@ -203,7 +203,7 @@ class _Ccm(WrappingCipher):
     """CKM_AES_CCM: the MAC stands behind the encrypted data, whose length is known from the beginning."""
 
     parameters = CCM
-    source = "NIST CAVP (cryptography_vectors: ciphers/AES/CCM)"
+    source = "NIST CAVP (cryptography_vectors: ciphers/AES/CCM), Wycheproof"
 
     def encrypt(self, key: Object, parameter: Ccm) -> Operation:
         """Start an encryption; CKR_MECHANISM_PARAM_INVALID."""
@@ -256,7 +256,7 @@ class _Gmac(Mac, AesMechanism):
     """CKM_AES_GMAC: the tag of GCM over associated data alone, which is what is signed."""
 
     parameters = GCM
-    source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM), those without plaintext"
+    source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM), those without plaintext, Wycheproof"
 
     def length(self, parameter: Gcm) -> int:
         """Return the length of the tag in bytes; CKR_MECHANISM_PARAM_INVALID."""

@@ -145,7 +145,7 @@ class _KeyWrap(WrappingCipher):
 
     parameters = IV8
     optional = True
-    source = "NIST SP 800-38F test vectors (cryptography_vectors: keywrap/kwtestvectors)"
+    source = "NIST SP 800-38F test vectors (cryptography_vectors: keywrap/kwtestvectors), Wycheproof"
 
     def encrypt(self, key: Object, parameter: bytes | None) -> Operation:
         """Start an encryption."""
@@ -166,7 +166,7 @@ class _KeyWrapPadded(WrappingCipher):
 
     parameters = IV4
     optional = True
-    source = "NIST SP 800-38F test vectors (cryptography_vectors: keywrap/kwtestvectors)"
+    source = "NIST SP 800-38F test vectors (cryptography_vectors: keywrap/kwtestvectors), Wycheproof"
 
     def encrypt(self, key: Object, parameter: bytes | None) -> Operation:
         """Start an encryption."""

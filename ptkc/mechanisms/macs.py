@@ -81,7 +81,7 @@ class Hmac(Mac):
         self.type = number
         self.key_types = (CKK.GENERIC_SECRET, getattr(CKK, f"{name}_HMAC"))
         self.parameters = parameters.MAC_GENERAL if general else None
-        self.source = "RFC 2202, RFC 4231, NIST CAVP (cryptography_vectors: HMAC)"
+        self.source = "RFC 2202, RFC 4231 (cryptography_vectors: HMAC), NIST, Wycheproof"
         self.size = algorithm.digest_size
         self._algorithm = algorithm
         self._cached = f"{name}_HMAC"
@@ -101,7 +101,7 @@ class Cmac(Mac):
     key_types = (CKK.AES,)
     sizes = (16, 32)
     size = 16
-    source = "NIST SP 800-38B (cryptography_vectors: CMAC)"
+    source = "NIST SP 800-38B (cryptography_vectors: CMAC), Wycheproof"
 
     def __init__(self, number: int, layout: parameters.Layout | None) -> None:
         """Keep the parameter's layout."""

@@ -69,7 +69,10 @@ class RsaPss(RawSignature):
     key_types = (CKK.RSA,)
     sizes = SIZES
     parameters = parameters.PSS
-    source = "NIST CAVP (cryptography_vectors: asymmetric/RSA/FIPS_186-2), pkcs-1v2-1d2-vec, Wycheproof"
+    source = (
+        "NIST CAVP (cryptography_vectors: asymmetric/RSA/FIPS_186-2), pkcs-1v2-1d2-vec, Wycheproof; "
+        "with SHA-3 none is published"
+    )
 
     def sign(self, key: Object, parameter: Pss) -> Operation:
         """C_SignInit."""

@@ -40,7 +40,7 @@ class RsaX509(RsaCipher):
     type = CKM.RSA_X_509
     key_types = (CKK.RSA,)
     sizes = SIZES
-    source = "NIST CAVP (cryptography_vectors: asymmetric/RSA/FIPS_186-2)"
+    source = "RFC 8017 examples (cryptography_vectors: asymmetric/RSA/pkcs1v15sign-vectors)"
 
     def sign(self, key: Object, parameter: None) -> Operation:  # noqa: ARG002 - there is none
         """C_SignInit; `single` refuses a number not below the modulus with CKR_DATA_INVALID."""
