@@ -128,7 +128,7 @@ def _table(result: dict[str, object], floor: dict[str, float], command: str) -> 
         lines.append(f"| {name} | {ratio} | {limit} | {_time(ours)} | {above} |")
     lines += [
         "",
-        "`above cryptography` is the row's time less that of the same call of `cryptography` from Python in the same run:",
+        "`above cryptography` is the row's time less that of the same call of `cryptography` from Python:",
         "what marshalling, checks, sessions and handles cost.",
         "",
         "Rows with threads show elapsed time divided by the operations of all threads.",

@@ -204,7 +204,7 @@ def test_another_version_beside_the_shared_object_is_refused(
 def test_an_upgrade_under_a_running_process_takes_the_device_away(
     module: Module, env: dict[str, str], log: Path, tmp_path: Path, bare: Path
 ) -> None:
-    """What would be imported late is of another version by then: CKR_DEVICE_REMOVED and a line in the log, no mixture."""
+    """What would be imported late is of another version by then: CKR_DEVICE_REMOVED, no mixture."""
     library = copied_package(module, tmp_path)
     code = _initialize(library) + (
         f"open({str(tmp_path / 'ptkc' / '__init__.py')!r}, 'w').write('__version__ = \"9.9\"')\n"
