@@ -39,6 +39,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
         "attributes.unique_id_cannot_be_chosen",
         "attributes.unique_id_finds_its_object",
         "attributes.unique_id_is_given_to_each_object",
+        "processes.unique_id_is_the_same_everywhere",
     ),
     "a class of the wrong length counts as no class": (
         "attributes.value_of_the_wrong_length_is_refused[long-number]",
@@ -157,6 +158,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
         "mechanisms.listed_mechanism_can_be_begun[unwrap]",
         "mechanisms.listed_mechanism_can_be_begun[wrap]",
     ),
+    "a wrong CKA_PUBLIC_KEY_INFO is kept": ("key_attributes.private_key_refuses_another_public_key",),
     "a signature must have full length": ("sign_ec.shorter_ecdsa_signature_is_accepted",),
 }
 

@@ -96,6 +96,13 @@ def test_required_attribute_of_a_certificate_is_required(session: Session, kind:
     expect(CKR.TEMPLATE_INCOMPLETE, session.create, template)
 
 
+def test_certificate_without_value_and_url_is_incomplete(session: Session) -> None:
+    """A certificate needs its value, or else a URL with the hashes of its keys (4.6.3)."""
+    template = certificate()
+    del template[CKA.VALUE]
+    expect((CKR.TEMPLATE_INCOMPLETE, CKR.TEMPLATE_INCONSISTENT), session.create, template)
+
+
 def test_empty_template_is_incomplete(session: Session) -> None:
     """No attribute at all is CKR_TEMPLATE_INCOMPLETE."""
     expect(CKR.TEMPLATE_INCOMPLETE, session.create, {})

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from ptkc.spec.constants import CKM, CKR
 
+from .binding import ffi
 from .cryptoki import Session, expect
 from .keys import AES_KEY, aes, generate_aes, generic
 from .parameters import Mechanism, ctr
@@ -105,6 +106,23 @@ def test_update_gives_as_much_as_it_can(session: Session, key: int, mode: _Mode)
     session.init("Encrypt", mode.mechanism(), key)
     expected = mode.known(_DATA)[: 17 if mode is _CTR else 16]
     assert expected == session.output("C_EncryptUpdate", _DATA[:17], 17)
+
+
+@_each_mode
+def test_ciphertext_may_be_written_over_its_data(session: Session, key: int, mode: _Mode) -> None:
+    """Data and result may be at the same place, in one part and in several (5.8, 5.10)."""
+    known = mode.known(_DATA[:64])
+    place, length = ffi.new("CK_BYTE[96]", _DATA[:64]), ffi.new("CK_ULONG *", 96)
+    session.init("Encrypt", mode.mechanism(), key)
+    session.call("C_Encrypt", place, 64, place, length)
+    assert known == bytes(place[0 : length[0]])
+    session.init("Decrypt", mode.mechanism(), key)
+    session.call("C_Decrypt", place, len(known), place, length)
+    assert _DATA[:64] == bytes(place[0 : length[0]])
+    session.init("Encrypt", mode.mechanism(), key)
+    length[0] = 96
+    session.call("C_EncryptUpdate", place, 64, place, length)
+    assert known[:64] == bytes(place[0:64])
 
 
 @_modes("CBC_PAD")

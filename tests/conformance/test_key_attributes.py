@@ -232,6 +232,16 @@ def test_check_value_may_be_prevented(session: Session) -> None:
         assert CKR.ATTRIBUTE_TYPE_INVALID == refused.rv  # noqa: PT017
 
 
+def test_check_value_can_be_destroyed(session: Session) -> None:
+    """C_SetAttributeValue with an empty check value takes it away (4.11)."""
+    key = session.create(_CREATED)
+    session.set(key, {CKA.CHECK_VALUE: b""})
+    try:
+        assert b"" == session.get(key, CKA.CHECK_VALUE)
+    except Refused as refused:
+        assert CKR.ATTRIBUTE_TYPE_INVALID == refused.rv  # noqa: PT017
+
+
 @_needs_ec
 def test_generated_pair_is_local_on_both_sides(session: Session) -> None:
     """Both halves are local, name the mechanism and the curve; the point is on the public one."""
@@ -272,6 +282,26 @@ def test_imported_private_key_knows_its_public_key(session: Session) -> None:
     info = private_ec().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     public, private = import_ec(session, private_ec())
     assert {session.get(key, CKA.PUBLIC_KEY_INFO) for key in (public, private)} <= {info, b""}
+
+
+def test_private_key_refuses_another_public_key(session: Session) -> None:
+    """A CKA_PUBLIC_KEY_INFO that is not the private key's is CKR_ATTRIBUTE_VALUE_INVALID, or none is taken (4.10)."""
+    other = private_rsa().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    codes = (CKR.ATTRIBUTE_VALUE_INVALID, CKR.ATTRIBUTE_TYPE_INVALID)
+    expect(codes, import_ec, session, private_ec(), None, {CKA.PUBLIC_KEY_INFO: other})
+
+
+def test_created_rsa_public_key_knows_its_length(session: Session) -> None:
+    """CKA_MODULUS_BITS follows from the modulus, and cannot be given with it (footnote 2)."""
+    public, _ = import_rsa(session, private_rsa())
+    assert 2048 == session.number(public, CKA.MODULUS_BITS)
+    expect(_REFUSALS, import_rsa, session, private_rsa(), {CKA.MODULUS_BITS: 2048})
+
+
+@_needs_ec
+def test_key_is_not_generated_for_nobody(public: Session) -> None:
+    """A private object cannot be generated in a public session: CKR_USER_NOT_LOGGED_IN."""
+    expect(CKR.USER_NOT_LOGGED_IN, generate_ec, public, None, {CKA.PRIVATE: True})
 
 
 @pytest.mark.needs(CKM.RSA_PKCS_KEY_PAIR_GEN)

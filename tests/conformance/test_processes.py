@@ -173,6 +173,19 @@ def test_object_destroyed_by_another_process_is_no_object(session: Session) -> N
     assert [] == session.find({CKA.TOKEN: True})
 
 
+def _unique(path: str) -> str:
+    cryptoki, session = _logged_in(path)
+    value = session.get(session.find({CKA.TOKEN: True})[0], CKA.UNIQUE_ID)
+    cryptoki.finalize()
+    return value.hex()
+
+
+def test_unique_id_is_the_same_everywhere(session: Session) -> None:
+    """A token object's CKA_UNIQUE_ID is the same in another process (4.3.2)."""
+    handle = session.create(DATA | {CKA.TOKEN: True})
+    assert session.get(handle, CKA.UNIQUE_ID).hex() == child.run(_unique, child.module_path())
+
+
 def _destroy_all(path: str) -> None:
     cryptoki, session = _logged_in(path)
     session.destroy(*session.find({CKA.TOKEN: True}))

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, keywrap
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR, CKU
 
 from .cryptoki import Cryptoki, Session, expect
 from .fresh_token import SO_PIN, USER_PIN
@@ -71,6 +71,19 @@ def test_private_key_is_wrapped_as_pkcs8(session: Session, wrapping: int) -> Non
     template = {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.EC, CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
     for data in (wrapped, keywrap.aes_key_wrap_with_padding(AES_KEY, known)):
         assert secret == session.get(session.unwrap(_KWP, wrapping, data, template), CKA.VALUE)
+
+
+@pytest.mark.needs(CKM.AES_CBC_PAD)
+def test_private_key_is_wrapped_with_cbc_padding(session: Session, wrapping: int, mechanisms: dict[int, int]) -> None:
+    """CKM_AES_CBC_PAD wraps a private key and takes it back, where it has CKF_WRAP."""
+    if not mechanisms[CKM.AES_CBC_PAD] & CKF.WRAP:
+        return
+    mechanism = Mechanism(CKM.AES_CBC_PAD, bytes(16))
+    _, key = import_rsa(session, private_rsa(), None, {CKA.EXTRACTABLE: True})
+    template = {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
+    new = session.unwrap(mechanism, wrapping, session.wrap(mechanism, wrapping, key), template)
+    exponent = int.from_bytes(session.get(new, CKA.PRIVATE_EXPONENT), "big")
+    assert private_rsa().private_numbers().d == exponent
 
 
 @pytest.mark.parametrize(
