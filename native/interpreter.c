@@ -237,6 +237,7 @@ static int start(void)
     struct places places = {.number = 0};
     const char *libpython = NULL;
     PyGILState_STATE gil = PyGILState_UNLOCKED;
+    int collecting = 0;
 #ifdef PTKC_LIBCRYPTO
     /* A host may exit while its threads are in operations.c: libcrypto must not tidy up under them. */
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
@@ -245,6 +246,8 @@ static int start(void)
     int good = ptkc_watch_forks() && ptkc_find_sites(&places);
     if (guest) {
         gil = PyGILState_Ensure();
+        /* A finaliser of the host's might wait for a lock that our caller holds (PyKCS11's does). */
+        collecting = PyGC_Disable();
     } else {
         good = good && promote(&libpython) && ptkc_find_stdlib(&places, libpython) && start_python(&places);
         if (!good) goto end;
@@ -256,6 +259,11 @@ static int start(void)
     else
         (void)PyEval_SaveThread();
     if (good && ptkc_start_cffi() != 0) good = ptkc_refuse("cffi did not start");
+    if (collecting) {
+        gil = PyGILState_Ensure();
+        PyGC_Enable();
+        PyGILState_Release(gil);
+    }
     good = good && atomic_load(&ready);
 end:
     ptkc_free_places(&places);

@@ -6,6 +6,7 @@ C functions are there. C_Initialize makes an application, C_Finalize and fork en
 
 from __future__ import annotations
 
+import gc
 import os
 
 from _libptkc import ffi, lib
@@ -26,6 +27,10 @@ from ptkc.spec.errors import CryptokiError
 from ptkc.token.hsms import Hsm
 from ptkc.wire.commands import Device
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["after_fork_in_child", "start"]
 
 _library = Library()
@@ -42,6 +47,25 @@ def start() -> None:
     lib.ptkc_set_ready()
 
 
+def _uncollected(function: Callable[[object], int]) -> Callable[[object], int]:
+    """Keep the garbage collector out while `function` runs.
+
+    A Python host's finaliser might wait for a lock that the host holds while it calls us, as PyKCS11's does.
+    """
+
+    def quiet(argument: object) -> int:
+        if not gc.isenabled():
+            return function(argument)
+        gc.disable()
+        try:
+            return function(argument)
+        finally:
+            gc.enable()
+
+    return quiet
+
+
+@_uncollected
 def _initialize(_arguments: object) -> int:
     """C_Initialize, whose arguments the native layer has checked."""
     try:
@@ -80,6 +104,7 @@ def _device(hsm: Hsm, handles: Handles, transport: str) -> Device:
     return RemoteDevice(DirectTransport(Endpoint(device).answer)) if transport == "encoded" else device
 
 
+@_uncollected
 def _finalize(_reserved: object) -> int:
     """C_Finalize."""
     lib.ptkc_set_initialized(0)

@@ -19,12 +19,12 @@ from ptkc.spec.values import Attributes, ulong
 
 _ECDSA = {name: getattr(CKM, f"ECDSA_{name}") for name in HASHES}
 _SHA3 = [f"SHA3_{bits}" for bits in (224, 256, 384, 512)]
-_NIST = {"K-256": "secp256k1"} | {name: name for name in ("P-224", "P-256", "P-384", "P-521")}
+_NIST = {"K-256": "secp256k1"} | {name: name for name in ("P-192", "P-224", "P-256", "P-384", "P-521")}
 _X25519, _X448 = BY_NAME["X25519"], BY_NAME["X448"]
 _ED25519, _ED448 = BY_NAME["Ed25519"], BY_NAME["Ed448"]
 _P256 = BY_NAME["P-256"]
 
-curves = pytest.mark.parametrize("curve", CURVES[:8], ids=lambda curve: curve.name)
+curves = pytest.mark.parametrize("curve", CURVES[:9], ids=lambda curve: curve.name)
 
 
 def point(curve: Curve, x: str, y: str) -> bytes:
@@ -223,7 +223,7 @@ def test_eddsa_is_both_single_and_multi_part() -> None:
 def test_shared_secrets_are_those_of_nist(driver: Driver, role: str) -> None:
     """CKM_ECDH1_DERIVE and its cofactor form give NIST's Z, from raw and encoded points."""
     for heading, block in blocks(f"asymmetric/ECDH/KASValidityTest_ECCStaticUnified_NOKC_ZZOnly_{role}.fax"):
-        curve = {"EB": "P-224", "EC": "P-256", "ED": "P-384", "EE": "P-521"}.get(heading[0])
+        curve = {"EA": "P-192", "EB": "P-224", "EC": "P-256", "ED": "P-384", "EE": "P-521"}.get(heading[0])
         if curve is None or not block.get("Result", "").startswith("P"):
             continue
         named = BY_NAME[curve]
@@ -242,7 +242,7 @@ def test_shared_secrets_are_those_of_nist(driver: Driver, role: str) -> None:
 def test_concatenated_kdf_is_that_of_nist(driver: Driver, role: str) -> None:
     """CKD_<hash>_KDF_SP800 gives NIST's keys."""
     for heading, block in blocks(f"asymmetric/ECDH/KASValidityTest_ECCStaticUnified_KDFConcat_NOKC_{role}.fax"):
-        curve = {"EB": "P-224", "EC": "P-256", "ED": "P-384", "EE": "P-521"}.get(heading[0])
+        curve = {"EA": "P-192", "EB": "P-224", "EC": "P-256", "ED": "P-384", "EE": "P-521"}.get(heading[0])
         if curve is None or not block.get("Result", "").startswith("P"):
             continue
         named = BY_NAME[curve]

@@ -96,7 +96,8 @@ class Session:
             length = operation.finish_length()
         if room is None:
             self.operations[kind] = active
-            return length
+            # "Nothing" would have callers like PyKCS11 pass NULL again, and the part would never be taken.
+            return length or len(data)
         if not exact or room >= length:
             if step is SINGLE:
                 result = operation.single(data)

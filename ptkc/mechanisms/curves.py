@@ -124,6 +124,7 @@ _X448 = (x448.X448PrivateKey, x448.X448PublicKey)
 # Names: SEC 2, X9.62, FIPS 186; RFC 5639; RFC 8032 and 7748. Identifiers: RFC 5480, 5639, 8410, and for the two
 # 25519 curves those that clients used before RFC 8410.
 CURVES = (
+    Curve(_EC, 192, ec.SECP192R1(), "secp192r1 prime192v1 P-192", "1.2.840.10045.3.1.1"),
     Curve(_EC, 224, ec.SECP224R1(), "secp224r1 P-224", "1.3.132.0.33"),
     Curve(_EC, 256, ec.SECP256R1(), "secp256r1 prime256v1 P-256", "1.2.840.10045.3.1.7"),
     Curve(_EC, 384, ec.SECP384R1(), "secp384r1 P-384", "1.3.132.0.34"),

@@ -33,7 +33,7 @@ from ptkc.spec.values import Attributes
 
 __all__ = ["FLAGS", "SIZES", "load_private", "load_public"]
 
-SIZES = (224, 521)
+SIZES = (192, 521)
 FLAGS = CKF.EC_F_P | CKF.EC_OID | CKF.EC_CURVENAME | CKF.EC_UNCOMPRESS | CKF.EC_COMPRESS
 
 _DER, _PKCS8, _PLAIN = Encoding.DER, PrivateFormat.PKCS8, NoEncryption()

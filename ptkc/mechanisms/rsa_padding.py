@@ -147,7 +147,8 @@ class RsaOaep(RsaCipher):
 
 def _oaep(parameter: Oaep) -> tuple[HashAlgorithm, HashAlgorithm, bytes]:
     """Return hash function, that of the mask, and the label; CKR_MECHANISM_PARAM_INVALID."""
-    if parameter.source != CKZ.DATA_SPECIFIED:
+    # 0 without a label is what pkcs11-tool and others say for "no label".
+    if parameter.source != CKZ.DATA_SPECIFIED and (parameter.source or parameter.label):
         raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"source {parameter.source:#x} is not CKZ_DATA_SPECIFIED")
     return (*_functions(parameter.hash, parameter.mgf), parameter.label)
 

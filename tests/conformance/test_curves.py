@@ -19,6 +19,7 @@ _NEW: dict[int, Any] = {
     CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.SENSITIVE: False, CKA.EXTRACTABLE: True
 }  # fmt: skip
 _CURVES: dict[str, tuple[str, int]] = {
+    "secp192r1": ("06082a8648ce3d030101", 24),
     "secp224r1": ("06052b81040021", 28),
     "secp256r1": ("06082a8648ce3d030107", 32),
     "secp384r1": ("06052b81040022", 48),
