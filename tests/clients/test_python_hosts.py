@@ -70,6 +70,12 @@ def test_pykcs11_does_its_work(module: Module, env: dict[str, str]) -> None:
     assert "done" in run(sys.executable, _PROGRAMS / "pykcs11_work.py", module.path, env=env)
 
 
+def test_finalizers_may_call_the_module_wherever_the_collector_runs(token: Initialised) -> None:
+    """Garbage of the host is not collected in the midst of our calls: its finalizers would wait for themselves."""
+    program = _PROGRAMS / "finalizers.py"
+    assert "done" in run(sys.executable, program, token.path, token.label, token.pin, env=token.env, timeout=60)
+
+
 def _other_pythons() -> list[str]:
     """Return CPythons of other versions than this one: on PATH or, where pyenv is, among its versions."""
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
