@@ -178,14 +178,15 @@ def _unpadded(data: bytes) -> bytes:
 
 
 class _Counting(Operation):
-    """A stream whose counter must not run over: `room` is how many bytes it is good for."""
+    """A stream whose counter must not run over: `room` is how many bytes it is good for, `error` the code for more."""
 
-    __slots__ = ("_context", "_room")
+    __slots__ = ("_context", "_error", "_room")
 
-    def __init__(self, context: CipherContext, room: int) -> None:
+    def __init__(self, context: CipherContext, room: int, error: int) -> None:
         """Take a fresh cipher."""
         self._context = context
         self._room = room
+        self._error = error
 
     def length(self, size: int) -> int:
         """Return as many bytes as go in."""
@@ -194,10 +195,13 @@ class _Counting(Operation):
     update_length = length
 
     def update(self, data: bytes) -> bytes:
-        """Return as many bytes; CKR_DATA_LEN_RANGE if the counter would run over (specification 6.15.3)."""
+        """Return as many bytes; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE if the counter would run over.
+
+        Specification 6.15.3.
+        """
         self._room -= len(data)
         if self._room < 0:
-            raise CryptokiError(CKR.DATA_LEN_RANGE, "the counter bits would overflow")
+            raise CryptokiError(self._error, "the counter bits would overflow")
         return self._context.update(data)
 
     single = update
@@ -257,7 +261,6 @@ class WrappingCipher(AesMechanism):
 # What C_WrapKey and C_UnwrapKey say instead of the codes of C_Encrypt and C_Decrypt.
 _WRAP_CODES = {CKR.DATA_LEN_RANGE: CKR.KEY_SIZE_RANGE}
 _UNWRAP_CODES = {
-    CKR.DATA_LEN_RANGE: CKR.WRAPPED_KEY_LEN_RANGE,
     CKR.ENCRYPTED_DATA_LEN_RANGE: CKR.WRAPPED_KEY_LEN_RANGE,
     CKR.ENCRYPTED_DATA_INVALID: CKR.WRAPPED_KEY_INVALID,
 }
@@ -316,14 +319,21 @@ class _Ctr(WrappingCipher):
 
     def encrypt(self, key: Object, parameter: Ctr) -> Operation:
         """Start an encryption; CKR_MECHANISM_PARAM_INVALID."""
+        return self._start(key, parameter, CKR.DATA_LEN_RANGE)
+
+    def decrypt(self, key: Object, parameter: Ctr) -> Operation:
+        """Start a decryption, which is the same; CKR_MECHANISM_PARAM_INVALID."""
+        return self._start(key, parameter, CKR.ENCRYPTED_DATA_LEN_RANGE)
+
+    @staticmethod
+    def _start(key: Object, parameter: Ctr, error: int) -> Operation:
+        """Return the stream."""
         bits, block = parameter
         if not 1 <= bits <= 8 * _BLOCK:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"got {bits} counter bits, want 1 to 128")
         counter = int.from_bytes(block, "big") % (1 << bits)
         # As long as these bits do not run over, the library's counter of 128 bits is the same.
-        return _Counting(cipher(key, modes.CTR(block)).encryptor(), _BLOCK * ((1 << bits) - counter))
-
-    decrypt = encrypt
+        return _Counting(cipher(key, modes.CTR(block)).encryptor(), _BLOCK * ((1 << bits) - counter), error)
 
 
 _AES = SecretKeyType(CKK.AES, _LENGTHS, _check_value)

@@ -2,10 +2,12 @@
 
 A key that comes from outside is checked once, when the object is made: size, parities, and for a private key the
 library's check of all its parts (primes, p·q = n, d·e ≡ 1). At use it is loaded without that check. A private key may
-come without its primes: they are found from n, e and d by the library.
+come without its primes: they are found from n, e and d, or refused, in bounded time.
 """
 
 from __future__ import annotations
+
+from math import isqrt
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -26,6 +28,8 @@ SIZES = (512, 16384)
 _GENERATED = (1024, 8192)
 _DEFAULT_EXPONENT = 65537
 _LIBRARY_EXPONENTS = (3, _DEFAULT_EXPONENT)
+_SMALL_MODULUS, _LONGEST_EXPONENT = 3072, 64
+"""libcrypto's OPENSSL_RSA_SMALL_MODULUS_BITS and OPENSSL_RSA_MAX_PUBEXP_BITS."""
 
 PRIVATE_PARTS = (
     CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PRIVATE_EXPONENT, CKA.PRIME_1, CKA.PRIME_2, CKA.EXPONENT_1, CKA.EXPONENT_2,
@@ -91,7 +95,7 @@ class RsaKey(KeyType):
         bits = modulus.bit_length()
         if not SIZES[0] <= bits <= SIZES[1] or not modulus & 1:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_MODULUS: {bits} bits, even or of an unusable size")
-        if not 1 < exponent < modulus or not exponent & 1:
+        if not 1 < exponent < modulus or not exponent & 1 or _is_unusable(bits, exponent):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_EXPONENT is even, 1 or too large")
         public = rsa.RSAPublicNumbers(exponent, modulus)
         info = public.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -135,13 +139,46 @@ def _complete(given: dict[int, int], public: rsa.RSAPublicNumbers) -> rsa.RSAPri
     d = given.get(CKA.PRIVATE_EXPONENT)
     if d is None:
         raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_PRIVATE_EXPONENT is missing")
+    if d >= public.n:
+        message = "CKA_PRIVATE_EXPONENT is not below CKA_MODULUS"
+        raise ValueError(message)
     p, q = given.get(CKA.PRIME_1), given.get(CKA.PRIME_2)
     if not p or not q:
-        p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)
+        p, q = _primes(public.n, public.e, d)
     dp = given.get(CKA.EXPONENT_1) or rsa.rsa_crt_dmp1(d, p)
     dq = given.get(CKA.EXPONENT_2) or rsa.rsa_crt_dmq1(d, q)
     qi = given.get(CKA.COEFFICIENT) or rsa.rsa_crt_iqmp(p, q)
     return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public)
+
+
+def _is_unusable(bits: int, exponent: int) -> bool:
+    """Whether libcrypto refuses every use of a public key: it wants short exponents where the modulus is long."""
+    return bits > _SMALL_MODULUS and exponent.bit_length() > _LONGEST_EXPONENT
+
+
+def _primes(n: int, e: int, d: int) -> tuple[int, int]:
+    """Return p and q of n = p·q with e·d = 1 modulo lcm(p-1, q-1); ValueError if there are none.
+
+    With some j < e and g = gcd(p-1, q-1), e·d - 1 is j·(p-1)·(q-1)/g, so that g/j is nearly n/(e·d - 1): near enough
+    to be one of its convergents if e is at most the fourth root of n. What the search by chance (Handbook of Applied
+    Cryptography 8.2.2) would add are keys that nobody has, and minutes for numbers that are made to waste them.
+    """
+    multiple = e * d - 1
+    above, below = n, multiple
+    g, j, last_g, last_j = 1, 0, 0, 1
+    while below and j <= e:
+        whole, rest = divmod(above, below)
+        above, below = below, rest
+        g, j, last_g, last_j = whole * g + last_g, whole * j + last_j, g, j
+        if not g or multiple * g % j:
+            continue
+        total = n - multiple * g // j + 1  # p + q
+        root = isqrt(max(total * total - 4 * n, 0))  # p - q
+        p = (total + root) // 2
+        if 1 < p < n and n % p == 0:
+            return p, n // p
+    message = "d is not the private exponent of n and e, or e is too large to do without the primes"
+    raise ValueError(message)
 
 
 def _parts(numbers: rsa.RSAPrivateNumbers) -> tuple[int, ...]:
@@ -180,7 +217,7 @@ class RsaKeyPairGeneration(Mechanism):
         exponent = int.from_bytes(public.get(CKA.PUBLIC_EXPONENT) or _bytes(_DEFAULT_EXPONENT), "big")
         if exponent in _LIBRARY_EXPONENTS:
             numbers = rsa.generate_private_key(exponent, bits).private_numbers()
-        elif exponent & 1 and 1 < exponent < 1 << (bits // 2):
+        elif exponent & 1 and 1 < exponent < 1 << (bits // 2) and not _is_unusable(bits, exponent):
             numbers = libcrypto.rsa_generate(bits, exponent)
         else:
             raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_PUBLIC_EXPONENT is even, 1 or too large")

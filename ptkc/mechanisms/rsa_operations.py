@@ -100,7 +100,9 @@ class RsaVerification(Verification):
             raise CryptokiError(CKR.SIGNATURE_INVALID) from None
 
 
+# What C_UnwrapKey says instead of the codes of C_DecryptInit and C_Decrypt.
 _UNWRAP_CODES = {
+    CKR.KEY_SIZE_RANGE: CKR.UNWRAPPING_KEY_SIZE_RANGE,
     CKR.ENCRYPTED_DATA_LEN_RANGE: CKR.WRAPPED_KEY_LEN_RANGE,
     CKR.ENCRYPTED_DATA_INVALID: CKR.WRAPPED_KEY_INVALID,
 }
@@ -131,8 +133,8 @@ class RsaCipher(Mechanism):
         wrapped: bytes,
         attributes: Attributes,  # noqa: ARG002 - for those without padding
     ) -> bytes:
-        """Return the payload; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID."""
+        """Return the payload; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_UNWRAPPING_KEY_SIZE_RANGE."""
         try:
             return self.decrypt(key, parameter).single(wrapped)
         except CryptokiError as error:
-            raise CryptokiError(_UNWRAP_CODES[error.code], error.message) from None
+            raise CryptokiError(_UNWRAP_CODES.get(error.code, error.code), error.message) from None
