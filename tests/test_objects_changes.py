@@ -126,7 +126,25 @@ def test_footnote_10_only_the_so_makes_a_key_trusted() -> None:
     assert CKR.ATTRIBUTE_READ_ONLY == code(templates.copy, key(), ((CKA.TRUSTED, TRUE),))
     trusted = templates.modify(key(), ((CKA.TRUSTED, TRUE),), so=True)
     assert TRUE == trusted[CKA.TRUSTED]
-    assert FALSE == templates.modify(trusted, ((CKA.TRUSTED, FALSE),))[CKA.TRUSTED]
+    assert FALSE == templates.modify(trusted, ((CKA.TRUSTED, FALSE),), so=True)[CKA.TRUSTED]
+
+
+def test_a_trusted_key_is_changed_by_the_so_only() -> None:
+    """Else it is given CKA_DECRYPT, by itself or in a copy, and opens what only trusted keys may wrap."""
+    trusted = templates.modify(key((CKA.DECRYPT, FALSE)), ((CKA.TRUSTED, TRUE),), so=True)
+    for change in (templates.modify, templates.copy):
+        for said in ((CKA.DECRYPT, TRUE), (CKA.TRUSTED, FALSE)):
+            assert CKR.ACTION_PROHIBITED == code(change, trusted, (said,))
+            assert said[1] == change(trusted, (said,), so=True)[said[0]]
+    assert TRUE == templates.copy(trusted, ((CKA.TOKEN, TRUE),))[CKA.TRUSTED]
+
+
+def test_a_private_key_has_no_copy_for_everybody() -> None:
+    """A secret or private key that needs a login needs one in each copy too; data may be given away."""
+    assert CKR.TEMPLATE_INCONSISTENT == code(templates.copy, key(), ((CKA.PRIVATE, FALSE),))
+    assert CKR.TEMPLATE_INCONSISTENT == code(templates.copy, private_key(), ((CKA.PRIVATE, FALSE),))
+    data = templates.create(((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, TRUE)))
+    assert FALSE == templates.copy(data, ((CKA.PRIVATE, FALSE),))[CKA.PRIVATE]
 
 
 def test_a_trusted_certificate_cannot_be_modified() -> None:
@@ -196,7 +214,7 @@ def test_a_copy_has_everything_but_the_unique_id() -> None:
 @pytest.mark.parametrize(
     ("attribute", "value"),
     [
-        (CKA.TOKEN, TRUE), (CKA.PRIVATE, FALSE), (CKA.MODIFIABLE, FALSE), (CKA.DESTROYABLE, FALSE),
+        (CKA.TOKEN, TRUE), (CKA.MODIFIABLE, FALSE), (CKA.DESTROYABLE, FALSE),
         (CKA.COPYABLE, FALSE), (CKA.LABEL, b"copy"), (CKA.ENCRYPT, FALSE),
     ],
 )  # fmt: skip

@@ -279,12 +279,15 @@ def _add(plan: _Plan, attributes: Attributes, produced: Attributes) -> None:
 def copy(attributes: Attributes, template: Template, *, so: bool = False) -> Attributes:
     """Return the attributes of the copy that C_CopyObject is to make (specification 4.1.3, 5.7.2).
 
-    CKR_ACTION_PROHIBITED if CKA_COPYABLE is CK_FALSE; for the rest as `modify`. What the object was always or never,
-    and where it came from, is the copy's too; its CKA_UNIQUE_ID is new.
+    CKR_ACTION_PROHIBITED if CKA_COPYABLE is CK_FALSE; CKR_TEMPLATE_INCONSISTENT for a copy of a private or secret key
+    that could be used without login while the key cannot; for the rest as `modify`. What the object was always or
+    never, and where it came from, is the copy's too; its CKA_UNIQUE_ID is new.
     """
     if attributes.get(CKA.COPYABLE) == FALSE:
         raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_COPYABLE is CK_FALSE")
     changed = _change(COPY, attributes, template, so)
+    if _SENSITIVE in attributes and attributes[_PRIVATE] == TRUE != changed[_PRIVATE]:
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "a key with CKA_PRIVATE has no copy without")
     changed[_UNIQUE_ID] = hexlify(urandom(16))
     return changed
 
@@ -304,8 +307,13 @@ def modify(attributes: Attributes, template: Template, *, so: bool = False) -> A
 
 
 def _change(origin: str, attributes: Attributes, template: Template, so: bool) -> Attributes:  # noqa: FBT001 - as _fill
-    """Return the attributes with the template's values where the footnotes let them change."""
+    """Return the attributes with the template's values where the footnotes let them change.
+
+    Of a trusted object nobody but the SO changes anything, in a copy neither: a trusted key that is given CKA_DECRYPT
+    opens all that was wrapped by it because it is trusted. CKR_ACTION_PROHIBITED.
+    """
     plan = _plan(origin, attributes)
+    closed = not so and attributes.get(CKA.TRUSTED) == TRUE
     changed = attributes.copy()
     for attribute, value in _given(template).items():
         check = plan.checks.get(attribute)
@@ -314,6 +322,8 @@ def _change(origin: str, attributes: Attributes, template: Template, so: bool) -
         current = attributes.get(attribute)
         if value == current:
             continue
+        if closed and "copy" not in plan.rows[attribute].footnotes:
+            raise CryptokiError(CKR.ACTION_PROHIBITED, "a trusted object is for the SO to change")
         if current is not None and plan.final.get(attribute) == current:
             raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} cannot change any more")
         if value == TRUE and not so and attribute in plan.by_so:
