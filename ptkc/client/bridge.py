@@ -163,7 +163,10 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
     def refused(error: CryptokiError, session: int) -> int:
         log.refused(command.name, error)
         if cancel and error.__class__ is _BadArgumentError:
-            sessions[session].session_cancel(session, cancel)
+            try:
+                sessions[session].session_cancel(session, cancel)
+            except (CryptokiError, KeyError):  # another thread, or a restart of the HSM, has closed the session
+                return CKR.SESSION_HANDLE_INVALID
         return error.code
 
     names: dict[str, Any] = {
@@ -171,7 +174,7 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
         "library": library,
         "sessions": sessions,
         "refused": refused,
-        "failed": lambda: _failed(command),
+        "failed": lambda: _failed(command, library),
         "NoSession": CryptokiError(CKR.SESSION_HANDLE_INVALID, "no such session"),
         "BadArgument": _BadArgumentError,
         "CryptokiError": CryptokiError,
@@ -182,7 +185,7 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
     return function
 
 
-def _failed(command: Command) -> int:
+def _failed(command: Command, library: Library) -> int:
     """Return the CK_RV for the exception being handled, which is none of ours."""
     kind = sys.exc_info()[0]
     if kind is KeyboardInterrupt:
@@ -191,6 +194,9 @@ def _failed(command: Command) -> int:
         return CKR.FUNCTION_CANCELED
     if kind is MemoryError:
         return CKR.HOST_MEMORY
+    if not library.is_begun:
+        # C_Finalize in another thread took away what the call was at work on.
+        return CKR.CRYPTOKI_NOT_INITIALIZED
     log.bug(command.name)
     return CKR.GENERAL_ERROR
 
@@ -211,7 +217,7 @@ def _install(command: Command, library: Library) -> None:
             function = _compile(command, library)
             ffi.def_extern(name, error=CKR.GENERAL_ERROR)(function)
         except BaseException:  # noqa: BLE001 - the boundary to C
-            return _failed(command)
+            return _failed(command, library)
         return function(*arguments)
 
     ffi.def_extern(name, error=CKR.GENERAL_ERROR)(first)

@@ -42,6 +42,11 @@ class Library:
         self._ended = allocate_lock()
         self._ended.acquire()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether C_Initialize was called, and C_Finalize not yet."""
+        return self._ended.locked()
+
     def end(self) -> None:
         """C_Finalize: forget devices and sessions, wake who waits in C_WaitForSlotEvent."""
         self.devices = []
@@ -111,8 +116,13 @@ class Library:
         """C_CloseAllSessions."""
         device, number = self._slot(slot)
         for session, owner in list(self.sessions.items()):
-            if owner is device and device.get_session_info(session)[0] == number:
-                self.close_session(session)
+            if owner is not device:
+                continue
+            try:
+                if device.get_session_info(session)[0] == number:
+                    self.close_session(session)
+            except CryptokiError:  # another thread, or a restart of the HSM, has closed it
+                self.sessions.pop(session, None)
 
     def get_session_info(self, session: int) -> tuple[int, ...]:
         """C_GetSessionInfo, with the slot in the library's numbering."""
