@@ -6,6 +6,8 @@ sessions with one token have the same login state, rather than each session its 
 
 from __future__ import annotations
 
+from _thread import RLock
+
 from ptkc.hsm.handles import Handles
 from ptkc.hsm.session import Session
 from ptkc.objects.object import Object
@@ -18,14 +20,15 @@ __all__ = ["Application", "Held", "Login"]
 
 
 class Login:
-    """Who is logged in to a token: CKU_SO or CKU_USER, and the token key the PIN opened."""
+    """Who is logged in to a token: CKU_SO or CKU_USER, and the token key the PIN opened; `over` after the logout."""
 
-    __slots__ = ("key", "role")
+    __slots__ = ("key", "over", "role")
 
     def __init__(self, role: int, key: bytes) -> None:
         """Keep the role and the token key (32 bytes)."""
         self.role = role
         self.key = key
+        self.over = False
 
 
 class Held:
@@ -43,15 +46,20 @@ class Held:
 
 
 class Application:
-    """Sessions, logins and handles of one login domain with the tokens of one HSM."""
+    """Sessions, logins and handles of one login domain with the tokens of one HSM.
 
-    __slots__ = ("_boot", "_by_token", "_records", "_stamp", "handles", "hsm", "logins", "sessions")
+    What depends on which sessions and logins there are is decided and done under one lock: another thread may be
+    closing or logging out.
+    """
+
+    __slots__ = ("_boot", "_by_token", "_lock", "_records", "_stamp", "handles", "hsm", "logins", "sessions")
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
         """Begin with no session; `handles` may be shared by the applications of one process."""
         self.hsm = hsm
         self.handles = handles
         self._boot = hsm.boot
+        self._lock = RLock()
         self._stamp: int | None = None
         self.sessions: dict[int, Session] = {}
         self._by_token: dict[Token, dict[int, Session]] = {}
@@ -61,13 +69,16 @@ class Application:
     # Sessions (specification 6.7)
 
     def open(self, token: Token, flags: int) -> Session:
-        """Open a session and give it its handle."""
-        if not self.sessions:
-            self._boot = self.hsm.boot
+        """Open a session and give it its handle; CKR_SESSION_READ_WRITE_SO_EXISTS."""
         session = Session(token, flags)
-        session.handle = self.handles.add(session)
-        self.sessions[session.handle] = session
-        self._by_token.setdefault(token, {})[session.handle] = session
+        with self._lock:
+            if not session.writable and self.role(token) == CKU.SO:
+                raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
+            if not self.sessions:
+                self._boot = self.hsm.boot
+            session.handle = self.handles.add(session)
+            self.sessions[session.handle] = session
+            self._by_token.setdefault(token, {})[session.handle] = session
         return session
 
     def session(self, handle: int) -> Session:
@@ -87,16 +98,16 @@ class Application:
 
     def close(self, session: Session) -> None:
         """Close a session: its objects and operations go, and with the last one of a token the login."""
-        if self.sessions.pop(session.handle, None) is None:
-            return
-        self.handles.pop(session.handle, None)
-        for handle in session.objects:
-            self.handles.pop(handle, None)
-        others = self._by_token[session.token]
-        others.pop(session.handle, None)
-        if not others:
-            self.logins.pop(session.token, None)
-            self._forget_private(session.token)
+        with self._lock:
+            if self.sessions.pop(session.handle, None) is None:
+                return
+            self.handles.pop(session.handle, None)
+            for handle in list(session.objects):
+                self.handles.pop(handle, None)
+            others = self._by_token[session.token]
+            others.pop(session.handle, None)
+            if not others:
+                self._end_login(session.token)
 
     def sessions_with(self, token: Token) -> list[Session]:
         """Return the open sessions with `token`."""
@@ -120,19 +131,33 @@ class Application:
         return login.key if login is not None and login.role == CKU.USER else None
 
     def log_in(self, token: Token, role: int, key: bytes) -> None:
-        """Log in all sessions with the token."""
-        if self.logins.setdefault(token, Login(role, key)).key is not key:
-            raise CryptokiError(CKR.USER_ALREADY_LOGGED_IN, "another thread logged in")
+        """Log in all sessions with the token; CKR_SESSION_READ_ONLY_EXISTS for the SO.
+
+        What was checked before the PIN was tried is checked again: that took its time. CKR_SESSION_CLOSED,
+        CKR_USER_ALREADY_LOGGED_IN.
+        """
+        with self._lock:
+            sessions = self.sessions_with(token)
+            if not sessions:
+                raise CryptokiError(CKR.SESSION_CLOSED, "the session was closed meanwhile")
+            if role == CKU.SO and not all(session.writable for session in sessions):
+                raise CryptokiError(CKR.SESSION_READ_ONLY_EXISTS, "the SO cannot log in beside a read-only session")
+            if token in self.logins:
+                raise CryptokiError(CKR.USER_ALREADY_LOGGED_IN, "another thread logged in")
+            self.logins[token] = Login(role, key)
 
     def log_out(self, token: Token) -> None:
         """Log out: private session objects go, handles of private token objects become invalid for good."""
-        self.logins.pop(token, None)
-        for session in self.sessions_with(token):
-            session.end_private()
-        self._forget_private(token)
+        with self._lock:
+            self._end_login(token)
+            for session in self.sessions_with(token):
+                session.end_private()
 
-    def _forget_private(self, token: Token) -> None:
-        """Drop the handles of private objects, and what the token keeps of them in memory."""
+    def _end_login(self, token: Token) -> None:
+        """End the login, and with it the handles of private objects and what the token keeps of them in memory."""
+        login = self.logins.pop(token, None)
+        if login is not None:
+            login.over = True
         public: set[int] | None = None
         for handle, held in list(self.handles.items()):
             if not isinstance(held, Held) or held.token is not token:
@@ -141,7 +166,7 @@ class Application:
                 private = held.object.private
             else:
                 if public is None:
-                    public = set(token.find((), None))
+                    public = _public_records(token)
                 private = held.record not in public
             if private:
                 self.forget(handle)
@@ -150,9 +175,14 @@ class Application:
     # Objects
 
     def hold(self, session: Session, obj: Object) -> int:
-        """Give a new session object its handle."""
-        handle = self.handles.add(Held(session.token, None, obj, session))
-        session.objects[handle] = obj
+        """Give a new session object its handle; CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN if that is so by now."""
+        with self._lock:
+            if session.handle not in self.sessions:
+                raise CryptokiError(CKR.SESSION_CLOSED, "the session was closed meanwhile")
+            if obj.private and self.user_key(session.token) is None:
+                raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the user logged out meanwhile")
+            handle = self.handles.add(Held(session.token, None, obj, session))
+            session.objects[handle] = obj
         return handle
 
     def hold_record(self, token: Token, record: int) -> int:
@@ -202,6 +232,14 @@ class Application:
     def session_objects(self, token: Token) -> list[tuple[int, Object]]:
         """Return the session objects of all sessions with the token."""
         return [item for session in self.sessions_with(token) for item in list(session.objects.items())]
+
+
+def _public_records(token: Token) -> set[int]:
+    """Return the token's public objects; none where the store cannot be asked, since a logout ends in any case."""
+    try:
+        return set(token.find((), None))
+    except CryptokiError:
+        return set()
 
 
 _STATES = {

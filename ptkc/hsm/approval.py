@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Method = Callable[..., Any]
 
-__all__ = ["approve", "check_parameter", "key_type_of", "mechanism_for"]
+__all__ = ["approve", "check_parameter", "is_allowed", "key_type_of", "mechanism_for"]
 
 _SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
 _PUBLIC = (CKO.SECRET_KEY, CKO.PUBLIC_KEY)
@@ -58,6 +58,12 @@ def check_parameter(mechanism: Mechanism, parameter: object) -> None:
         raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{name_of(CKM, mechanism.type)} takes {wanted}")
 
 
+def is_allowed(obj: Object, number: int) -> bool:
+    """Whether CKA_ALLOWED_MECHANISMS has the mechanism, or is empty."""
+    allowed = obj.attributes.get(CKA.ALLOWED_MECHANISMS)
+    return not allowed or number in unpack_ulongs(allowed)
+
+
 def approve(obj: Object, kind: str, number: int) -> Method:
     """Return the method of a mechanism for `kind` with the key `obj`; it takes the key, the parameter and more."""
     approved: Method | None = obj.approved.get((kind, number))
@@ -70,8 +76,7 @@ def approve(obj: Object, kind: str, number: int) -> Method:
         raise CryptokiError(inconsistent, f"{name_of(CKM, number)} cannot {kind} with {key}")
     if not obj.is_true(usage):
         raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, f"{name_of(CKA, usage)} is false")
-    allowed = obj.attributes.get(CKA.ALLOWED_MECHANISMS)
-    if allowed and number not in unpack_ulongs(allowed):
+    if not is_allowed(obj, number):
         raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} is not in CKA_ALLOWED_MECHANISMS")
     size = KEY_TYPES[obj.key_type].size(obj.attributes)
     if not mechanism.sizes[0] <= size <= mechanism.sizes[1]:

@@ -13,7 +13,7 @@ from ptkc.spec.values import Attributes, Template, ulong, unpack_template
 
 __all__ = ["KeyCommands"]
 
-_WRAPPABLE = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
+_SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
 _CLASS_PRIVATE, _CLASS_PUBLIC = ulong(CKO.PRIVATE_KEY), ulong(CKO.PUBLIC_KEY)
 
 
@@ -82,6 +82,7 @@ class KeyCommands(OperationCommands):
         number, parameter = _given(mechanism)
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
         method = approve(unwrapper, "unwrap", number)
+        _need_no_pin(unwrapper)
         imposed = unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b"")
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped, attributes)
@@ -93,6 +94,7 @@ class KeyCommands(OperationCommands):
         number, parameter = _given(mechanism)
         base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
         method = approve(base, "derive", number)
+        _need_no_pin(base)
         attributes = self._prepare(session, templates.DERIVE, template, base.attributes.get(CKA.DERIVE_TEMPLATE, b""))
         payload = method(base, parameter, attributes)
         return self._import(session, templates.DERIVE, attributes, payload, base)
@@ -100,6 +102,8 @@ class KeyCommands(OperationCommands):
     def _prepare(self, session: Session, origin: str, template: Template, imposed: bytes) -> Attributes:
         """Return the prepared template of a key to be unwrapped or derived; `imposed` is what the base key demands."""
         attributes = templates.prepare(origin, template, {}, so=self._is_so(session), imposed=imposed)
+        if int.from_bytes(attributes[CKA.CLASS], "little") not in _SECRET:
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_CLASS is neither a secret nor a private key's")
         self._may_make(session, attributes)
         return attributes
 
@@ -118,9 +122,15 @@ def _given(mechanism: MechanismValue | None) -> MechanismValue:
     return mechanism
 
 
+def _need_no_pin(key: Object) -> None:
+    """Refuse a CKA_ALWAYS_AUTHENTICATE key: a single call leaves no moment for the login that each use needs."""
+    if key.is_true(CKA.ALWAYS_AUTHENTICATE):
+        raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "a CKA_ALWAYS_AUTHENTICATE key can only sign and decrypt")
+
+
 def _may_be_wrapped(wrapper: Object, target: Object) -> None:
     """Refuse to wrap what may not leave the token, or not under this key (specification 5.18.3)."""
-    if target.object_class not in _WRAPPABLE:
+    if target.object_class not in _SECRET:
         raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "only secret and private keys are wrapped")
     if not target.is_true(CKA.EXTRACTABLE):
         raise CryptokiError(CKR.KEY_UNEXTRACTABLE, "CKA_EXTRACTABLE is false")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ptkc.hsm.approval import approve, check_parameter, mechanism_for
+from ptkc.hsm.approval import approve, check_parameter, is_allowed, mechanism_for
 from ptkc.hsm.objects import ObjectCommands
 from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Active
 from ptkc.mechanisms import MECHANISMS, load
@@ -47,6 +47,7 @@ class OperationCommands(ObjectCommands):
             return
         if kind in session.operations:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way")
+        login = self.application.logins.get(session.token)
         obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
         number, parameter = mechanism
         method = approve(obj, kind, number)
@@ -55,7 +56,8 @@ class OperationCommands(ObjectCommands):
             kind,
             Active(
                 method(obj, parameter),
-                private=attributes[CKA.PRIVATE] == TRUE,
+                number,
+                login=login if attributes[CKA.PRIVATE] == TRUE else None,
                 locked=attributes.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and kind in ("sign", "decrypt"),
             ),
         )
@@ -87,7 +89,7 @@ class OperationCommands(ObjectCommands):
         number, parameter = mechanism
         digester = mechanism_for("digest", number)
         check_parameter(digester, parameter)
-        session.begin("digest", Active(digester.digest(parameter)))
+        session.begin("digest", Active(digester.digest(parameter), number))
 
     # Going on and ending
 
@@ -124,13 +126,15 @@ class OperationCommands(ObjectCommands):
         self.application.session(handle).absorb("digest", part)
 
     def digest_key(self, handle: int, key: int) -> None:
-        """C_DigestKey: CKR_KEY_INDIGESTIBLE for what is no secret key."""
+        """C_DigestKey: CKR_KEY_INDIGESTIBLE for what is no secret key, or allows other mechanisms only."""
         session = self.application.session(handle)
         active = session.operations.pop("digest", None)
         obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
         if obj.object_class != CKO.SECRET_KEY:
             raise CryptokiError(CKR.KEY_INDIGESTIBLE, "not a secret key")
         if active is not None:
+            if not is_allowed(obj, active.mechanism):
+                raise CryptokiError(CKR.KEY_INDIGESTIBLE, "the digest is not in CKA_ALLOWED_MECHANISMS")
             session.operations["digest"] = active
         session.absorb("digest", obj.attributes[CKA.VALUE])
 

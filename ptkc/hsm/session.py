@@ -34,13 +34,25 @@ NEXT = {
 class Active:
     """An operation in a session: what the mechanism gave, how far it is, and what it needs before it may go on."""
 
-    __slots__ = ("locked", "operation", "private", "state")
+    __slots__ = ("locked", "login", "mechanism", "operation", "state")
 
-    def __init__(self, operation: Any, *, private: bool = False, locked: bool = False) -> None:  # noqa: ANN401 - Operation or Verification
-        """Keep a mechanism's operation; `locked` until a context-specific login (CKA_ALWAYS_AUTHENTICATE)."""
+    def __init__(
+        self,
+        operation: Any,  # noqa: ANN401 - Operation or Verification
+        mechanism: int,
+        *,
+        login: Any = None,  # noqa: ANN401 - an application's Login
+        locked: bool = False,
+    ) -> None:
+        """Keep an operation of a mechanism.
+
+        `login` is the one that a private key was used under: the operation ends with it. `locked` until a
+        context-specific login (CKA_ALWAYS_AUTHENTICATE).
+        """
         self.operation = operation
+        self.mechanism = mechanism
         self.state = READY
-        self.private = private
+        self.login = login
         self.locked = locked
 
 
@@ -71,7 +83,7 @@ class Session:
     def _take(self, kind: str, step: str) -> Active:
         """Take the operation out of the session for `step`: it has ended unless it is put back."""
         active = self.operations.pop(kind, None)
-        if active is None:
+        if active is None or (active.login is not None and active.login.over):
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, f"no {kind}")
         if active.locked:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, f"{kind} needs a context-specific login")
@@ -128,19 +140,19 @@ class Session:
         else:
             operation.finish(signature)
 
-    def needs_reauthentication(self) -> None:
-        """Refuse with CKR_OPERATION_NOT_INITIALIZED unless an operation waits for a context-specific login."""
-        if not any(active.locked for active in self.operations.values()):
-            raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no operation waits for a context-specific login")
+    def waiting(self) -> Active:
+        """Return the operation begun last of those that wait for a context-specific login: one login is for one use.
 
-    def reauthenticated(self) -> None:
-        """Let the operations that wait for a context-specific login go on."""
-        for active in self.operations.values():
-            active.locked = False
+        CKR_OPERATION_NOT_INITIALIZED if none waits.
+        """
+        for active in reversed(list(self.operations.values())):
+            if active.locked:
+                return active
+        raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no operation waits for a context-specific login")
 
     def end_private(self) -> None:
         """End what was begun with a private object, as C_Logout does."""
         for kind, active in list(self.operations.items()):
-            if active.private:
+            if active.login is not None:
                 self.operations.pop(kind, None)
         self.found = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from ptkc.hsm.application import Application
+from ptkc.hsm.session import Session
 from ptkc.spec.constants import CK, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.hsms import Hsm
@@ -125,11 +126,8 @@ class SessionCommands(Device):
             raise CryptokiError(CKR.SESSION_ASYNC_NOT_SUPPORTED, "CKF_ASYNC_SESSION is set")
         if not token.initialised:
             raise CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, f"the token in slot {slot} is not initialised")
-        if flags & CKF.RW_SESSION:
-            if self.hsm.write_protected:
-                raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, "the data path cannot be written")
-        elif self.application.role(token) == CKU.SO:
-            raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
+        if flags & CKF.RW_SESSION and self.hsm.write_protected:
+            raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, "the data path cannot be written")
         return self.application.open(token, flags & (CKF.SERIAL_SESSION | CKF.RW_SESSION)).handle
 
     def close_session(self, handle: int) -> None:
@@ -163,11 +161,7 @@ class SessionCommands(Device):
         token = session.token
         role = self.application.role(token)
         if user == CKU.CONTEXT_SPECIFIC:
-            if role is None:
-                raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "nobody is logged in")
-            session.needs_reauthentication()
-            token.login(role, _pin(pin))
-            session.reauthenticated()
+            self._unlock(session, role, pin)
             return
         if user not in (CKU.SO, CKU.USER):
             raise CryptokiError(CKR.USER_TYPE_INVALID, f"user type {user}")
@@ -177,6 +171,22 @@ class SessionCommands(Device):
         if user == CKU.SO and not all(other.writable for other in self.application.sessions_with(token)):
             raise CryptokiError(CKR.SESSION_READ_ONLY_EXISTS, "the SO cannot log in beside a read-only session")
         self.application.log_in(token, user, token.login(user, _pin(pin)))
+
+    def _unlock(self, session: Session, role: int | None, pin: bytes | None) -> None:
+        """Let an operation with a CKA_ALWAYS_AUTHENTICATE key go on (specification 4.10).
+
+        CKR_PIN_LOCKED also logs the user out.
+        """
+        active = session.waiting()
+        if role is None:
+            raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "nobody is logged in")
+        try:
+            session.token.login(role, _pin(pin))
+        except CryptokiError as error:
+            if error.code == CKR.PIN_LOCKED:
+                self.application.log_out(session.token)
+            raise
+        active.locked = False
 
     def logout(self, handle: int) -> None:
         """C_Logout: private session objects and operations with private keys end with it."""
