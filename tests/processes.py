@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 from modules import CI
 
-__all__ = ["beside", "free_port", "listening", "program", "run", "wait_for"]
+__all__ = ["SEEN", "beside", "free_port", "listening", "program", "run", "wait_for"]
+
+SEEN = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
+"""The variable with which a Python program finds the modules of the tests."""
 
 _SYSTEM = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
