@@ -27,7 +27,8 @@ class Cycle:
 
 def main(path: str, label: str, pin: str) -> None:
     """Work with both libraries while garbage is collected all the time."""
-    for later in range(1, 200, 20):
+    # Collections begin in the midst of C_Initialize: it makes hundreds of objects, PyKCS11's own code before it a few.
+    for later in range(60, 400, 20):
         gc.collect()
         gc.disable()
         garbage = PyKCS11.PyKCS11Lib().load(path)
@@ -38,7 +39,9 @@ def main(path: str, label: str, pin: str) -> None:
         gc.set_threshold(gc.get_count()[0] + later)
         gc.enable()
         library.load(path)
+        gc.disable()  # PyKCS11's own code is not safe from its finalizer either
         library.unload()
+    gc.enable()
     gc.set_threshold(20, 2, 2)
     token = pkcs11.lib(path).get_token(token_label=label)
     with token.open(rw=True, user_pin=pin) as session:
