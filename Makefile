@@ -73,6 +73,8 @@ $(VENV)/made: pyproject.toml
 	@echo "making $(VENV) for $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --editable .
+	@# The provider writes no bytecode: without it, each start would compile the package.
+	@$(BIN)/python -m compileall -q ptkc
 	@touch $@
 
 $(VENV)/tested: $(VENV)/made
