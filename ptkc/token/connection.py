@@ -13,7 +13,10 @@ from ptkc.spec.errors import CryptokiError
 from ptkc.token import descriptors
 from ptkc.token.schema import FORMAT, migrate
 
-__all__ = ["Connection", "refusal"]
+__all__ = ["FAILURES", "Connection", "refusal"]
+
+FAILURES = (_sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's functions raise; the second where a damaged database makes part of a message."""
 
 _BUSY_SECONDS = 60.0
 
@@ -90,7 +93,7 @@ class Connection:
             except BaseException:
                 link.close()
                 raise
-        except _sqlite3.Error as error:
+        except FAILURES as error:
             raise refusal(error, path) from error
         self._descriptors = None if self._write_protected else descriptors.Descriptors(path, first)
         self._link = link
@@ -109,7 +112,7 @@ class Connection:
             migrate(link)
 
 
-def refusal(error: _sqlite3.Error, database: str) -> CryptokiError:
+def refusal(error: Exception, database: str) -> CryptokiError:
     """Return what the caller is told about an error of SQLite."""
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_FULL":

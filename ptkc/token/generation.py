@@ -22,6 +22,7 @@ from ptkc.spec.errors import CryptokiError
 __all__ = ["Generation"]
 
 _SIZE = 16
+_LIMIT = 1 << 64
 
 _kept: list[memoryview] = []
 
@@ -80,7 +81,7 @@ class Generation:
         """Say that a change begins; return the stamp before and the one it will have when finished."""
         numbers = self._numbers
         before = numbers[0] if numbers[0] == numbers[1] else None
-        number = max(numbers[0], numbers[1]) + 1
+        number = (max(numbers[0], numbers[1]) + 1) % _LIMIT
         numbers[0] = number
         return before, number
 

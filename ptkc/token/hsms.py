@@ -54,17 +54,24 @@ class Hsm(Owner):
         """Open the HSM with this serial, or the one that needs no configuration.
 
         `credentials` is the directory of systemd's credentials, if the process may use it. CKR_DEVICE_REMOVED and
-        CKR_DEVICE_ERROR say why the HSM is absent.
+        CKR_DEVICE_ERROR say why the HSM is absent. A broken one does not hide another, but none is made beside it: it
+        may be the one.
         """
         if not data_path:
             raise CryptokiError(CKR.DEVICE_REMOVED, "no data path: HOME is not set and ET_PTKC_SW_DATAPATH neither")
+        broken: CryptokiError | None = None
         for known in place.serials(data_path):
             if serial in (None, known):
                 hsm = cls(data_path, _key_source(key_path, credentials, known), known)
-                store = hsm._attach()
-                if serial == known or store.hsm().ordinal == 0:
-                    return hsm
+                try:
+                    store = hsm._attach()
+                    if serial == known or store.hsm().ordinal == 0:
+                        return hsm
+                except CryptokiError as error:
+                    broken = broken or error
                 hsm.close()
+        if broken is not None:
+            raise broken
         if serial is not None:
             raise CryptokiError(CKR.DEVICE_REMOVED, f"there is no HSM {serial} below {data_path}")
         serial = place.computed_serial(data_path)

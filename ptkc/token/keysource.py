@@ -148,7 +148,7 @@ def _write(path: str, text: str) -> None:
 def _read(path: str) -> Roots:
     """Read and check a key file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not keep the host waiting
         try:
             mode = os.fstat(descriptor).st_mode
             text = os.read(descriptor, 4096).decode("ascii", "replace")
@@ -156,6 +156,8 @@ def _read(path: str) -> Roots:
             os.close(descriptor)
     except OSError as error:
         raise CryptokiError(CKR.DEVICE_REMOVED, f"key file {path}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise CryptokiError(CKR.DEVICE_REMOVED, f"key file {path} is no plain file")
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise CryptokiError(CKR.DEVICE_REMOVED, f"key file {path} is open to other users (chmod 600 it)")
     lines = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)

@@ -14,7 +14,7 @@ from _thread import RLock
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.token.connection import Connection, refusal
+from ptkc.token.connection import FAILURES, Connection, refusal
 from ptkc.token.generation import Generation
 from ptkc.token.schema import migrate
 from ptkc.token.store import (
@@ -61,6 +61,15 @@ _COUNT = (
     "SELECT count(*) FROM (SELECT 1 FROM search WHERE term IN (?, ?) LIMIT ?)",
 )
 
+# What the columns hold, in the order of the statements above; numbers are neither negative nor `_LIMIT` or more.
+_LIMIT = 1 << 62
+_NUMBER, _TEXT, _BYTES, _OPTIONAL = (int,), (str,), (bytes,), (bytes, type(None))
+_HSM_KINDS = (_TEXT, _NUMBER, _NUMBER)
+_PIN_KINDS = (_OPTIONAL, _NUMBER, _NUMBER)
+_TOKEN_KINDS = (_NUMBER, _NUMBER, _TEXT, _BYTES, _OPTIONAL, _NUMBER, *_PIN_KINDS, *_PIN_KINDS)
+_OBJECT_KINDS = (_NUMBER, _NUMBER, _NUMBER, _NUMBER, _BYTES, _BYTES)
+_CANDIDATE_KINDS = (_NUMBER, _BYTES)
+
 
 class SqliteStore(Store):
     """The store in an HSM directory."""
@@ -103,7 +112,7 @@ class SqliteStore(Store):
                 link.execute("COMMIT")
             finally:
                 link.close()
-        except _sqlite3.Error as error:
+        except FAILURES as error:
             raise refusal(error, path) from error
 
     # Reading
@@ -114,32 +123,55 @@ class SqliteStore(Store):
 
     def hsm(self) -> HsmRecord:
         """Return the HSM's record."""
-        return HsmRecord(*self._all("SELECT serial, ordinal, boot FROM hsm", ())[0])
+        rows = self._all("SELECT serial, ordinal, boot FROM hsm", ())
+        if len(rows) != 1:
+            raise _damaged(self._database)
+        return HsmRecord(*self._sound(rows[0], _HSM_KINDS))
 
     def tokens(self) -> list[TokenRecord]:
         """Return all tokens in slot order: user tokens by number, the Admin token last."""
         return [
             TokenRecord(n, bool(admin), serial, label, proof, changes, (PinRecord(*pins[:3]), PinRecord(*pins[3:])))
-            for n, admin, serial, label, proof, changes, *pins in self._all(_TOKENS, ())
+            for n, admin, serial, label, proof, changes, *pins in (
+                self._sound(row, _TOKEN_KINDS) for row in self._all(_TOKENS, ())
+            )
         ]
 
     def object(self, number: int) -> ObjectRecord | None:
         """Return an object's record, None if it is gone."""
         rows = self._all(_OBJECT, (number,))
-        return ObjectRecord(*rows[0]) if rows else None
+        if not rows:
+            return None
+        record = ObjectRecord(*self._sound(rows[0], _OBJECT_KINDS))
+        if record.rows * TERM_LENGTH > len(record.terms):
+            raise _damaged(self._database)
+        return record
 
     def numbers(self, terms: tuple[int, ...]) -> list[int]:
         """Return the objects that have one of the terms."""
-        return [number for (number,) in self._all(_NUMBERS[len(terms) - 1], terms)]
+        found = [number for (number,) in self._all(_NUMBERS[len(terms) - 1], terms)]
+        if set(map(type, found)) - {int}:
+            raise _damaged(self._database)
+        return found
 
     def candidates(self, terms: tuple[int, ...], limit: int) -> list[tuple[int, bytes]]:
         """Return (number, all terms) of the objects that have one of the terms; at most `limit`, -1 for all."""
-        return self._all(_CANDIDATES[len(terms) - 1], (*terms, limit))
+        found = self._all(_CANDIDATES[len(terms) - 1], (*terms, limit))
+        for row in found:
+            self._sound(row, _CANDIDATE_KINDS)
+        return found
 
     def count(self, terms: tuple[int, ...], limit: int) -> int:
         """Return how many objects have one of the terms, counting up to `limit`."""
         ((number,),) = self._all(_COUNT[len(terms) - 1], (*terms, limit))
         return number  # type: ignore[no-any-return]
+
+    def _sound(self, row: tuple[Any, ...], kinds: tuple[tuple[type, ...], ...]) -> tuple[Any, ...]:
+        """Return a row whose values are what they should be; SQLite keeps whatever somebody put there instead."""
+        for value, kind in zip(row, kinds, strict=True):
+            if type(value) not in kind or (type(value) is int and not 0 <= value < _LIMIT):
+                raise _damaged(self._database)
+        return row
 
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         """Run a query."""
@@ -147,7 +179,7 @@ class SqliteStore(Store):
             link = self._connection.reading()
             try:
                 return link.execute(statement, values).fetchall()
-            except _sqlite3.Error as error:
+            except FAILURES as error:
                 raise refusal(error, self._database) from error
 
     # Writing
@@ -195,14 +227,14 @@ class SqliteStore(Store):
         """Run a statement of the transaction."""
         try:
             self._link.execute(statement, values)  # type: ignore[union-attr]
-        except _sqlite3.Error as error:
+        except FAILURES as error:
             raise refusal(error, self._database) from error
 
     def _run_all(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run a statement of the transaction once for each row."""
         try:
             self._link.executemany(statement, rows)  # type: ignore[union-attr]
-        except _sqlite3.Error as error:
+        except FAILURES as error:
             raise refusal(error, self._database) from error
 
     def begin(self) -> tuple[int | None, int]:
@@ -230,7 +262,7 @@ class SqliteStore(Store):
             link = self._connection.writing()
             link.execute("BEGIN IMMEDIATE")
             self._link = link
-        except _sqlite3.Error as error:
+        except FAILURES as error:
             self.lock.release()
             raise refusal(error, self._database) from error
         except BaseException:
@@ -244,7 +276,7 @@ class SqliteStore(Store):
         try:
             if commit:
                 link.execute("COMMIT")  # type: ignore[union-attr]
-        except _sqlite3.Error as error:
+        except FAILURES as error:
             raise refusal(error, self._database) from error
         finally:
             # SQLite has rolled back already after some errors, as a full disk.
@@ -345,3 +377,8 @@ def _rows(record: ObjectRecord) -> list[tuple[int, int]]:
         (int.from_bytes(terms[position : position + TERM_LENGTH], "little", signed=True), number)
         for position in range(0, record.rows * TERM_LENGTH, TERM_LENGTH)
     ]
+
+
+def _damaged(database: str) -> CryptokiError:
+    """Return what the caller is told about a row that ptkc did not write."""
+    return CryptokiError(CKR.DEVICE_ERROR, f"{database} was changed by something else than ptkc, or is damaged")
