@@ -36,18 +36,22 @@ def test_sealing_twice_gives_different_bytes() -> None:
 @pytest.mark.parametrize("keys", [PrivateKeys(ROOT), PublicKeys(ROOT, b"serial")], ids=["private", "public"])
 def test_a_record_that_was_changed_or_moved_is_refused(keys: PrivateKeys | PublicKeys) -> None:
     """CKR_DEVICE_ERROR if content or place is another."""
-    stored = keys.protect(b"content", b"place")
-    assert b"content" == keys.recover(stored, b"place")
-    for wrong, place in ((stored, b"other"), (stored[:-1] + b"?", b"place"), (stored[:5], b"place"), (b"", b"place")):
-        with pytest.raises(CryptokiError) as refused:
-            keys.recover(wrong, place)
-        assert CKR.DEVICE_ERROR == refused.value.code
+    for secret in (True, False):
+        stored = keys.protect(b"content", b"place", secret=secret)
+        assert b"content" == keys.recover(stored, b"place")
+        for wrong, place in (
+            (stored, b"other"), (stored[:-1] + b"?", b"place"), (stored[:5], b"place"), (b"", b"place"),
+        ):  # fmt: skip
+            with pytest.raises(CryptokiError) as refused:
+                keys.recover(wrong, place)
+            assert CKR.DEVICE_ERROR == refused.value.code
 
 
 def test_private_content_is_not_readable_and_public_content_is() -> None:
-    """Confidentiality for private objects, authenticity for both."""
-    assert b"content" not in PrivateKeys(ROOT).protect(b"content", b"")
-    assert b"content" in PublicKeys(ROOT, b"serial").protect(b"content", b"")
+    """Confidentiality for private objects and for keys, authenticity for all."""
+    assert b"content" not in PrivateKeys(ROOT).protect(b"content", b"", secret=False)
+    assert b"content" not in PublicKeys(ROOT, b"serial").protect(b"content", b"", secret=True)
+    assert b"content" in PublicKeys(ROOT, b"serial").protect(b"content", b"", secret=False)
 
 
 def test_terms_differ_by_attribute_value_token_and_side() -> None:

@@ -12,7 +12,7 @@ from struct import Struct
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import TRUE, Attributes, Template, pack_template, unpack_template
-from ptkc.token.find import object_terms, search
+from ptkc.token.find import SECRET_CLASSES, object_terms, search
 from ptkc.token.seal import PrivateKeys, PublicKeys, expand
 from ptkc.token.store import TOKEN_SHIFT, ObjectRecord, Store, TokenRecord
 
@@ -244,7 +244,9 @@ class Contents:
         private = attributes.get(CKA.PRIVATE) == TRUE
         keys = self._private_keys(key, record) if private else self._public_keys()
         stored = ObjectRecord(number, private, record.changes, *object_terms(attributes, keys), b"")
-        stored.content = keys.protect(pack_template(tuple(attributes.items())), self._associated(stored))
+        content = pack_template(tuple(attributes.items()))
+        secret = attributes.get(CKA.CLASS) in SECRET_CLASSES
+        stored.content = keys.protect(content, self._associated(stored), secret=secret)
         return stored
 
     def _associated(self, record: ObjectRecord) -> bytes:

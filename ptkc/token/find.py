@@ -13,7 +13,7 @@ from ptkc.spec.values import TRUE, Attributes, Template, ulong
 from ptkc.token.seal import Keys
 from ptkc.token.store import TERM_LENGTH, Store
 
-__all__ = ["object_terms", "search"]
+__all__ = ["SECRET_CLASSES", "object_terms", "search"]
 
 _SELECTIVE = {
     attribute: rank
@@ -29,7 +29,7 @@ _MATERIAL = frozenset((
     CKA.VALUE, CKA.PRIVATE_EXPONENT, CKA.PRIME_1, CKA.PRIME_2, CKA.EXPONENT_1, CKA.EXPONENT_2, CKA.COEFFICIENT,
     CKA.SEED,
 ))  # fmt: skip
-_SECRET_CLASSES = (ulong(CKO.SECRET_KEY), ulong(CKO.PRIVATE_KEY), ulong(CKO.OTP_KEY))
+SECRET_CLASSES = (ulong(CKO.SECRET_KEY), ulong(CKO.PRIVATE_KEY), ulong(CKO.OTP_KEY))
 _CHOOSING = (CKA.PRIVATE, CKA.TOKEN)
 _FEW = 64
 _EVERY = (CKA.TOKEN, TRUE)
@@ -40,7 +40,7 @@ def object_terms(attributes: Attributes, keys: Keys) -> tuple[int, bytes]:
 
     The first row is the same for every object of the token, so that they can be listed.
     """
-    hidden = _MATERIAL if attributes.get(CKA.CLASS) in _SECRET_CLASSES else ()
+    hidden = _MATERIAL if attributes.get(CKA.CLASS) in SECRET_CLASSES else ()
     rows = [keys.term(*_EVERY)]
     others: list[int] = []
     for attribute, value in attributes.items():

@@ -3,7 +3,8 @@
 Two roots come in, both 32 random bytes: a token key (private objects) and the device key (public objects, the outer
 layer of PIN records). Every use has its own key, made with HKDF-Expand (RFC 5869, 2.3: the roots are uniform already,
 so nothing is extracted). Private content is AES-256-GCM with the record's identity and version as associated data;
-public content is readable and carries HMAC-SHA-256. A rolled-back database is not detected.
+public content carries HMAC-SHA-256 and is readable, but for keys, which are sealed under the device key. Whether a
+record, or the whole database, is the newest one is not detected.
 `cryptography` is imported at the first private object, never when a session is opened.
 """
 
@@ -27,6 +28,7 @@ KEY_LENGTH = 32
 
 _NONCE = 12
 _TAG = 32
+_READABLE, _SEALED = b"\0", b"\1"
 _TERM = Struct("<q")
 _ATTRIBUTE = Struct("<Q")
 _REMEMBERED = 4096
@@ -103,8 +105,8 @@ class Keys:
         self._terms[attribute, value] = term
         return term
 
-    def protect(self, content: bytes, associated: bytes) -> bytes:
-        """Return the content as it is stored, bound to `associated`."""
+    def protect(self, content: bytes, associated: bytes, *, secret: bool) -> bytes:
+        """Return the content as it is stored, bound to `associated`; `secret` if nobody is to read it in the store."""
         raise NotImplementedError
 
     def recover(self, stored: bytes, associated: bytes) -> bytes:
@@ -127,7 +129,7 @@ class PrivateKeys(Keys):
         self._cipher = AESGCM(expand(token_key, b"seal private"))
         self._invalid = InvalidTag
 
-    def protect(self, content: bytes, associated: bytes) -> bytes:
+    def protect(self, content: bytes, associated: bytes, *, secret: bool) -> bytes:  # noqa: ARG002 - all is
         """Return the sealed content."""
         nonce = random_bytes(_NONCE)
         return nonce + self._cipher.encrypt(nonce, content, associated)
@@ -141,17 +143,23 @@ class PrivateKeys(Keys):
 
 
 class PublicKeys(Keys):
-    """Public objects: readable, with a MAC under a key from the device key, so that nobody need be logged in."""
+    """Public objects: with a MAC under a key from the device key, so that nobody need be logged in.
 
-    __slots__ = ("_mac",)
+    They are readable, but for secret and private keys that the application made public: those are sealed under the
+    device key. A byte between MAC and content says which.
+    """
+
+    __slots__ = ("_mac", "_sealing")
 
     def __init__(self, device_key: bytes, token_serial: bytes) -> None:
-        """Make the index and MAC keys of one token."""
+        """Make the index, MAC and sealing keys of one token."""
         super().__init__(device_key, b"public " + token_serial)
         self._mac = _keyed(expand(device_key, b"mac public " + token_serial))
+        self._sealing = expand(device_key, b"seal public " + token_serial)
 
-    def protect(self, content: bytes, associated: bytes) -> bytes:
-        """Return MAC and content."""
+    def protect(self, content: bytes, associated: bytes, *, secret: bool) -> bytes:
+        """Return MAC, what the content is, and the content."""
+        content = _SEALED + seal(self._sealing, content, associated) if secret else _READABLE + content
         return self._authenticate(associated + content) + content
 
     def recover(self, stored: bytes, associated: bytes) -> bytes:
@@ -159,7 +167,12 @@ class PublicKeys(Keys):
         content = stored[_TAG:]
         if not compare_digest(stored[:_TAG], self._authenticate(associated + content)):
             raise CryptokiError(CKR.DEVICE_ERROR, "a public object's MAC is wrong: its record was changed")
-        return content
+        if content[:1] == _READABLE:
+            return content[1:]
+        opened = unseal(self._sealing, content[1:], associated)
+        if opened is None:
+            raise CryptokiError(CKR.DEVICE_ERROR, "a public key's record does not open: it was changed")
+        return opened
 
     def _authenticate(self, data: bytes) -> bytes:
         """Return the MAC."""
