@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["SOFTHSM", "reason"]
+__all__ = ["SOFTHSM", "UNSTABLE", "reason"]
 
 _KNOWN: dict[str, tuple[str, ...]] = {
     "a missing tag is CKR_GENERAL_ERROR": ("aead.gcm_ciphertext_without_a_tag_is_refused",),
@@ -165,8 +165,16 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 SOFTHSM = {test: why for why, tests in _KNOWN.items() for test in tests}
 
 
+UNSTABLE: dict[str, str] = {
+    "threads.threads_open_and_close_sessions": "now and then, a search beside a session that closes is CKR_GENERAL_ERROR",
+}
+"""Where SoftHSM2 fails only sometimes: a pass is no surprise there."""
+
+
 def reason(item: pytest.Item) -> str | None:
     """Return why SoftHSM2 fails this test, or None if it should pass."""
     module = item.path.stem.removeprefix("test_")
     test = item.name.removeprefix("test_")
+    if unstable := UNSTABLE.get(f"{module}.{test}"):
+        return unstable
     return SOFTHSM.get(f"{module}.{test}") or SOFTHSM.get(f"{module}.{test.partition('[')[0]}")
