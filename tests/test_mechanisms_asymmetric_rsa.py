@@ -241,7 +241,7 @@ def test_bad_pkcs1_padding_is_not_told(driver: Driver, pair: Pair) -> None:
 def test_oaep_parameters_are_checked(driver: Driver, pair: Pair) -> None:
     """Unknown hashes, masks and sources are refused."""
     good = Oaep(CKM.SHA256, CKG.MGF1_SHA256, CKZ.DATA_SPECIFIED, b"")
-    for bad in ({"hash": CKM.MD5}, {"mgf": 99}, {"source": 0}):
+    for bad in ({"hash": CKM.MD5}, {"mgf": 99}, {"source": 2}, {"source": 0, "label": b"label"}):
         with refusal(CKR.MECHANISM_PARAM_INVALID):
             driver.encrypt(CKM.RSA_PKCS_OAEP, good._replace(**bad), pair[0], b"")
 
