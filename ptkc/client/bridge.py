@@ -161,6 +161,8 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
     sessions = library.sessions
 
     def refused(error: CryptokiError, session: int) -> int:
+        if not library.is_begun:
+            return CKR.CRYPTOKI_NOT_INITIALIZED  # whatever it was that C_Finalize took away
         log.refused(command.name, error)
         if cancel and error.__class__ is _BadArgumentError:
             try:

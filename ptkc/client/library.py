@@ -128,7 +128,10 @@ class Library:
         """C_GetSessionInfo, with the slot in the library's numbering."""
         device = self._device(session)
         number, *rest = device.get_session_info(session)
-        return (self._slots().index((device, number)), *rest)
+        slots = self._slots()
+        if (device, number) not in slots:  # C_Finalize and C_Initialize came in between
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}")
+        return (slots.index((device, number)), *rest)
 
     def _device(self, session: int) -> Device:
         """Return the device a session is with; CKR_SESSION_HANDLE_INVALID."""

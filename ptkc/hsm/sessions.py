@@ -142,7 +142,8 @@ class SessionCommands(Device):
     def get_session_info(self, handle: int) -> tuple[int, int, int, int]:
         """C_GetSessionInfo."""
         session = self.application.session(handle)
-        return self.hsm.tokens.index(session.token), self.application.state(session), session.flags, 0
+        self.hsm.refresh()
+        return session.token.slot, self.application.state(session), session.flags, 0
 
     def session_cancel(self, handle: int, flags: int) -> None:
         """C_SessionCancel: ends the operations named in the mask."""

@@ -62,10 +62,13 @@ class Generation:
             os.close(descriptor)
 
     def stamp(self) -> int | None:
-        """Return the generation, None while a change is under way."""
+        """Return the generation, None while a change is under way, or if another thread has closed the file."""
         numbers = self._numbers
-        started = numbers[0]
-        return started if started == numbers[1] else None
+        try:
+            started = numbers[0]
+            return started if started == numbers[1] else None
+        except ValueError:
+            return None
 
     def lock(self) -> None:
         """Wait until this process is the only writer."""

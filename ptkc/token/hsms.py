@@ -31,7 +31,7 @@ class Hsm(Owner):
     """One HSM with its tokens, opened by this process."""
 
     __slots__ = (
-        "_boot", "_data_path", "_keys", "_lock", "_roots", "_seen", "_tokens", "directory", "serial", "store",
+        "_boot", "_closed", "_data_path", "_keys", "_lock", "_roots", "_seen", "_tokens", "directory", "serial", "store",
         "write_protected",
     )  # fmt: skip
 
@@ -40,6 +40,7 @@ class Hsm(Owner):
         self._data_path = data_path
         self._keys = keys
         self._lock = RLock()
+        self._closed = False
         self._roots: Roots | None = None
         self._seen: int | None = None
         self.store: Store | None = None
@@ -135,6 +136,8 @@ class Hsm(Owner):
         if self.write_protected:
             raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{self.directory} cannot be written by this user")
         with self._lock:
+            if self._closed:
+                raise CryptokiError(CKR.DEVICE_REMOVED, "the HSM was closed")
             if self.store is None:
                 self._create()
                 return self._attach()
@@ -164,8 +167,9 @@ class Hsm(Owner):
         self._tokens = []
 
     def close(self) -> None:
-        """Forget keys and caches, close the store."""
+        """Forget keys and caches, close the store; a thread that comes later does not open it again."""
         with self._lock:
+            self._closed = True
             for token in self._tokens:
                 token.forget_private()
             if self.store is not None:

@@ -74,7 +74,7 @@ _CANDIDATE_KINDS = (_NUMBER, _BYTES)
 class SqliteStore(Store):
     """The store in an HSM directory."""
 
-    __slots__ = ("_connection", "_database", "_generation", "_link", "_transaction", "_writers")
+    __slots__ = ("_closed", "_connection", "_database", "_generation", "_link", "_transaction", "_writers")
 
     def __init__(self, directory: str, *, write_protected: bool) -> None:
         """Open the store; CKR_DEVICE_ERROR with the reason if it cannot be."""
@@ -82,6 +82,7 @@ class SqliteStore(Store):
         self.write_protected = write_protected
         self.lock = RLock()
         self._writers = RLock()
+        self._closed = False
         self._transaction = _SqliteTransaction(self)
         self._link: _sqlite3.Connection | None = None  # of the transaction
         self._generation = self._open_generation(os.path.join(directory, GENERATION))
@@ -176,11 +177,23 @@ class SqliteStore(Store):
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         """Run a query."""
         with self.lock:
+            if self._closed:
+                raise self._ended()
             link = self._connection.reading()
             try:
                 return link.execute(statement, values).fetchall()
             except FAILURES as error:
                 raise refusal(error, self._database) from error
+
+    def _ended(self) -> CryptokiError:
+        """Return what a thread is told that came too late: nothing may be opened again behind C_Finalize."""
+        return CryptokiError(CKR.DEVICE_REMOVED, f"{self._database} was closed")
+
+    def _opened(self) -> Generation:
+        """Return the generation file, which a writer has as long as the store is open; CKR_DEVICE_REMOVED."""
+        if self._generation is None:
+            raise self._ended()
+        return self._generation
 
     # Writing
 
@@ -239,11 +252,11 @@ class SqliteStore(Store):
 
     def begin(self) -> tuple[int | None, int]:
         """Take the write lock; return the stamp before and after (`Generation.start`)."""
-        generation = self._generation
-        if self.write_protected or generation is None:
+        if self.write_protected:
             raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{self._database} cannot be written by this user")
         self._writers.acquire()
         try:
+            generation = self._opened()
             generation.lock()
             try:
                 self._begin()
@@ -319,6 +332,7 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Close the connection; the last one of all processes folds the WAL into the database."""
         with self._writers, self.lock:
+            self._closed = True
             self._connection.close()
             if self._generation is not None:
                 self._generation.close()
