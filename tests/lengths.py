@@ -4,8 +4,9 @@ The only place these numbers are written.
 """
 
 import os
+import time
 
-__all__ = ["EXITS", "FORKS", "KILLS", "LOGINS", "SECONDS", "SOAK"]
+__all__ = ["CROWDED", "EXITS", "FORKS", "HOSTILE", "KILLS", "LOGINS", "SECONDS", "SEED", "SOAK"]
 
 SOAK = os.environ.get("PTKC_SOAK") == "1"
 
@@ -20,6 +21,15 @@ FORKS = 200 if SOAK else 40
 
 EXITS = 60 if SOAK else 10
 """How often a host exits while its threads sign."""
+
+HOSTILE = 600 if SOAK else 10
+"""How many seconds hostile calls are made, each way."""
+
+CROWDED = 300 if SOAK else 6
+"""How many seconds threads share sessions, each way."""
+
+SEED = int(os.environ.get("PTKC_SEED", time.time() if SOAK else 1))
+"""What the chance of tests begins with; a soak tries something new each time."""
 
 LOGINS = 16
 """How many processes log in at once."""

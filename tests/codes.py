@@ -1,0 +1,58 @@
+"""Which return codes each C function may answer: the specification's lists, and what we answer beyond them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptkc.spec.constants import CKR
+from ptkc.wire.commands import BY_NAME
+
+__all__ = ["ALLOWED", "NAMES", "unlisted"]
+
+_TABLE = Path(__file__).parent / "return_codes.txt"
+
+NAMES = {number: name for name, number in vars(CKR).items() if not name.startswith("_")}
+"""The names of the codes, without CKR_."""
+
+# Any function may answer these (5.1.1 to 5.1.3; CKR_ARGUMENTS_BAD is described as generic; a stub answers that it is
+# one). Not among them, though the specification has them: what says that the module does not know what happened
+# (CKR_GENERAL_ERROR, CKR_HOST_MEMORY, CKR_FUNCTION_FAILED) and that the token is broken (CKR_DEVICE_ERROR).
+_ALWAYS = {"OK", "ARGUMENTS_BAD", "FUNCTION_NOT_SUPPORTED", "CRYPTOKI_NOT_INITIALIZED"}
+_WITH_SESSION = {"SESSION_HANDLE_INVALID", "SESSION_CLOSED"}
+_WITH_TOKEN = {"TOKEN_NOT_INITIALIZED"}
+
+# What we answer beyond the lists, and why.
+_OURS = {
+    # Universal, and the only code for an interface that there is not.
+    "C_GetInterface": {"FUNCTION_FAILED"},
+    # No list has a code for a first PIN that cannot be set: these are C_InitPIN's.
+    "C_InitToken": {"PIN_LEN_RANGE", "PIN_INVALID"},
+    # 5.1.6 says it of any use of a key that its attributes do not allow; these three lists lack it.
+    **dict.fromkeys(("C_WrapKey", "C_UnwrapKey", "C_DeriveKey"), {"KEY_FUNCTION_NOT_PERMITTED"}),
+}
+
+
+def _read() -> dict[str, set[str]]:
+    """Return the codes by function."""
+    table: dict[str, set[str]] = {}
+    for line in _TABLE.read_text(encoding="ascii").replace("\n    ", " ").splitlines():
+        if not line.startswith("#"):
+            name, _, codes = line.partition(":")
+            table[name] = set(codes.split()) | _ALWAYS | _WITH_TOKEN | _OURS.get(name, set())
+            if BY_NAME[name].has_session:
+                table[name] |= _WITH_SESSION
+    return table
+
+
+ALLOWED = _read()
+
+
+def unlisted(function: str, code: int, *, ending: bool = False) -> str | None:
+    """Return the name of a code that the function must not answer, None for one that it may.
+
+    `ending` says that another thread may have called C_Finalize: then CKR_DEVICE_REMOVED (5.1.2, 5.1.3) may be.
+    """
+    name = NAMES.get(code, hex(code))
+    if name in ALLOWED[function] or (ending and name == "DEVICE_REMOVED"):
+        return None
+    return f"CKR_{name}"

@@ -1,0 +1,227 @@
+"""C calls that nobody in their right mind makes, drawn by chance, as tests/programs/hostile.py takes them.
+
+All functions of the command table, alone and in the order in which operations use them; never a wait without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import chance as st
+from chance import Strategy
+from hostile_arguments import (
+    HUGE,
+    MEMORY,
+    RIGHT,
+    TYPE_ALONE,
+    able,
+    asked_types,
+    buffers,
+    byte_strings,
+    contents,
+    flag_entries,
+    mechanism_pointers,
+    object_handles,
+    own_session,
+    pin_values,
+    rooms,
+    session_handles,
+    shape,
+    template_arrays,
+    ulongs,
+)
+from programs.hostile import OBJECTS
+
+from ptkc.mechanisms import MECHANISMS
+from ptkc.spec.constants import CKF, CKK, CKU
+from ptkc.wire.commands import BY_NAME, COMMANDS, Command
+
+__all__ = ["sequences"]
+
+Call = tuple[str, tuple[Any, ...]]
+
+_MOST_PINS = 2
+"""Calls with a PIN in a sequence: a third wrong one delays all that follow."""
+
+_METHODS = {
+    "C_EncryptInit": "encrypt", "C_DecryptInit": "decrypt", "C_SignInit": "sign", "C_VerifyInit": "verify",
+    "C_DigestInit": "digest", "C_GenerateKey": "generate", "C_GenerateKeyPair": "generate_pair", "C_WrapKey": "wrap",
+    "C_UnwrapKey": "unwrap", "C_DeriveKey": "derive",
+}  # fmt: skip
+
+# One strategy for each kind of field of the command table, giving the C arguments that the field takes.
+
+_flag_masks = st.one_of(st.sampled_from((0, CKF.SERIAL_SESSION, CKF.SERIAL_SESSION | CKF.RW_SESSION)), ulongs)
+_INPUTS: dict[str, Strategy] = {
+    "session": session_handles.map(lambda value: (value,)),
+    "handle": object_handles.map(lambda value: (value,)),
+    "ulong": ulongs.map(lambda value: (value,)),
+    "boolean": st.sampled_from((0, 1, 255)).map(lambda value: (value,)),
+    "bytes": byte_strings,
+    "parameter": byte_strings,
+    "secret": pin_values,
+    "label": st.sampled_from([(b"hostile".ljust(32),), (b"\xff" * 32,), (None,)]),
+    "name": st.sampled_from([(b"C_Sign\0",), (b"\0",), (b"x" * 64,), (None,)]),
+    "types": asked_types,
+    "callback": st.just((None, None)),
+    "reserved": st.sampled_from([(None,), (None,), (b"\x00" * 8,)]),
+    "ulong_in": ulongs.map(lambda value: (value,)),
+}
+_new_object = st.sampled_from([(("new object",),)] * 9 + [(None,)])
+_NEW_OBJECTS = ("object", "new", "key", "public_key", "private_key")
+_OUTPUTS: dict[str, Strategy] = {
+    "buffer": buffers,
+    "fill": st.one_of(
+        rooms.map(lambda room: (("out", room), room)), st.tuples(st.just(("out", 16)), st.sampled_from(HUGE[1:]))
+    ),
+    "list": st.sampled_from([
+        (("out", MEMORY), ("count", 512)), (("out", MEMORY), ("count", 1)), (None, ("count", 0)), (None, None),
+    ]),
+    "found": st.tuples(
+        st.just(("out", MEMORY)), st.sampled_from((0, 1, 16, 2**64 - 1)), st.sampled_from([*[("count", 0)] * 9, None])
+    ),
+    "values": st.just(()),
+    **{
+        kind: st.sampled_from([(("structure", f"CK_{kind.upper()}"),)] * 4 + [(None,)])
+        for kind in ("info", "slot_info", "token_info", "session_info", "mechanism_info", "async_data")
+    },
+}
+_slots = st.one_of(st.just(("slot", 0)), st.just(("slot", 1)), ulongs).map(lambda value: (value,))
+_FIELDS: dict[tuple[str, str], Strategy] = {
+    ("C_OpenSession", "flags"): _flag_masks.map(lambda value: (value,)),
+    ("C_OpenSession", "session"): st.sampled_from([(("new session",),)] * 9 + [(None,)]),
+    ("C_Login", "user"): st.one_of(st.sampled_from((CKU.SO, CKU.USER, CKU.CONTEXT_SPECIFIC)), ulongs).map(
+        lambda value: (value,)
+    ),
+    ("C_WaitForSlotEvent", "flags"): ulongs.map(lambda flags: (flags | CKF.DONT_BLOCK,)),
+}
+_SPECIAL: dict[str, Strategy] = {
+    "C_Initialize": st.one_of(
+        st.just((None,)),
+        st.lists(st.sampled_from((b"\x00" * 8, b"\x01" * 8)), min_size=6, max_size=6).map(
+            lambda words: (b"".join(words),)
+        ),
+    ),
+    "C_Finalize": st.sampled_from([(None,), (b"\x00",)]),
+    "C_GetFunctionList": st.sampled_from([(("count", 0),), (None,)]),
+    "C_GetInterfaceList": st.tuples(
+        st.sampled_from([("out", 96), None]), st.sampled_from([("count", 3), ("count", 1), None])
+    ),
+    "C_GetInterface": st.tuples(
+        st.sampled_from([None, b"PKCS 11\0", b"x\0"]),
+        st.sampled_from([None, b"\x03\x02", b"\x02\x28", b"\xff\xff"]),
+        st.sampled_from([("count", 0), None]),
+        st.sampled_from((0, 1, 2**64 - 1)),
+    ),
+}
+
+
+def _call(command: Command) -> Strategy:
+    """Return calls of one function."""
+    if command.name in _SPECIAL:
+        return st.tuples(st.just(command.name), _SPECIAL[command.name])
+    parts = []
+    for field in command.inputs + command.outputs:
+        name, _, kind = field.rpartition(":")
+        if (command.name, name) in _FIELDS:
+            part = _FIELDS[command.name, name]
+        elif kind == "template":
+            part = template_arrays(f"{command.name} {name or kind}")
+        elif kind == "mechanism":
+            part = mechanism_pointers(able(_METHODS.get(command.name, "encrypt"))).map(lambda value: (value,))
+        elif name == "slot" and kind == "ulong":
+            part = st.just((("count", 0),)) if command.name == "C_WaitForSlotEvent" else _slots
+        elif field in command.outputs and kind == "ulong":
+            part = _new_object if name in _NEW_OBJECTS else st.just((("count", 0),))
+        else:
+            part = _INPUTS[kind] if kind in _INPUTS else _OUTPUTS[kind]
+        parts.append(part)
+    return st.tuples(*parts).map(lambda values: (command.name, tuple(part for value in values for part in value)))
+
+
+_CALLS = {command.name: _call(command) for command in COMMANDS}
+_any_call = st.sampled_from(sorted(_CALLS)).flatmap(_CALLS.__getitem__)
+_KEY_CALLS = (
+    "C_CreateObject", "C_CopyObject", "C_GenerateKey", "C_GenerateKeyPair", "C_WrapKey", "C_UnwrapKey", "C_DeriveKey",
+    "C_GetAttributeValue", "C_SetAttributeValue", "C_FindObjectsInit", "C_FindObjects", "C_DestroyObject",
+    "C_DigestKey",
+)  # fmt: skip
+_key_call = st.sampled_from(_KEY_CALLS).flatmap(_CALLS.__getitem__)
+
+# An operation with the right kind of key: Init, and then what follows it, or whatever else one can do.
+_SECRET = {CKK.AES: ("aes", "aes", "aes-public", "aes-bound"), CKK.GENERIC_SECRET: ("generic",)}
+_PUBLIC = {**_SECRET, CKK.RSA: ("rsa-public",), CKK.EC: ("ec-public",), CKK.EC_EDWARDS: ("ed-public",)}
+_PRIVATE = {
+    **_SECRET, CKK.RSA: ("rsa-private",), CKK.EC: ("ec-private", "auth"), CKK.EC_EDWARDS: ("ed-private",),
+    CKK.EC_MONTGOMERY: ("x-private",),
+}  # fmt: skip
+_OPERATIONS = {
+    "encrypt": (_PUBLIC, "C_Encrypt", "C_EncryptUpdate", "C_EncryptFinal"),
+    "decrypt": (_PRIVATE, "C_Decrypt", "C_DecryptUpdate", "C_DecryptFinal"),
+    "sign": (_PRIVATE, "C_Sign", "C_SignUpdate", "C_SignFinal"),
+    "verify": (_PUBLIC, "C_Verify", "C_VerifyUpdate", "C_VerifyFinal"),
+    "digest": ({}, "C_Digest", "C_DigestUpdate", "C_DigestFinal"),
+    "wrap": (_PUBLIC, "C_WrapKey"),
+    "unwrap": (_PRIVATE, "C_UnwrapKey"),
+    "derive": (_PRIVATE, "C_DeriveKey"),
+}
+_right_data = st.one_of(contents, st.sampled_from((16, 16, 32, 20, 128)).map(lambda size: b"\x33" * size))
+
+
+def _right_call(name: str) -> Strategy:
+    """Return calls of a function that goes on with an operation, with right arguments."""
+    command = BY_NAME[name]
+    parts: list[Strategy] = [own_session.map(lambda value: (value,))]
+    parts += [_right_data.map(lambda data: (data, len(data))) for _ in command.inputs[1:]]
+    parts += [st.just((("out", MEMORY), ("count", MEMORY))) for _ in command.outputs]
+    return st.tuples(*parts).map(lambda values: (name, tuple(part for value in values for part in value)))
+
+
+_unwrapped = st.sampled_from([entries for entries in RIGHT if len(entries) == TYPE_ALONE]).flatmap(
+    lambda entries: st.lists(flag_entries, max_size=1).map(lambda more: ("template", [*entries, *more]))
+)
+
+
+@st.composite
+def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
+    """Return the calls of an operation, or a call that is one, with a key that the mechanism takes."""
+    kind = draw(st.sampled_from(sorted(_OPERATIONS)))
+    keys, *names = _OPERATIONS[kind]
+    number = draw(st.sampled_from(able(kind)))
+    mechanism = ("mechanism", number, draw(shape(number)), None)
+    labels = [label for key_type in MECHANISMS[number].key_types for label in keys.get(key_type, ())]
+    key = ("object", OBJECTS.index(draw(st.sampled_from(labels)))) if labels else 0
+    start = (("session", 0), mechanism, *([key] if kind != "digest" else []))
+    if kind == "wrap":
+        return [(names[0], (*start, draw(object_handles), *draw(buffers)))]
+    if kind in ("unwrap", "derive"):
+        template = draw(_unwrapped)
+        data = draw(byte_strings) if kind == "unwrap" else ()
+        return [(names[0], (*start, *data, template, len(template[1]), ("new object",)))]
+    follow = st.sampled_from(names)
+    right = follow.flatmap(_right_call)
+    steps = st.one_of(right, right, follow.flatmap(_CALLS.__getitem__), _any_call)
+    return [(f"C_{kind.capitalize()}Init", start), *draw(st.lists(steps, min_size=1, max_size=4))]
+
+
+def _sparing(calls: list[Call]) -> list[Call]:
+    """Leave out what would make a sequence long: PINs after the first few."""
+    kept, pins = [], 0
+    for name, arguments in calls:
+        if name in ("C_Login", "C_SetPIN", "C_InitPIN", "C_InitToken", "C_LoginUser"):
+            pins += 1
+            if pins > _MOST_PINS:
+                continue
+        kept.append((name, arguments))
+    return kept
+
+
+sequences = st.tuples(
+    st.sampled_from([*[CKU.USER] * 8, CKU.SO, None]),
+    st.lists(
+        st.one_of(_any_call.map(lambda call: [call]), _key_call.map(lambda call: [call]), _operations(), _operations()),
+        min_size=1,
+        max_size=10,
+    ).map(lambda groups: _sparing([call for group in groups for call in group])),
+)

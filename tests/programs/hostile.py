@@ -1,0 +1,250 @@
+"""A process that makes whatever C calls it is told: tests/test_hostile_calls.py plays with it.
+
+    python hostile.py MODULE DIRECTORY
+
+Frames go both ways: eight bytes of length, then a pickle. A request is (role, calls), the answer the fields of a
+`Report`. Each request begins on the same token: objects in the order of `OBJECTS`, sessions 0 and 2 read/write, 1
+read-only (read/write for the SO). A call is (function, arguments); an argument is a number, None (NULL), bytes (a
+pointer to a copy), or one of the tuples that `Player.argument` knows.
+"""
+
+# ruff: noqa: ANN401, D401, S301 - what goes to C has no types, and the parent is trusted
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from conformance import keys
+from conformance.binding import ffi
+from conformance.cryptoki import Cryptoki, Refused, Session
+from conformance.fresh_token import SO_PIN, USER_PIN, prepare
+
+from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR, CKU
+
+_MEMORY = 3 << 30
+"""How much address space the process may have: what asks for more is found as a MemoryError."""
+
+_DIGEST = bytes.fromhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+
+OBJECTS = (
+    "aes", "aes-bound", "aes-public", "auth", "certificate", "data", "ec-private", "ec-public", "ed-private",
+    "ed-public", "generic", "rsa-private", "rsa-public", "x-private", "x-public",
+)  # fmt: skip
+"""The labels of the token's objects, in the order of their places."""
+
+
+class Report(NamedTuple):
+    """What came of a request: (code, seconds) of each call, whether the token still works, lines of the log."""
+
+    codes: list[tuple[int, float]]
+    healthy: bool
+    bugs: list[str]
+
+
+def furnish(session: Session) -> None:
+    """Make the token's objects."""
+    stay = {CKA.TOKEN: True, CKA.DERIVE: True}
+    aes = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: keys.AES_KEY, **stay}
+    session.create({**aes, CKA.LABEL: "aes", CKA.EXTRACTABLE: True})
+    bound = {
+        CKA.ALLOWED_MECHANISMS: [CKM.AES_CBC_PAD, CKM.AES_KEY_WRAP],
+        CKA.UNWRAP_TEMPLATE: {CKA.SENSITIVE: True},
+        CKA.WRAP_TEMPLATE: {CKA.DERIVE: True},
+    }
+    session.create({**aes, **bound, CKA.LABEL: "aes-bound", CKA.WRAP_WITH_TRUSTED: True})
+    session.create({**aes, CKA.LABEL: "aes-public", CKA.PRIVATE: False})
+    session.create({**keys.DATA, CKA.LABEL: "data", CKA.TOKEN: True})
+    session.create(keys.certificate(LABEL="certificate", TOKEN=True))
+    generic = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.VALUE: b"a generic secret", **stay}
+    session.create({**generic, CKA.LABEL: "generic", CKA.SENSITIVE: False, CKA.EXTRACTABLE: True})
+    for name, make, key in (
+        ("rsa", keys.import_rsa, keys.private_rsa(1024)),
+        ("ec", keys.import_ec, keys.private_ec()),
+        ("ed", keys.import_ed25519, keys.private_ed25519()),
+        ("x", keys.import_x25519, keys.private_x25519()),
+    ):
+        private = {**stay, CKA.LABEL: f"{name}-private", CKA.EXTRACTABLE: True}
+        make(session, key, {CKA.TOKEN: True, CKA.LABEL: f"{name}-public"}, private)
+    public, _ = keys.import_ec(
+        session, keys.private_ec(), {}, {**stay, CKA.LABEL: "auth", CKA.ALWAYS_AUTHENTICATE: True}
+    )
+    session.destroy(public)
+
+
+class Player:
+    """The loaded module, the sessions and objects that requests name by their places."""
+
+    def __init__(self, path: str, directory: Path) -> None:
+        """Make the token that each request begins with."""
+        self.data = directory / "data"
+        self.pristine = directory / "pristine"
+        self.log = directory / "ptkc.log"
+        self.cryptoki = Cryptoki(path)
+        self.cryptoki.initialize()
+        self.slot = prepare(self.cryptoki)
+        session = self.cryptoki.open(self.slot)
+        session.login(USER_PIN)
+        furnish(session)
+        self.cryptoki.finalize()
+        shutil.copytree(self.data, self.pristine)
+        self.sessions: list[int] = []
+        self.objects: list[int] = []
+
+    def play(self, role: int | None, calls: list[tuple[str, tuple[Any, ...]]]) -> Report:
+        """Make the calls on a fresh token."""
+        written = self.log.stat().st_size if self.log.exists() else 0
+        self.restore()
+        self.begin(role)
+        codes = [self.call(name, arguments) for name, arguments in calls]
+        healthy = self.is_healthy()
+        with self.log.open("rb") as log:
+            log.seek(written)
+            bugs = [line for line in log.read().decode().splitlines() if " bug: " in line]
+        return Report(codes, healthy, bugs)
+
+    def restore(self) -> None:
+        """Put the token back as it was; the library is not initialized."""
+        shutil.rmtree(self.data)
+        shutil.copytree(self.pristine, self.data)
+
+    def begin(self, role: int | None) -> None:
+        """Initialize the library, open sessions and find the objects."""
+        self.cryptoki.initialize()
+        first = self.cryptoki.open(self.slot)
+        if role is not None:
+            first.login(SO_PIN if role == CKU.SO else USER_PIN, role)
+        second = self.cryptoki.open(self.slot, CKF.SERIAL_SESSION | (CKF.RW_SESSION if role == CKU.SO else 0))
+        third = self.cryptoki.open(self.slot)
+        self.sessions = [first.handle, second.handle, third.handle]
+        self.look(first)
+
+    def look(self, session: Session) -> None:
+        """Find the objects that a session sees now."""
+        found = {session.get(handle, CKA.LABEL).decode(): handle for handle in session.find({})}
+        self.objects = [found.get(label, 0) for label in OBJECTS]
+
+    def is_healthy(self) -> bool:
+        """Whether a session can be opened and digest; the library is finalized in any case."""
+        with contextlib.suppress(Refused):
+            self.cryptoki.initialize()
+        session = self.cryptoki.open(self.slot)
+        pointer = ffi.new("CK_MECHANISM *", (CKM.SHA256, ffi.NULL, 0))
+        session.call("C_DigestInit", pointer)
+        right = session.output("C_Digest", b"abc", 3) == _DIGEST
+        self.cryptoki.finalize()
+        return right
+
+    def call(self, name: str, arguments: tuple[Any, ...]) -> tuple[int, float]:
+        """Make one call; keep the handles that it gives."""
+        kept: list[Any] = []
+        function = self.cryptoki.functions[name]
+        given = [
+            ffi.cast(kind, self.argument(argument, kept))
+            for kind, argument in zip(ffi.typeof(function).args, arguments, strict=True)
+        ]
+        start = time.monotonic()
+        code = int(function(*given))
+        taken = time.monotonic() - start
+        for argument, pointer in zip(arguments, given, strict=True):
+            if code == CKR.OK and isinstance(argument, tuple) and argument[0] in ("new session", "new object"):
+                (self.sessions if argument[0] == "new session" else self.objects).append(int(pointer[0]))
+        return code, taken
+
+    def argument(self, argument: Any, kept: list[Any]) -> Any:
+        """Return what stands for an argument in C; `kept` holds its memory."""
+        if argument is None:
+            return ffi.NULL
+        if isinstance(argument, int):
+            return argument
+        if isinstance(argument, bytes):
+            made = ffi.new("CK_BYTE[]", argument or b"\0")
+        else:
+            made = getattr(self, "_" + argument[0].replace(" ", "_"))(kept, *argument[1:])
+        kept.append(made)
+        return made
+
+    def _session(self, _: list[Any], place: int) -> int:
+        """("session", place): a session's handle."""
+        return self.sessions[place % len(self.sessions)]
+
+    def _object(self, _: list[Any], place: int) -> int:
+        """("object", place): an object's handle."""
+        return self.objects[place % len(self.objects)]
+
+    def _slot(self, _: list[Any], distance: int) -> int:
+        """("slot", distance): the slot with the token, or another one."""
+        return self.slot + distance
+
+    def _out(self, _: list[Any], size: int) -> Any:
+        """("out", size): a buffer to write to."""
+        return ffi.new("CK_BYTE[]", max(size, 1))
+
+    def _count(self, _: list[Any], number: int) -> Any:
+        """("count", number): a pointer to a CK_ULONG that goes in and comes out."""
+        return ffi.new("CK_ULONG *", number)
+
+    def _new_session(self, _: list[Any]) -> Any:
+        """("new session",): a pointer to a handle that comes out."""
+        return ffi.new("CK_ULONG *")
+
+    _new_object = _new_session
+
+    def _structure(self, _: list[Any], name: str) -> Any:
+        """("structure", name): a pointer to a structure of zeros."""
+        return ffi.new(f"{name} *")
+
+    def _mechanism(self, kept: list[Any], number: int, parameter: Any, length: int | None) -> Any:
+        """("mechanism", number, parameter, length or None for the true one): a CK_MECHANISM.
+
+        A tuple as parameter is a structure: numbers, bytes for pointers, lists of bytes for what stands in it.
+        """
+        if isinstance(parameter, tuple):
+            parameter = b"".join(self._member(member, kept) for member in parameter)
+        pointer = self.argument(parameter, kept)
+        true = 0 if parameter is None else len(parameter)
+        return ffi.new("CK_MECHANISM *", (number, ffi.cast("void *", pointer), true if length is None else length))
+
+    def _member(self, member: Any, kept: list[Any]) -> bytes:
+        """Return the bytes of a structure's member."""
+        if isinstance(member, list):
+            return member[0]
+        if not isinstance(member, int):
+            member = int(ffi.cast("uintptr_t", self.argument(member, kept)))
+        return member.to_bytes(8, "little")
+
+    def _template(self, kept: list[Any], entries: list[tuple[int, Any, int | None]]) -> Any:
+        """("template", [(type, value, length or None for the true one)]): a CK_ATTRIBUTE array."""
+        array = ffi.new("CK_ATTRIBUTE[]", max(len(entries), 1))
+        for item, (kind, value, length) in zip(array, entries, strict=False):
+            pointer = self.argument(value, kept)
+            true = 0
+            if isinstance(value, bytes):
+                true = len(value)
+            elif value is not None:
+                true = value[1] if value[0] == "out" else len(value[1]) * ffi.sizeof("CK_ATTRIBUTE")
+            item.type, item.pValue = kind, ffi.cast("void *", pointer)
+            item.ulValueLen = true if length is None else length
+        return array
+
+
+def main() -> None:
+    """Answer requests until there are none."""
+    path, directory = sys.argv[1], Path(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    player = Player(path, directory)
+    while head := reader.read(8):
+        answer = pickle.dumps(tuple(player.play(*pickle.loads(reader.read(int.from_bytes(head, "little"))))))
+        writer.write(len(answer).to_bytes(8, "little") + answer)
+        writer.flush()
+
+
+if __name__ == "__main__":
+    main()
