@@ -28,7 +28,7 @@ _OURS = {
     # No list has a code for a first PIN that cannot be set: these are C_InitPIN's.
     "C_InitToken": {"PIN_LEN_RANGE", "PIN_INVALID"},
     # 5.1.6 says it of any use of a key that its attributes do not allow; these three lists lack it.
-    **dict.fromkeys(("C_WrapKey", "C_UnwrapKey", "C_DeriveKey"), {"KEY_FUNCTION_NOT_PERMITTED"}),
+    **{name: {"KEY_FUNCTION_NOT_PERMITTED"} for name in ("C_WrapKey", "C_UnwrapKey", "C_DeriveKey")},
 }
 
 

@@ -31,8 +31,8 @@ class Hsm(Owner):
     """One HSM with its tokens, opened by this process."""
 
     __slots__ = (
-        "_boot", "_closed", "_data_path", "_keys", "_lock", "_roots", "_seen", "_tokens", "directory", "serial", "store",
-        "write_protected",
+        "_boot", "_closed", "_data_path", "_keys", "_lock", "_roots", "_seen", "_tokens", "directory", "serial",
+        "store", "write_protected",
     )  # fmt: skip
 
     def __init__(self, data_path: str, keys: KeySource, serial: str) -> None:
