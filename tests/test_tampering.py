@@ -260,3 +260,31 @@ def test_a_pipe_in_the_place_of_the_key_file_is_refused(place: Place) -> None:
     os.mkfifo(path, 0o600)
     with pytest.raises(CryptokiError, match="no plain file"):
         place.open()
+
+
+@pytest.mark.parametrize("name", ["generation", "token-1.lock", "store.db"])
+def test_a_link_in_the_place_of_a_file_is_not_followed(place: Place, tmp_path: Path, name: str) -> None:
+    """One of the group that shares an HSM does not have another's process write to, or open up, that one's files."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine" * 10)
+    victim.chmod(0o600)
+    path = Path(_database(place)).with_name(name)
+    path.parent.chmod(0o770)
+    path.unlink(missing_ok=True)
+    path.symlink_to(victim)
+    with pytest.raises(CryptokiError) as refused:
+        place.open().tokens[0].login(CKU.USER, USER_PIN)
+    assert refused.value.code in (CKR.DEVICE_ERROR, CKR.DEVICE_REMOVED)
+    assert b"mine" * 10 == victim.read_bytes()
+    assert 0o600 == victim.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("name", ["generation", "token-1.lock", "store.db"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(place: Place, name: str) -> None:
+    """It is refused."""
+    path = Path(_database(place)).with_name(name)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(CryptokiError) as refused:
+        place.open().tokens[0].login(CKU.USER, USER_PIN)
+    assert refused.value.code in (CKR.DEVICE_ERROR, CKR.DEVICE_REMOVED)

@@ -108,6 +108,7 @@ class Connection:
             return
         link.execute("PRAGMA synchronous = FULL")
         link.execute("PRAGMA secure_delete = ON")
+        link.execute("PRAGMA temp_store = MEMORY")  # TMPDIR may be another's, in a setuid host too
         if version < FORMAT:
             migrate(link)
 

@@ -18,6 +18,7 @@ import os
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.token.place import open_plain
 
 __all__ = ["Generation"]
 
@@ -36,7 +37,7 @@ class Generation:
         """Open and map the file; OSError if that fails. A file that is too short is made long enough by a writer."""
         self._path = path
         self._reopened = False
-        self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+        self._descriptor = open_plain(path, os.O_RDWR if writable else os.O_RDONLY)
         try:
             status = os.fstat(self._descriptor)
             if writable and status.st_size < _SIZE:
@@ -52,7 +53,7 @@ class Generation:
     @staticmethod
     def create(path: str, mode: int) -> None:
         """Make a settled generation file; an existing one is left alone."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT, mode)
         try:
             if os.fstat(descriptor).st_size < _SIZE:
                 os.fchmod(descriptor, mode)
@@ -106,7 +107,7 @@ class Generation:
     def _reopen(self) -> None:
         """Open the file again; CKR_DEVICE_REMOVED if another one has its name."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = open_plain(self._path, os.O_RDWR)
         except OSError as error:
             raise CryptokiError(CKR.DEVICE_REMOVED, f"{self._path}: {error.strerror}") from error
         self._descriptor = descriptor

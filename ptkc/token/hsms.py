@@ -222,7 +222,7 @@ class Hsm(Owner):
         database = os.path.join(directory, DATABASE)
         try:
             place.check_file_system(directory)
-            os.stat(database)
+            place.check_plain(database)
         except OSError as error:
             raise CryptokiError(CKR.DEVICE_REMOVED, f"{directory}: {error.strerror}") from error
         self.write_protected = not (os.access(directory, os.W_OK) and os.access(database, os.W_OK))
@@ -261,17 +261,16 @@ class Hsm(Owner):
             ) from error
 
     def _build(self, mode: int) -> None:
-        """Make the directory under another name, then give it its own."""
+        """Make the directory under another name, then give it its own; nobody else enters it before it is whole."""
         unfinished = os.path.join(self._data_path, f".{self.serial}.{random_bytes(4).hex()}")
         os.mkdir(unfinished, 0o700)
-        os.chmod(unfinished, mode)
         try:
             SqliteStore.create(unfinished, HsmRecord(self.serial, 0, 1), _new_tokens(self.serial), mode & 0o660)
             for name in os.listdir(unfinished):
                 descriptor = os.open(os.path.join(unfinished, name), os.O_RDONLY | os.O_CLOEXEC)
                 os.fsync(descriptor)
                 os.close(descriptor)
-            sync_directory(unfinished)
+            _open_up(unfinished, mode)
             os.rename(unfinished, self.directory)
         except BaseException:
             for name in os.listdir(unfinished):
@@ -279,6 +278,16 @@ class Hsm(Owner):
             os.rmdir(unfinished)
             raise
         sync_directory(self._data_path)
+
+
+def _open_up(directory: str, mode: int) -> None:
+    """Give a directory, which must be no link, its mode, and have it and its entries on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _key_source(key_path: str, credentials: str | None, serial: str) -> KeySource:

@@ -19,6 +19,7 @@ from struct import Struct, error
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.loading import bring_in
+from ptkc.token.place import open_plain
 from ptkc.token.seal import KEY_LENGTH, expand, random_bytes, seal, unseal
 
 __all__ = [
@@ -122,9 +123,10 @@ class AttemptLock:
     def __enter__(self) -> None:
         """Wait for the lock."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, self._mode)
+            descriptor = open_plain(self._path, os.O_RDONLY | os.O_CREAT, self._mode)
             status = os.fstat(descriptor)
-            if status.st_uid == os.geteuid() and status.st_mode & 0o777 != self._mode:
+            ours = status.st_uid == os.geteuid() and status.st_nlink == 1
+            if ours and status.st_mode & 0o777 != self._mode:
                 os.fchmod(descriptor, self._mode)  # others of the group wait for it too, whatever our umask is
             _held.add(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,17 +1,21 @@
 """Where an HSM directory may be, and what is made there: file systems, modes, serials.
 
-Refuses network file systems, on which the write-ahead log's shared memory and the locks do not hold.
+Refuses network file systems, on which the write-ahead log's shared memory and the locks do not hold, and links and
+pipes among the files: where a group shares an HSM, one of it could have another's process write to that one's files.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
-__all__ = ["check_file_system", "computed_serial", "directory_mode", "is_writable", "serials"]
+__all__ = [
+    "check_file_system", "check_plain", "computed_serial", "directory_mode", "is_writable", "open_plain", "serials",
+]  # fmt: skip
 
 _REMOTE = frozenset((
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs", "beegfs", "ocfs2",
@@ -103,3 +107,18 @@ def check_file_system(path: str, mounts: str = "/proc/self/mountinfo") -> None:
                 f"{path} is on a network file system ({kind}): set ET_PTKC_SW_DATAPATH to a directory on a local disk, "
                 "or serve the HSM from one machine",
             )
+
+
+def open_plain(path: str, flags: int, mode: int = 0) -> int:
+    """Open a file that is no link, pipe or device, and never wait for that; OSError."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", path)
+    return descriptor
+
+
+def check_plain(path: str) -> None:
+    """Refuse what is no plain file; OSError."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a plain file", path)
