@@ -265,6 +265,7 @@ class Hsm(Owner):
         unfinished = os.path.join(self._data_path, f".{self.serial}.{random_bytes(4).hex()}")
         os.mkdir(unfinished, 0o700)
         try:
+            os.chmod(unfinished, 0o700)  # whatever our umask is
             SqliteStore.create(unfinished, HsmRecord(self.serial, 0, 1), _new_tokens(self.serial), mode & 0o660)
             for name in os.listdir(unfinished):
                 descriptor = os.open(os.path.join(unfinished, name), os.O_RDONLY | os.O_CLOEXEC)

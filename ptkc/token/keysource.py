@@ -120,6 +120,7 @@ def make_directory(path: str, mode: int = 0o700) -> None:
         make_directory(above)
     try:
         os.mkdir(path, mode)
+        os.chmod(path, mode)  # whatever our umask is
     except FileExistsError:
         return
     sync_directory(above)
