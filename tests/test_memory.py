@@ -75,8 +75,10 @@ def test_bad_arguments_with_address_sanitizer(sanitized: Path, env: dict[str, st
     assert not run(programs() / "bad", sanitized, env=_preloaded(env), timeout=300)
 
 
-@pytest.mark.parametrize("command", [("sign",), ("small-stack",), ("fork", "3"), ("arguments",), ("exit", "1000")])
+# No forks: GCC 12's sanitizer does not take its own allocator's locks around fork, so a child of a host with threads may
+# hang in it. tests/test_hosts.py forks without it.
+@pytest.mark.parametrize("command", [("sign",), ("small-stack",), ("arguments",), ("exit", "1000")])
 def test_hosts_with_address_sanitizer(sanitized: Path, env: dict[str, str], command: tuple[str, ...]) -> None:
-    """What threads, forks and small stacks do is clean too."""
+    """What threads and small stacks do is clean too."""
     out = run(programs() / "host", sanitized, *command, env=_preloaded(env), timeout=300)
     assert not re.search(r"Sanitizer|runtime error", out)
