@@ -75,7 +75,7 @@ def test_bad_arguments_with_address_sanitizer(sanitized: Path, env: dict[str, st
     assert not run(programs() / "bad", sanitized, env=_preloaded(env), timeout=300)
 
 
-# No forks: GCC 12's sanitizer does not take its own allocator's locks around fork, so a child of a host with threads may
+# No forks: GCC 12's sanitizer does not take its allocator's locks around fork, so a child of a host with threads may
 # hang in it. tests/test_hosts.py forks without it.
 @pytest.mark.parametrize("command", [("sign",), ("small-stack",), ("arguments",), ("exit", "1000")])
 def test_hosts_with_address_sanitizer(sanitized: Path, env: dict[str, str], command: tuple[str, ...]) -> None:
