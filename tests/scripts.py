@@ -6,6 +6,7 @@ directory, which is also HOME and where commands run.
     # a comment
     NAME ARGUMENT…              run a command of ptkc.tools, which must succeed
     ! NAME ARGUMENT…            the same, and it must fail
+    input LINE…                 what the next command reads from standard input, a word a line
     exit CODE                   the last command's exit code
     stdout PATTERN              the last command's output matches the regular expression (^ and $ match at lines)
     ! stdout PATTERN            it does not
@@ -46,6 +47,7 @@ class Script:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
         self.environment = {**kept, "HOME": self.directory, "WORK": self.directory, "PYTHONPATH": _ROOT}
         self.done = None
+        self.input = ""
 
     def run(self):
         """Run all lines; AssertionError names the line that does not hold."""
@@ -72,8 +74,10 @@ class Script:
         name, *arguments = words
         self.done = subprocess.run(
             [sys.executable, "-m", f"ptkc.tools.{name}", *arguments],
-            cwd=self.directory, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
+            cwd=self.directory, env=self.environment, input=self.input, capture_output=True, text=True, timeout=120,
+            check=False,
         )  # fmt: skip
+        self.input = ""
         if "Traceback" in self.done.stderr:
             return "there is a traceback"
         return None if (self.done.returncode == 0) is positive else f"exit code {self.done.returncode}"
@@ -87,6 +91,10 @@ class Script:
 
     def _stderr(self, pattern):
         return re.search(pattern, self.done.stderr, re.MULTILINE) is not None
+
+    def _input(self, *lines):
+        self.input = "".join(line + "\n" for line in lines)
+        return True
 
     def _exit(self, code):
         return self.done.returncode == int(code)
