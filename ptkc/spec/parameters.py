@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
 
 __all__ = [
-    "CBC_DATA", "CCM", "CTR", "ECDH", "EDDSA", "GCM", "HANDLE", "HKDF", "IV4", "IV8", "IV16", "KEY_DATA",
-    "MAC_GENERAL", "MALFORMED", "MAXIMUM", "OAEP", "PSS", "Bytes", "CbcData", "Ccm", "Ctr", "Ecdh", "Eddsa", "Gcm",
-    "Handle", "Hkdf", "KeyData", "Layout", "MacGeneral", "Oaep", "Pss", "pack", "parse", "unpack",
+    "CBC_DATA", "CCM", "CTR", "ECDH", "EDDSA", "GCM", "GEN_PIK", "HANDLE", "HKDF", "IV4", "IV8", "IV16", "KEY_DATA",
+    "MAC_GENERAL", "MALFORMED", "MAXIMUM", "MECH_AND_OBJECT", "OAEP", "PSS", "SECRET_SHARE", "Bytes", "CbcData", "Ccm",
+    "Ctr", "Ecdh", "Eddsa", "Gcm", "GenPik", "Handle", "Hkdf", "KeyData", "Layout", "MacGeneral", "MechanismAndObject",
+    "Oaep", "Pss", "Share", "pack", "parse", "unpack",
 ]  # fmt: skip
 
 MAXIMUM = 2**31 - 1
@@ -57,6 +58,9 @@ Handle = namedtuple("Handle", "handle")
 KeyData = namedtuple("KeyData", "data")
 CbcData = namedtuple("CbcData", "iv data")
 Hkdf = namedtuple("Hkdf", "extract expand hash salt_type salt salt_key info")
+MechanismAndObject = namedtuple("MechanismAndObject", "mechanism object")
+GenPik = namedtuple("GenPik", "self_sign")
+Share = namedtuple("Share", "n m")
 
 _NUMBER = Struct("<Q")
 # Member kinds: their format in `struct`. A pointer and its length carry the same name; `unused` members are skipped,
@@ -73,8 +77,9 @@ class _Form:
     def __init__(self, fields: tuple[str, ...], members: str) -> None:
         """Read `members`, a run of `name:kind`; a field that no member gives is 0."""
         rows = [tuple(member.split(":")) for member in members.split()]
-        # "0L" closes the structure with the padding that an array of it would have.
-        struct = Struct("@" + "".join(_FORMATS[kind] for _, kind in rows) + "0L")
+        # The widest member, no times, closes the structure with the padding that an array of it would have.
+        formats = [_FORMATS[kind] for _, kind in rows]
+        struct = Struct("@" + "".join(formats) + ("0?" if set(formats) == {"?"} else "0L"))
         self.size = struct.size
         self.unpack = struct.unpack
         places = {row: place for place, row in enumerate(rows)}
@@ -213,6 +218,9 @@ HKDF = Layout(
     "extract:boolean expand:boolean hash:ulong salt_type:ulong salt:pointer salt:length salt_key:ulong "
     "info:pointer info:length",
 )  # fmt: skip
+MECH_AND_OBJECT = Layout("CK_MECH_TYPE_AND_OBJECT", MechanismAndObject, "mechanism:ulong object:ulong")
+GEN_PIK = Layout("CK_GEN_PIK_PARAM", GenPik, "self_sign:boolean")
+SECRET_SHARE = Layout("CK_SECRET_SHARE_PARAMS", Share, "n:ulong m:ulong")
 
 _LAYOUTS = {
     CKM.AES_GCM: GCM,
@@ -232,6 +240,11 @@ _LAYOUTS = {
     CKM.CONCATENATE_DATA_AND_BASE: KEY_DATA,
     CKM.XOR_BASE_AND_DATA: KEY_DATA,
     CKM.HKDF_DERIVE: HKDF,
+    CKM.ENCODE_X_509: MECH_AND_OBJECT,
+    CKM.ENCODE_X_509_LOCAL_CERT: MECH_AND_OBJECT,
+    CKM.ENCODE_PKCS_10: MECH_AND_OBJECT,
+    CKM.GEN_PIK_ECC_P521: GEN_PIK,
+    CKM.SECRET_SHARE_WITH_ATTRIBUTES: SECRET_SHARE,
     **{number: PSS for name, number in vars(CKM).items() if name.endswith("_PKCS_PSS")},
     **{number: MAC_GENERAL for name, number in vars(CKM).items() if name.endswith("_HMAC_GENERAL")},
 }
