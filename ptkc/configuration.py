@@ -49,6 +49,12 @@ ITEMS = (
         "The tools see them all the same.", "default",
     ),
     Item(
+        "ET_PTKC_GENERAL_CERT_STORE", "path", (), None, "`$XDG_CONFIG_HOME/ptkc/certs`, else `~/.config/ptkc/certs`",
+        "Directory of the client's certificate store, made with mode 0700: `Owner_POC.crt`, and `HSM_<serial>.crt` and "
+        "`HSM_<serial>.csr` of each HSM. A client holds one owner's certificate: another owner, another directory.",
+        "absent",
+    ),
+    Item(
         "ET_PTKC_LOGGER_FILE", "path", (), "", "none: nothing is logged",
         "Log file, made with mode 0600. Each refused call is one line: function, return code, and the attribute, field "
         "or file that was wrong; never a PIN, a key or data.", "default",
@@ -218,6 +224,15 @@ class Configuration:
         return self.data_path + ".keys" if self.data_path else None
 
     @property
+    def certificate_store(self) -> str | None:
+        """Directory of the client's certificate store, None if there is none."""
+        value, level, _ = self.settings["ET_PTKC_GENERAL_CERT_STORE"]
+        if level != DEFAULT:
+            return value  # type: ignore[no-any-return]
+        base = self._directory("XDG_CONFIG_HOME", ".config")
+        return os.path.join(base, "certs") if base else None
+
+    @property
     def credentials(self) -> str | None:
         """Directory of systemd's credentials, None if there is none or the host is setuid."""
         path = self._environment.get("CREDENTIALS_DIRECTORY", "")
@@ -247,7 +262,11 @@ class Configuration:
 
     def value(self, name: str) -> str | None:
         """Return an item's value with computed defaults, as the HSM uses it; None if there is none."""
-        computed = {"ET_PTKC_SW_DATAPATH": self.data_path, "ET_PTKC_SW_KEYPATH": self.key_path}
+        computed = {
+            "ET_PTKC_SW_DATAPATH": self.data_path,
+            "ET_PTKC_SW_KEYPATH": self.key_path,
+            "ET_PTKC_GENERAL_CERT_STORE": self.certificate_store,
+        }
         return computed[name] if name in computed else self.settings[name].value or None
 
 

@@ -1,4 +1,4 @@
-"""What all commands share: arguments, errors as messages, tables, exit codes.
+"""What all commands share: arguments, errors as messages, questions, tables, progress, exit codes.
 
 Results alone go to standard output; everything else goes to standard error with the tool's name before it, as
 `ptkc: error: …` and `ptkc: hint: …`. There is never a traceback. Exit codes: 0 done, 1 it could not be done (or, of a
@@ -9,18 +9,24 @@ check, something is wrong), 2 the arguments are wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["FAILED", "OK", "USAGE", "Parser", "ToolError", "print_json", "print_table", "run"]
+__all__ = [
+    "FAILED", "OK", "USAGE", "Failures", "Parser", "ToolError", "code_of", "complain", "confirm", "is_refusal", "note",
+    "print_json", "print_table", "progress", "read_line", "reason", "run",
+]  # fmt: skip
 
 OK = 0
 FAILED = 1
@@ -48,9 +54,15 @@ class Parser(argparse.ArgumentParser):
 
 def complain(tool: str, message: str, hint: str = "") -> None:
     """Write an error and a hint to standard error."""
-    print(f"{tool}: error: {message}", file=sys.stderr)
+    note(tool, f"error: {message}")
     if hint:
-        print(f"{tool}: hint: {hint}", file=sys.stderr)
+        note(tool, f"hint: {hint}")
+
+
+def note(tool: str, message: str) -> None:
+    """Write a line that is no result to standard error, behind what was printed so far."""
+    sys.stdout.flush()
+    print(f"{tool}: {message}", file=sys.stderr, flush=True)
 
 
 def run(parser: Parser, arguments: Sequence[str] | None = None) -> int:
@@ -63,23 +75,97 @@ def run(parser: Parser, arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         code: int = options.run(options)
         sys.stdout.flush()
-    except ToolError as error:
-        complain(tool, str(error), error.hint)
-    except CryptokiError as error:
-        complain(tool, str(error))
     except BrokenPipeError:
         # The reader of our output has seen enough; Python's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        complain(tool, f"{where}{error.strerror or type(error).__name__}")
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback ever
-        complain(tool, f"a bug of ours: {type(error).__name__} {_place(error)}", "please report it with the command")
+        complain(tool, *reason(error))
     else:
         return code
     return FAILED
+
+
+# Errors
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an exception is a return code that python-pkcs11 raised; if that is not loaded, none is."""
+    module = sys.modules.get("pkcs11.exceptions")
+    return module is not None and isinstance(error, module.PKCS11Error)
+
+
+def code_of(error: BaseException) -> str:
+    """Return `CKR_PIN_INCORRECT` for python-pkcs11's PinIncorrect; for what has no code, what it says."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(error).__name__).upper()
+    name = _OTHER_NAMES.get(words, words)
+    return f"CKR_{name}" if hasattr(CKR, name) else str(error) or type(error).__name__
+
+
+# python-pkcs11 calls these otherwise than the standard.
+_OTHER_NAMES = {
+    "ANOTHER_USER_ALREADY_LOGGED_IN": "USER_ANOTHER_ALREADY_LOGGED_IN",
+    "FUNCTION_CANCELLED": "FUNCTION_CANCELED",
+    "TOKEN_NOT_RECOGNISED": "TOKEN_NOT_RECOGNIZED",
+}
+
+# What to do about return codes that say little by themselves.
+_HINTS = {
+    "CKR_PIN_INCORRECT": "after the third wrong PIN in a row each further one makes the token wait longer",
+    "CKR_PIN_LOCKED": "after wrong PINs the token waits, 5 seconds a wrong PIN from the third on: try again later",
+    "CKR_PIN_LEN_RANGE": "a PIN has 4 to 32 characters",
+    "CKR_DEVICE_MEMORY": "the disk with the HSM's data is full, or a limit is reached: make room and try again",
+    "CKR_DEVICE_REMOVED": "the HSM is not there any more: look with `ptkc hsm list` and `ptkc doctor`",
+    "CKR_DEVICE_RESET": "the HSM was started anew: try again",
+    "CKR_DEVICE_ERROR": "see `ptkc doctor`",
+    "CKR_TOKEN_WRITE_PROTECTED": "the HSM's directory cannot be written: see `ptkc doctor`",
+}
+
+
+def reason(error: BaseException) -> tuple[str, str]:
+    """Return what to say of an exception, and the hint: never a value that a bug's message may hold."""
+    if isinstance(error, ToolError):
+        return str(error), error.hint
+    if isinstance(error, CryptokiError):
+        return str(error), ""
+    if is_refusal(error):
+        return code_of(error), _HINTS.get(code_of(error), "")
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or type(error).__name__}", ""
+    return f"a bug of ours: {type(error).__name__} {_place(error)}", "please report it with the command"
+
+
+class Failures:
+    """What went wrong in a list of HSMs, where the others go on: said at once, counted for the exit code."""
+
+    def __init__(self, tool: str) -> None:
+        """Complain in the name of `tool`."""
+        self.tool = tool
+        self.count = 0
+        self._last = ""
+
+    @contextlib.contextmanager
+    def of(self, where: str) -> Iterator[None]:
+        """Do something for one HSM, `where`; if it fails say so, and go on behind the block."""
+        try:
+            yield
+        except (ToolError, CryptokiError, OSError, RuntimeError) as error:
+            if isinstance(error, BrokenPipeError) or (isinstance(error, RuntimeError) and not is_refusal(error)):
+                raise
+            self.add(where, *reason(error))
+
+    def add(self, where: str, message: str, hint: str = "") -> None:
+        """Say and count a failure; the hint only if it is not the last one again."""
+        self.count += 1
+        complain(self.tool, f"{where}: {message}", hint if hint != self._last else "")
+        self._last = hint
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command."""
+        return FAILED if self.count else OK
 
 
 def _place(error: BaseException) -> str:
@@ -89,6 +175,45 @@ def _place(error: BaseException) -> str:
         place = f"at {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
+
+
+# Questions
+
+
+def read_line(prompt: str, *, hidden: bool = False) -> str | None:
+    """Ask for a line on the terminal, or read the next line of standard input; None at its end.
+
+    Hidden input is not echoed. Scripts pipe PINs and answers, a line each, in the order in which they are asked for;
+    the prompts go to standard error all the same, so that a script's output shows what was asked.
+    """
+    sys.stdout.flush()
+    if sys.stdin is None:
+        return None
+    if not sys.stdin.isatty():
+        print(prompt.rstrip(), file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        return line.rstrip("\r\n") if line else None
+    try:
+        if hidden:
+            import getpass  # noqa: PLC0415 - for terminals only
+
+            return getpass.getpass(prompt, sys.stderr)
+        print(prompt, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+    except EOFError:
+        print(file=sys.stderr)
+        return None
+    return line.rstrip("\n") if line else None
+
+
+def confirm(question: str, *, yes: bool = False) -> bool:
+    """Ask a question whose answer is no unless it is `y` or `yes`; `--yes` has answered it."""
+    if yes:
+        return True
+    return (read_line(f"{question} [y/N] ") or "").strip().lower() in ("y", "yes")
+
+
+# Results
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -117,3 +242,24 @@ def _print_ruled(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bool
         table.add_row(*(cell.replace("[", "\\[") for cell in row))
     Console().print(table)
     return True
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Give a function to call after each of `total` steps; on a terminal a bar shows them, on standard error."""
+    if not sys.stderr.isatty() or total < _WORTH_A_BAR:
+        yield lambda: None
+        return
+    try:
+        from rich.console import Console  # noqa: PLC0415 - costs more than most commands
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415 - as above
+    except ImportError:
+        yield lambda: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+_WORTH_A_BAR = 2

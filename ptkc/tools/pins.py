@@ -1,0 +1,83 @@
+"""PINs: whose they are, where they come from, and what a refused one means.
+
+A PIN is the value of an environment variable (`PTKC_ADMIN_PIN_1197` of one HSM before `PTKC_ADMIN_PIN` of all), else it
+is asked for: without echo on a terminal, as the next line of standard input where that is no terminal. At the end of
+the input there is one error. A PIN is never printed, and never part of a message.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ptkc.tools import common
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ADMIN", "ASO", "SO", "USER", "Role", "ask", "ask_new", "log_in"]
+
+
+class Role(NamedTuple):
+    """Whose PIN it is: as prompts call it, its environment variable, python-pkcs11's keyword for it."""
+
+    name: str
+    variable: str
+    keyword: str
+
+
+ADMIN = Role("Admin PIN", "PTKC_ADMIN_PIN", "user_pin")
+ASO = Role("ASO PIN", "PTKC_ASO_PIN", "so_pin")
+SO = Role("SO PIN", "PTKC_SO_PIN", "so_pin")
+USER = Role("user PIN", "PTKC_USER_PIN", "user_pin")
+
+
+def ask(role: Role, serial: str, where: str = "", environment: Mapping[str, str] | None = None) -> str:
+    """Return the PIN of `role` on the HSM with that serial number; `where` names the token in the prompt."""
+    found = _variable(role, serial, os.environ if environment is None else environment)
+    where = where or f"HSM {serial}"
+    return _checked(common.read_line(f"{role.name} of {where}: ", hidden=True), role, where) if found is None else found
+
+
+def ask_new(role: Role, serial: str, where: str = "", environment: Mapping[str, str] | None = None) -> str:
+    """Return a PIN that is being set, asked for twice; a variable needs no second entry."""
+    found = _variable(role, serial, os.environ if environment is None else environment)
+    if found is not None:
+        return found
+    where = where or f"HSM {serial}"
+    first = _checked(common.read_line(f"New {role.name} of {where}: ", hidden=True), role, where)
+    again = common.read_line(f"New {role.name} of {where}, once more: ", hidden=True)
+    if first != again:
+        raise common.ToolError(f"the two entries of the new {role.name} differ", "nothing was changed: try again")
+    return first
+
+
+def _variable(role: Role, serial: str, environment: Mapping[str, str]) -> str | None:
+    """Return the PIN that the environment gives, None if it gives none."""
+    return environment.get(f"{role.variable}_{serial}") or environment.get(role.variable) or None
+
+
+def _checked(pin: str | None, role: Role, where: str) -> str:
+    """Return a PIN that was entered; ToolError if none was, or it is no text."""
+    if pin is None:
+        hint = f"enter it, write it to standard input as a line, or set {role.variable}"
+        raise common.ToolError(f"no {role.name} of {where}: the input is at its end", hint)
+    if not pin:
+        raise common.ToolError(f"no {role.name} of {where}: an empty line", "a PIN has 4 to 32 characters")
+    try:
+        pin.encode()
+    except UnicodeEncodeError:
+        raise common.ToolError(f"the {role.name} of {where} is no UTF-8 text") from None
+    return pin
+
+
+def log_in(token: Any, role: Role, serial: str, where: str = "") -> Any:  # noqa: ANN401 - python-pkcs11's are untyped
+    """Ask for a PIN and return a read/write session with `role` logged in."""
+    pin = ask(role, serial, where)
+    try:
+        return token.open(rw=True, **{role.keyword: pin})
+    except RuntimeError as error:
+        if not common.is_refusal(error):
+            raise
+        message, hint = common.reason(error)
+        raise common.ToolError(f"{role.name} refused: {message}", hint) from None
