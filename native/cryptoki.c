@@ -1,7 +1,7 @@
 /* The exported functions, the function lists and the interfaces.
  *
- * functions.inc is made by build.py from the prototypes in pkcs11.h: the functions that do nothing but call their twin
- * in Python, and FUNCTIONS_3_2 and so on, the function lists. Here stand the eight that do more or less than that.
+ * functions.inc is made by build.py from the prototypes in pkcs11.h and vendor.h: the functions that do nothing but call
+ * their twin in Python, and FUNCTIONS_3_2 and so on, the function lists. Here stand the eight that do more or less than that.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -116,11 +116,14 @@ static struct CK_FUNCTION_LIST list_2_40 = {{2, 40}, {FUNCTIONS_2_40(POINTER)}};
 static struct { CK_VERSION version; function functions[IN_3_0]; } list_3_0 = {{3, 0}, {FUNCTIONS_3_0(POINTER)}};
 static struct { CK_VERSION version; function functions[IN_3_2]; } list_3_2 = {{3, 2}, {FUNCTIONS_3_2(POINTER)}};
 
-static CK_UTF8CHAR interface_name[] = "PKCS 11";
+static struct { CK_VERSION version; function functions[IN_VENDOR]; } list_vendor = {{1, 0}, {FUNCTIONS_VENDOR(POINTER)}};
+
+static CK_UTF8CHAR standard[] = "PKCS 11", vendor[] = "Vendor PTKC";
 static CK_INTERFACE interfaces[] = {
-    {interface_name, &list_3_2, 0},
-    {interface_name, &list_3_0, 0},
-    {interface_name, &list_2_40, 0},
+    {standard, &list_3_2, 0},
+    {standard, &list_3_0, 0},
+    {standard, &list_2_40, 0},
+    {vendor, &list_vendor, 0},
 };
 enum { INTERFACES = sizeof interfaces / sizeof *interfaces };
 
@@ -146,9 +149,10 @@ CK_RV C_GetInterface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK
                      CK_FLAGS flags)
 {
     if (ppInterface == NULL) return CKR_ARGUMENTS_BAD;
+    const char *name = (const char *)(pInterfaceName != NULL ? pInterfaceName : standard);
     for (size_t i = 0; i < INTERFACES; i++) {
         const CK_VERSION *version = interfaces[i].pFunctionList;
-        if (pInterfaceName != NULL && strcmp((const char *)pInterfaceName, (const char *)interface_name) != 0) continue;
+        if (strcmp(name, (const char *)interfaces[i].pInterfaceName) != 0) continue;
         if (pVersion != NULL && (pVersion->major != version->major || pVersion->minor != version->minor)) continue;
         if ((flags & ~interfaces[i].flags) != 0) continue;
         *ppInterface = &interfaces[i];

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "pkcs11.h"
+#include "vendor.h"
 
 /* --- interpreter.c ------------------------------------------------------------------------------------------------ */
 

@@ -33,6 +33,7 @@ _INPUTS = {
     "session": ("{0}", "", "{0}"),
     "handle": ("{0}", "", "{0}"),
     "ulong": ("{0}", "", "{0}"),
+    "device": ("{0}", "", "{0}"),
     "boolean": ("{0}", "", "bool({0})"),
     "bytes": (
         "p_{0}, n_{0}",
@@ -62,7 +63,7 @@ _INPUTS["parameter"] = _INPUTS["bytes"]
 # What comes out: the C parameters, the statements before the call, the argument, and those after it ({1} the result).
 _WHOLE = ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "write_structure(p_{0}, '{2}', {1})")
 _OUTPUTS = {
-    "ulong": ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "p_{0}[0] = {1}"),
+    **dict.fromkeys(("ulong", "uint"), ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "p_{0}[0] = {1}")),
     "buffer": (
         "p_{0}, n_{0}",
         "if not n_{0}: raise BadArgument('{0}')\nroom = n_{0}[0] if p_{0} else None",

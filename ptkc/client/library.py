@@ -1,7 +1,8 @@
 """The library: the slots of all HSMs as one list, and which HSM a session is with.
 
-Slots are numbered through, HSM after HSM; for the rest a device answers for itself. What the specification has the
-library answer without any device is here too.
+Slots are numbered through, HSM after HSM; for the rest a device answers for itself. An HSM that is taken away from a
+running process leaves its numbers unused: what the application knows of the others' slots stays true. What the
+specification has the library answer without any device is here too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from ptkc.wire.commands import Device
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from ptkc.spec.values import Template
 
 __all__ = ["Library"]
 
@@ -32,12 +35,14 @@ class Library:
         """Begin uninitialised."""
         self.devices: list[Device] = []
         self.sessions: dict[int, Device] = {}
+        self._known: dict[Device, list[int]] = {}
         self.admin_slots = True
         self._ended = allocate_lock()
 
     def begin(self, devices: list[Device], *, admin_slots: bool) -> None:
         """C_Initialize: serve these devices, with or without their Admin slots."""
         self.devices = devices
+        self._known = {}
         self.admin_slots = admin_slots
         self._ended = allocate_lock()
         self._ended.acquire()
@@ -50,29 +55,40 @@ class Library:
     def end(self) -> None:
         """C_Finalize: forget devices and sessions, wake who waits in C_WaitForSlotEvent."""
         self.devices = []
+        self._known = {}
         self.sessions.clear()
         if self._ended.locked():
             self._ended.release()
 
-    def _slots(self) -> list[tuple[Device, int]]:
-        """Return the device of each slot and the slot's number there."""
-        return [
-            (device, slot)
-            for device in self.devices
-            for slot in device.get_slot_list(True)  # noqa: FBT003 - a CK_BBOOL
-            if self.admin_slots or not device.get_token_info(slot)[_FLAGS] & CKF.ADMIN_TOKEN
-        ]
+    def _slots(self) -> list[tuple[Device, int, CryptokiError | None]]:
+        """Return the device of each slot, the slot's number there, and why the device cannot be asked, if it cannot."""
+        slots = []
+        for device in self.devices:
+            away = None
+            try:
+                self._known[device] = [
+                    slot
+                    for slot in device.get_slot_list(True)  # noqa: FBT003 - a CK_BBOOL
+                    if self.admin_slots or not device.get_token_info(slot)[_FLAGS] & CKF.ADMIN_TOKEN
+                ]
+            except CryptokiError as error:  # it was taken away, or broke: its slots keep their numbers
+                away = error
+            slots += [(device, slot, away) for slot in self._known.get(device, ())]
+        return slots
 
     def _slot(self, slot: int) -> tuple[Device, int]:
-        """Return the device of a slot and the slot's number there; CKR_SLOT_ID_INVALID."""
+        """Return the device of a slot and the slot's number there; CKR_SLOT_ID_INVALID, CKR_DEVICE_REMOVED."""
         slots = self._slots()
         if slot >= len(slots):
             raise CryptokiError(CKR.SLOT_ID_INVALID, f"no slot {slot}")
-        return slots[slot]
+        device, number, away = slots[slot]
+        if away is not None:
+            raise away
+        return device, number
 
     def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - every slot has its token
         """C_GetSlotList."""
-        return tuple(range(len(self._slots())))
+        return tuple(slot for slot, (_, _, away) in enumerate(self._slots()) if away is None)
 
     def get_slot_info(self, slot: int) -> Any:  # noqa: ANN401 - as the device answers
         """C_GetSlotInfo."""
@@ -128,10 +144,11 @@ class Library:
         """C_GetSessionInfo, with the slot in the library's numbering."""
         device = self._device(session)
         number, *rest = device.get_session_info(session)
-        slots = self._slots()
-        if (device, number) not in slots:  # C_Finalize and C_Initialize came in between
-            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}")
-        return (slots.index((device, number)), *rest)
+        for slot, (owner, its_number, _) in enumerate(self._slots()):
+            if owner is device and its_number == number:
+                return (slot, *rest)
+        # C_Finalize and C_Initialize came in between, or another process has removed the slot.
+        raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}")
 
     def _device(self, session: int) -> Device:
         """Return the device a session is with; CKR_SESSION_HANDLE_INVALID."""
@@ -146,3 +163,54 @@ class Library:
             with self._ended:
                 raise CryptokiError(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called")
         raise CryptokiError(CKR.NO_EVENT, "no slot has changed")
+
+    # The vendor's functions
+
+    def ct_init_token(self, session: int, slot: int, pin: bytes | None, label: bytes) -> None:
+        """CT_InitToken: a slot of the HSM that the session is with, else CKR_SLOT_ID_INVALID."""
+        device = self._device(session)
+        owner, number = self._slot(slot)
+        if owner is not device:
+            raise CryptokiError(CKR.SLOT_ID_INVALID, f"slot {slot} is another HSM's than the session's")
+        device.ct_init_token(session, number, pin, label)
+
+    def ct_reset_token(self, session: int, pin: bytes | None, label: bytes) -> None:
+        """CT_ResetToken, which closes the session."""
+        self._device(session).ct_reset_token(session, pin, label)
+        self.sessions.pop(session, None)
+
+    def ct_copy_object(self, session: int, source: int, obj: int, template: Template) -> int:
+        """CT_CopyObject between sessions with one HSM; CKR_SESSION_HANDLE_INVALID for those of two."""
+        device = self._device(session)
+        if self._device(source) is not device:
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"sessions {session} and {source} are of two HSMs")
+        new: int = device.ct_copy_object(session, source, obj, template)
+        return new
+
+    def ct_hsm_id_from_slot_id(self, slot: int) -> int:
+        """CT_HsmIdFromSlotId: the number of an HSM is its place among the devices."""
+        return self._number(self._slot(slot)[0])
+
+    def ct_to_hsm_session(self, session: int) -> int:
+        """CT_ToHsmSession: the same handle, since no other session stands behind ours."""
+        self._device(session).get_session_info(session)
+        return session
+
+    def ct_get_hsm_id(self, session: int) -> int:
+        """CT_GetHSMId: the number of the HSM that the session is with."""
+        device = self._device(session)
+        device.get_session_info(session)
+        return self._number(device)
+
+    def _number(self, device: Device) -> int:
+        """Return an HSM's number; CKR_DEVICE_REMOVED if C_Finalize came in between."""
+        if device not in self.devices:
+            raise CryptokiError(CKR.DEVICE_REMOVED, "the library was finalized")
+        return self.devices.index(device)
+
+    def ct_fetch_certificate(self, hsm: int, kind: int, room: int | None) -> Any:  # noqa: ANN401
+        """CT_FetchCertificate, without a session; CKR_ARGUMENTS_BAD where no HSM has this number."""
+        devices = self.devices
+        if hsm >= len(devices):
+            raise CryptokiError(CKR.ARGUMENTS_BAD, f"no HSM {hsm}")
+        return devices[hsm].ct_fetch_certificate(kind, room)

@@ -1,4 +1,4 @@
-"""The command table: one row for each function of Cryptoki 3.2, and nowhere else.
+"""The command table: one row for each function of Cryptoki 3.2 and each of the vendor's, and nowhere else.
 
 The bridge's marshalling, the codec, the secure-messaging policy and `docs/functions.md` are made from it. A row's
 fields follow the C parameters in order; the kind says how many C parameters a field takes and what crosses the wire.
@@ -7,6 +7,7 @@ A field is written `name:kind`, or `kind` alone where that is name enough.
 Kinds that go in (Python value; C parameters):
     session, handle, ulong   int; one CK_ULONG
     boolean                  bool; one CK_BBOOL
+    device                   int, the number of an HSM, for the library alone: nothing crosses; one CK_UINT
     bytes                    bytes; pointer and length; NULL with a length is CKR_ARGUMENTS_BAD
     secret                   bytes, or None for NULL (a PIN; None asks for a protected path); pointer and length
     label                    bytes, 32 blank-padded; one pointer
@@ -20,7 +21,7 @@ Kinds that go in (Python value; C parameters):
     ulong_in                 int; one CK_ULONG behind the fields that come out
 
 Kinds that come out (in the order of the C parameters; a method returns the value, or a tuple where there are several):
-    ulong                    int; one pointer
+    ulong, uint              int; one pointer, to a CK_ULONG or a CK_UINT
     buffer                   bytes, or int in answer to a length query; pointer and pointer to the length. The method
                              gets one more argument in this place, `room`: the bytes there are, None for a length query
     fill                     bytes, as many as asked for; pointer and length (which also goes in, as int)
@@ -45,10 +46,12 @@ __all__ = ["BY_NAME", "COMMANDS", "Command", "Device"]
 
 
 def _method(name: str) -> str:
-    """Return `init_pin` for `C_InitPIN`: an underscore before each capital that begins a word."""
-    letters = before = ""
-    for letter in name[2:]:
-        if letter.isupper() and before.islower():
+    """Return `init_pin` for `C_InitPIN`, `ct_init_pin` for `CT_InitPIN`: an underscore where a word begins."""
+    prefix, _, words = name.partition("_")
+    letters = "" if prefix == "C" else prefix.lower() + "_"
+    before = ""
+    for letter, after in zip(words, words[1:] + " ", strict=True):
+        if letter.isupper() and (before.islower() or (before and after.islower())):
             letters += "_"
         letters += letter.lower()
         before = letter
@@ -58,9 +61,10 @@ def _method(name: str) -> str:
 class Command:
     """One row of the table.
 
-    `number` is the place in the function list from 1 and the number on the wire; `method` the name of the `Device`
-    method; `operation` the kind of operation the command works on, which a refused argument ends; `library` is true
-    for what the client library answers itself; `sensitive` for what secure messaging encrypts on request.
+    `number` is the place in the function list from 1, the vendor's functions after the last, and the number on the
+    wire; `method` the name of the `Device` method; `operation` the kind of operation the command works on, which a
+    refused argument ends; `library` is true for what the client library answers itself; `sensitive` for what secure
+    messaging encrypts on request.
     """
 
     __slots__ = ("inputs", "library", "method", "name", "number", "operation", "outputs", "sensitive")
@@ -202,6 +206,15 @@ s C_AsyncComplete | session function:name | async_data |
 s C_AsyncJoin | session function:name id:ulong data:bytes | |
 s C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer |
 s C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
+s CT_InitToken | session slot:ulong pin:secret label | |
+s CT_InitPIN | session user:ulong pin:secret | |
+s CT_ResetToken | session pin:secret label | |
+s CT_CopyObject | session source:ulong object:handle template | new:ulong |
+L CT_HsmIdFromSlotId | slot:ulong | id:uint |
+L CT_ToHsmSession | session | hsm_session:ulong |
+L CT_GetHSMId | session | id:ulong |
+s CT_PresentTicket | session object:handle mechanism ticket:bytes | |
+- CT_FetchCertificate | hsm:device type:ulong | certificate:buffer |
 """  # noqa: E501 - rows
 
 COMMANDS = tuple(Command(number, row) for number, row in enumerate(_TABLE.splitlines(), 1))
