@@ -35,6 +35,7 @@ __all__ = ["after_fork_in_child", "start"]
 
 _library = Library()
 _hsms: list[Hsm] = []
+_locked: list[Hsm] = []  # by the fork that is under way
 
 
 def start() -> None:
@@ -120,19 +121,28 @@ def _finalize(_reserved: object) -> int:
 
 
 def _before_fork() -> None:
-    """Have no store at work while the process is copied."""
-    for hsm in _hsms:
+    """Have no store at work while the process is copied.
+
+    The locks are taken in the order of the HSMs, and no thread holds those of two. Another thread's C_Initialize or
+    C_Finalize may change the list meanwhile: what was locked is what is released.
+    """
+    hsms = list(_hsms)
+    for hsm in hsms:
         hsm.before_fork()
+    _locked[:] = hsms
 
 
 def _after_fork_in_parent() -> None:
-    for hsm in reversed(_hsms):
+    hsms = list(_locked)
+    _locked.clear()
+    for hsm in reversed(hsms):
         hsm.after_fork_in_parent()
 
 
 def after_fork_in_child() -> None:
     """Forget, without a word to database or key, what belongs to the parent: the child begins with C_Initialize."""
-    for hsm in _hsms:
+    for hsm in {*_hsms, *_locked}:
         hsm.drop_after_fork()
     _hsms.clear()
+    _locked.clear()
     _library.end()
