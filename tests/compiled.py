@@ -15,9 +15,9 @@ __all__ = ["compiler", "programs"]
 
 _NATIVE = Path(__file__).parent / "native"
 _INCLUDE = Path(__file__).parents[1] / "native" / "include"
-_PROTOTYPE = re.compile(r"^CK_RV (C_\w+)\((.*)\);$", re.MULTILINE)
-_LETTERS = {"CK_MECHANISM_PTR": "m", "CK_ATTRIBUTE_PTR": "a", "CK_NOTIFY": "n"}
-_NUMBERS = re.compile(r"CK_(ULONG|FLAGS|SLOT_ID|SESSION_HANDLE|OBJECT_HANDLE|MECHANISM_TYPE)_PTR$")
+_PROTOTYPE = re.compile(r"^CK_RV (CT?_\w+)\((.*)\);$", re.MULTILINE)
+_LETTERS = {"CK_SESSION_HANDLE": "s", "CK_MECHANISM_PTR": "m", "CK_ATTRIBUTE_PTR": "a", "CK_NOTIFY": "n"}
+_NUMBERS = re.compile(r"CK_(UINT|ULONG|FLAGS|SLOT_ID|SESSION_HANDLE|OBJECT_HANDLE|MECHANISM_TYPE)_PTR$")
 _directories: list[tempfile.TemporaryDirectory[str]] = []
 
 
@@ -28,9 +28,7 @@ def compiler() -> list[str]:
 
 def _letter(parameter: str) -> str:
     """Return what kind of parameter this is, as bad.c names the kinds."""
-    kind, name = parameter.rsplit(" ", 1)
-    if name == "hSession":
-        return "s"
+    kind = parameter.rsplit(" ", 1)[0]
     if _NUMBERS.match(kind):
         return "l"
     return _LETTERS.get(kind) or ("p" if kind.endswith("_PTR") else "u")
@@ -42,10 +40,12 @@ def programs() -> Path:
     _directories.append(tempfile.TemporaryDirectory(prefix="ptkc-programs-"))
     made = Path(_directories[-1].name)
     made.chmod(0o755)
-    prototypes = _PROTOTYPE.findall((_INCLUDE / "pkcs11.h").read_text(encoding="ascii"))
-    names = [f"NAME({name})\n" for name, _ in prototypes]
-    signatures = [f'SIGNATURE({name}, "{"".join(map(_letter, rest.split(", ")))}")\n' for name, rest in prototypes]
-    (made / "names.inc").write_text("".join(names), encoding="ascii")
+    signatures = []
+    for header, listed in (("pkcs11.h", "names.inc"), ("vendor.h", "vendor_names.inc")):
+        prototypes = _PROTOTYPE.findall((_INCLUDE / header).read_text(encoding="ascii"))
+        names = [f"NAME({name})\n" for name, _ in prototypes]
+        (made / listed).write_text("".join(names), encoding="ascii")
+        signatures += [f'SIGNATURE({name}, "{"".join(map(_letter, rest.split(", ")))}")\n' for name, rest in prototypes]
     (made / "signatures.inc").write_text("".join(signatures), encoding="ascii")
     flags = ["-std=gnu11", "-O1", "-g", "-pthread", "-rdynamic", f"-I{_INCLUDE}", f"-I{made}"]
     warnings = ["-Wall", "-Wextra", "-Wno-cast-function-type", "-Werror"]

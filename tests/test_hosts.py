@@ -22,6 +22,7 @@ from modules import Module
 from processes import run
 
 import ptkc
+from ptkc.wire.commands import BY_NAME
 
 _SITES = list(dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib")))
 _GENERAL_ERROR, _NOT_INITIALIZED = "0x5", "0x190"
@@ -88,14 +89,14 @@ def copied_package(module: Module, target: Path) -> Path:
 # 0. What is built
 
 
-def test_the_shared_object_exports_the_functions_of_cryptoki_and_nothing_else(
+def test_the_shared_object_exports_the_functions_of_cryptoki_and_the_vendor_and_nothing_else(
     module: Module, env: dict[str, str]
 ) -> None:
-    """104 symbols, all of them C_ functions; the embedding and the twins stay inside."""
+    """The 104 C_ functions and nine CT_ functions of the table; the embedding and the twins stay inside."""
     listed = run("nm", "-D", "--defined-only", module.path, env=env)
     names = [line.split()[-1] for line in listed.splitlines()]
-    assert [] == [name for name in names if not name.startswith("C_")]
-    assert 104 == len(names)
+    assert sorted(BY_NAME) == sorted(names)
+    assert [104, 9] == [sum(name.startswith(prefix) for name in names) for prefix in ("C_", "CT_")]
 
 
 def test_the_shared_object_is_linked_to_libpython_and_is_never_unloaded(module: Module, env: dict[str, str]) -> None:
@@ -109,7 +110,7 @@ def test_the_shared_object_is_linked_to_libpython_and_is_never_unloaded(module: 
 def test_function_lists_and_interfaces_are_the_specifications(
     programs: Path, module: Module, env: dict[str, str]
 ) -> None:
-    """2.40, 3.0 and 3.2: order, versions, the two-call protocol, names and flags, before and after C_Initialize."""
+    """2.40, 3.0, 3.2, the vendor's: order, versions, two-call protocol, names, flags, before and after C_Initialize."""
     run(programs / "lists", module.path, env=env)
 
 

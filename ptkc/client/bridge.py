@@ -143,7 +143,11 @@ def _source(command: Command) -> str:
     local = command.method in vars(Library)
     target = "library" if local or not command.has_session else "device"
     call = f"{target}.{command.method}({', '.join(filter(None, arguments))})"
-    body = [] if target == "library" else ["device = sessions.get(session)", "if device is None: raise NoSession"]
+    body = []
+    if target == "device":
+        body = ["device = sessions.get(session)", "if device is None: raise NoSession"]
+    elif command.has_session:
+        body = ["if session not in sessions: raise NoSession"]
     body += [*before, f"{', '.join(results)} = {call}" if results else call, *after, "return 0"]
     lines = [f"def function({', '.join(filter(None, parameters))}):", "    try:"]
     lines += ["        " + line for statement in body for line in statement.splitlines()]

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pkcs11.h"
+#include "vendor.h"
 
 typedef void (*function)(void);
 struct list { CK_VERSION version; function functions[104]; };

@@ -5,6 +5,10 @@ static const char *const names[] = {
 #define NAME(name) #name,
 #include "names.inc"
 };
+static const char *const vendor_names[] = {
+#include "vendor_names.inc"
+};
+enum { VENDOR_NAMES = sizeof vendor_names / sizeof *vendor_names, INTERFACES = 4 };
 
 static const struct list *interface(const char *name, int major, int minor, CK_FLAGS flags, CK_RV want)
 {
@@ -17,30 +21,35 @@ static const struct list *interface(const char *name, int major, int minor, CK_F
     return found != NULL ? found->pFunctionList : NULL;
 }
 
-static void compare(const struct list *list, int major, int minor, int functions)
+static void compare_with(const char *const *names, const struct list *list, int major, int minor, int functions)
 {
     WANT((unsigned long)major, list->version.major);
     WANT((unsigned long)minor, list->version.minor);
     for (int i = 0; i < functions; i++) WANT((unsigned long)symbol(names[i]), (unsigned long)list->functions[i]);
 }
 
+static void compare(const struct list *list, int major, int minor, int functions)
+{
+    compare_with(names, list, major, minor, functions);
+}
+
 static void check_lists(void)
 {
     CK_FUNCTION_LIST *old = NULL;
     CK_ULONG count = 99;
-    CK_INTERFACE found[3];
+    CK_INTERFACE found[INTERFACES];
     WANT(CKR_ARGUMENTS_BAD, FUNCTION(C_GetFunctionList)(NULL));
     WANT(CKR_OK, FUNCTION(C_GetFunctionList)(&old));
     compare((const struct list *)old, 2, 40, 68);
 
     WANT(CKR_ARGUMENTS_BAD, FUNCTION(C_GetInterfaceList)(NULL, NULL));
     WANT(CKR_OK, FUNCTION(C_GetInterfaceList)(NULL, &count));
-    WANT(3, count);
-    count = 2;
+    WANT(INTERFACES, count);
+    count = INTERFACES - 1;
     WANT(CKR_BUFFER_TOO_SMALL, FUNCTION(C_GetInterfaceList)(found, &count));
-    WANT(3, count);
+    WANT(INTERFACES, count);
     WANT(CKR_OK, FUNCTION(C_GetInterfaceList)(found, &count));
-    WANT(3, count);
+    WANT(INTERFACES, count);
     static const int versions[][3] = {{3, 2, 104}, {3, 0, 92}, {2, 40, 68}};
     for (int i = 0; i < 3; i++) {
         WANT(0, (unsigned long)strcmp("PKCS 11", (char *)found[i].pInterfaceName));
@@ -49,6 +58,14 @@ static void check_lists(void)
         compare(interface("PKCS 11", versions[i][0], versions[i][1], 0, CKR_OK), versions[i][0], versions[i][1], versions[i][2]);
         compare(interface(NULL, versions[i][0], versions[i][1], 0, CKR_OK), versions[i][0], versions[i][1], versions[i][2]);
     }
+    WANT(0, (unsigned long)strcmp("Vendor PTKC", (char *)found[3].pInterfaceName));
+    WANT(0, found[3].flags);
+    compare_with(vendor_names, found[3].pFunctionList, 1, 0, VENDOR_NAMES);
+    compare_with(vendor_names, interface("Vendor PTKC", 1, 0, 0, CKR_OK), 1, 0, VENDOR_NAMES);
+    compare_with(vendor_names, interface("Vendor PTKC", 0, 0, 0, CKR_OK), 1, 0, VENDOR_NAMES);
+    interface("Vendor PTKC", 3, 2, 0, CKR_FUNCTION_FAILED);
+    interface("PKCS 11", 1, 0, 0, CKR_FUNCTION_FAILED);
+    interface(NULL, 1, 0, 0, CKR_FUNCTION_FAILED);
     compare(interface(NULL, 0, 0, 0, CKR_OK), 3, 2, 104);
     compare(interface("PKCS 11", 0, 0, 0, CKR_OK), 3, 2, 104);
     interface("PKCS 11", 3, 1, 0, CKR_FUNCTION_FAILED);
