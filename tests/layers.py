@@ -19,7 +19,8 @@ LEVELS = {
     "mechanisms": 2, "wire": 2,
     "token": 3, "sms": 3,
     "hsm": 4, "client": 4,
-    "provider": 5, "vendor": 5, "tools": 5,
+    "provider": 5, "vendor": 5,
+    "tools": 6,  # they go through `vendor`
 }  # fmt: skip
 
 REFUSED = {
