@@ -1,7 +1,7 @@
 """The C interface as cffi sees it: types of our header, functions of a module's lists.
 
-The declarations are read from `native/include/pkcs11.h`; the parameter structures of mechanisms are declared here,
-since the header leaves them to the provider. A module is opened with `dlopen` and asked for its lists, as by any host.
+The declarations are read from `native/include`; the parameter structures of mechanisms are declared here, since the
+headers leave them to the provider. A module is opened with `dlopen` and asked for its lists, as by any host.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 import cffi
 
-__all__ = ["FUNCTIONS", "Functions", "ffi"]
+__all__ = ["FUNCTIONS", "VENDOR_FUNCTIONS", "Functions", "ffi"]
 
-_HEADER = Path(__file__).resolve().parents[2] / "native" / "include" / "pkcs11.h"
-_PROTOTYPE = re.compile(r"^CK_RV (C_\w+)\((.*)\);$", re.MULTILINE)
+_INCLUDE = Path(__file__).resolve().parents[2] / "native" / "include"
+_PROTOTYPE = re.compile(r"^CK_RV (CT?_\w+)\((.*)\);$", re.MULTILINE)
 _ENTRY_POINTS = ("C_GetFunctionList", "C_GetInterfaceList", "C_GetInterface")
 _COUNT_2_40 = 68
 _COUNT_3_0 = 92
@@ -35,28 +35,32 @@ typedef struct { CK_BBOOL phFlag; CK_ULONG ulContextDataLen; CK_BYTE *pContextDa
 """
 
 
-def _declarations() -> tuple[str, list[tuple[str, str]]]:
-    """Return the header without comments, #lines and prototypes, and the (name, arguments) of each prototype."""
-    text = re.sub(r"/\*.*?\*/", "", _HEADER.read_text(encoding="ascii"), flags=re.DOTALL)
+def _declarations(header: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return a header without comments, #lines and prototypes, and the (name, arguments) of each prototype."""
+    text = re.sub(r"/\*.*?\*/", "", (_INCLUDE / header).read_text(encoding="ascii"), flags=re.DOTALL)
     text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     return _PROTOTYPE.sub("", text), _PROTOTYPE.findall(text)
 
 
-def _interface() -> tuple[cffi.FFI, list[str]]:
-    """Return the ffi with one function list of all functions: the older lists are its beginnings."""
-    types, prototypes = _declarations()
-    members = "".join(f"CK_RV (*{name})({arguments});\n" for name, arguments in prototypes)
-    exported = "".join(f"CK_RV {name}({arguments});\n" for name, arguments in prototypes if name in _ENTRY_POINTS)
+def _interface() -> tuple[cffi.FFI, list[str], list[str]]:
+    """Return the ffi with a list of all functions, whose beginnings the older lists are, and one of the vendor's."""
     interface = cffi.FFI()
-    interface.cdef(f"{types}\nstruct CK_FUNCTION_LIST {{ CK_VERSION version;\n{members}}};\n{exported}{_PARAMETERS}")
-    return interface, [name for name, _ in prototypes]
+    names = []
+    for header, structure in (("pkcs11.h", "CK_FUNCTION_LIST"), ("vendor.h", "VENDOR_LIST")):
+        types, prototypes = _declarations(header)
+        members = "".join(f"CK_RV (*{name})({arguments});\n" for name, arguments in prototypes)
+        exported = "".join(f"CK_RV {name}({arguments});\n" for name, arguments in prototypes if name in _ENTRY_POINTS)
+        interface.cdef(f"{types}\nstruct {structure} {{ CK_VERSION version;\n{members}}};\n{exported}")
+        names.append([name for name, _ in prototypes])
+    interface.cdef(_PARAMETERS)
+    return interface, *names
 
 
-ffi, FUNCTIONS = _interface()
+ffi, FUNCTIONS, VENDOR_FUNCTIONS = _interface()
 
 
 class Functions:
-    """The functions of one module: those of C_GetFunctionList, and of its newest "PKCS 11" interface if it has any."""
+    """The functions of one module: those of C_GetFunctionList, of its newest "PKCS 11" interface and the vendor's."""
 
     def __init__(self, path: str) -> None:
         """Open the module at `path` and read its lists; nothing is initialised."""
@@ -74,14 +78,21 @@ class Functions:
             self._add_interfaces()
 
     def _add_interfaces(self) -> None:
-        """Add the functions of Cryptoki 3.0 and 3.2, as far as the module offers these versions."""
+        """Add the functions of Cryptoki 3.0 and 3.2 and the vendor's, as far as the module offers these."""
         for minor, names in ((0, FUNCTIONS[:_COUNT_3_0]), (2, FUNCTIONS)):
-            found = ffi.new("CK_INTERFACE **")
-            version = ffi.new("CK_VERSION *", (3, minor))
-            if self.library.C_GetInterface(ffi.new("char[]", b"PKCS 11"), version, found, 0) == 0:
-                functions = ffi.cast("CK_FUNCTION_LIST *", found[0].pFunctionList)
+            if self._add(b"PKCS 11", (3, minor), "CK_FUNCTION_LIST *", names):
                 self.names = names
-                self._addresses |= {name: getattr(functions, name) for name in names}
+        self._add(b"Vendor PTKC", (1, 0), "struct VENDOR_LIST *", VENDOR_FUNCTIONS)
+
+    def _add(self, interface: bytes, version: tuple[int, int], structure: str, names: list[str]) -> bool:
+        """Add the functions of an interface; return whether the module has it."""
+        found = ffi.new("CK_INTERFACE **")
+        wanted = ffi.new("CK_VERSION *", version)
+        if self.library.C_GetInterface(ffi.new("char[]", interface), wanted, found, 0) != 0:
+            return False
+        functions = ffi.cast(structure, found[0].pFunctionList)
+        self._addresses |= {name: getattr(functions, name) for name in names}
+        return True
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 (a cffi function pointer)
         """Return the C function called `name`, a KeyError if the module's lists end before it."""

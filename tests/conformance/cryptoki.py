@@ -124,7 +124,9 @@ class Cryptoki:
         self.call(function, *arguments, NULL, count)
         array = ffi.new(f"{item}[]", max(1, count[0]))
         self.call(function, *arguments, array, count)
-        return list(array[0 : count[0]])
+        items = list(array[0 : count[0]])
+        # A structure of an array is a view that does not keep the array: each gets memory of its own.
+        return items if item == "CK_ULONG" else [ffi.new(f"{item} *", entry)[0] for entry in items]
 
     def slots(self, *, present: bool = True) -> list[int]:
         """Return the slot ids."""
