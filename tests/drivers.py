@@ -14,13 +14,14 @@ from ptkc.hsm.approval import approve, check_parameter, mechanism_for
 from ptkc.mechanisms import KEY_TYPES, load
 from ptkc.mechanisms.mechanism import Operation, Verification
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKO
+from ptkc.spec.constants import CKA, CKF, CKO
 from ptkc.spec.values import TRUE, Attributes, from_ulong, ulong
 
 __all__ = ["Data", "Driver", "MechanismDriver", "secret"]
 
 Data = bytes | list[bytes]
 
+_MODE = CKF.PURE_P11  # nothing is hidden
 _USES = (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE)
 
 
@@ -65,7 +66,7 @@ class MechanismDriver:
 
     def digest(self, mechanism: int, data: Data) -> bytes:
         """Digest."""
-        digester: Any = mechanism_for("digest", mechanism)
+        digester: Any = mechanism_for("digest", mechanism, _MODE)
         check_parameter(digester, None)
         return self._run(digester.digest(None), data)
 
@@ -95,7 +96,7 @@ class MechanismDriver:
         """Wrap the key `target`."""
         wrapper = Object(key)
         payload = KEY_TYPES[from_ulong(target[CKA.KEY_TYPE])].encode(target)
-        wrapped: bytes = approve(wrapper, "wrap", mechanism)(wrapper, parameter, payload)
+        wrapped: bytes = approve(wrapper, "wrap", mechanism, _MODE)(wrapper, parameter, payload)
         return wrapped
 
     def unwrap(
@@ -103,21 +104,21 @@ class MechanismDriver:
     ) -> Attributes:
         """Unwrap; return the new key's material."""
         unwrapper = Object(key)
-        payload = approve(unwrapper, "unwrap", mechanism)(unwrapper, parameter, wrapped, template)
+        payload = approve(unwrapper, "unwrap", mechanism, _MODE)(unwrapper, parameter, wrapped, template)
         return KEY_TYPES[from_ulong(template[CKA.KEY_TYPE])].decode(payload, template)
 
     @staticmethod
     def derive(mechanism: int, parameter: object, key: Attributes, template: Attributes) -> Attributes:
         """Derive; return the new key's material."""
         base = Object(key)
-        payload = approve(base, "derive", mechanism)(base, parameter, template)
+        payload = approve(base, "derive", mechanism, _MODE)(base, parameter, template)
         return KEY_TYPES[from_ulong(template[CKA.KEY_TYPE])].decode(payload, template)
 
     @staticmethod
     def _begin(kind: str, mechanism: int, parameter: object, key: Attributes):
         load()
         obj = Object(key)
-        return approve(obj, kind, mechanism)(obj, parameter)
+        return approve(obj, kind, mechanism, _MODE)(obj, parameter)
 
     @staticmethod
     def _run(operation: Operation, data: Data) -> bytes:

@@ -215,7 +215,7 @@ def test_eddsa_is_both_single_and_multi_part() -> None:
     """CKM_EDDSA is multi-part, CKM_ECDSA is not."""
     assert EdDsa().sign(Object(pair(_ED25519)[1]), None).multi_part
     obj = Object(pair(_P256)[1])
-    assert not approve(obj, "sign", CKM.ECDSA)(obj, None).multi_part
+    assert not approve(obj, "sign", CKM.ECDSA, 0)(obj, None).multi_part
 
 
 @pytest.mark.vectors(CKM.ECDH1_DERIVE, CKM.ECDH1_COFACTOR_DERIVE)

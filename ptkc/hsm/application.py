@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from _thread import RLock
 
+from ptkc.hsm.features import Feature
 from ptkc.hsm.handles import Handles
 from ptkc.hsm.session import Session
 from ptkc.objects.object import Object
@@ -32,13 +33,21 @@ class Login:
 
 
 class Held:
-    """What an object handle stands for: a session object, or a token object as it was at `stamp`."""
+    """What an object handle stands for: a session object, a token object as it was at `stamp`, or a feature."""
 
-    __slots__ = ("object", "record", "session", "stamp", "token")
+    __slots__ = ("feature", "object", "record", "session", "stamp", "token")
 
-    def __init__(self, token: Token, record: int | None, obj: Object | None, session: Session | None = None) -> None:
-        """Hold a token object by its record number, or a session object with the session that made it."""
+    def __init__(
+        self,
+        token: Token,
+        record: int | None,
+        obj: Object | None,
+        session: Session | None = None,
+        feature: Feature | None = None,
+    ) -> None:
+        """Hold a token object by its record number, a session object with the session that made it, or a feature."""
         self.token = token
+        self.feature = feature
         self.record = record
         self.object = obj
         self.session = session
@@ -49,10 +58,13 @@ class Application:
     """Sessions, logins and handles of one login domain with the tokens of one HSM.
 
     What depends on which sessions and logins there are is decided and done under one lock: another thread may be
-    closing or logging out.
+    closing or logging out. `mode` are the HSM's security flags, as they were when a session was last asked for.
     """
 
-    __slots__ = ("_boot", "_by_token", "_lock", "_records", "_stamp", "handles", "hsm", "logins", "sessions")
+    __slots__ = (
+        "_boot", "_by_token", "_features", "_lock", "_records", "_stamp", "handles", "hsm", "logins", "mode",
+        "sessions",
+    )  # fmt: skip
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
         """Begin with no session; `handles` may be shared by the applications of one process."""
@@ -61,10 +73,12 @@ class Application:
         self._boot = hsm.boot
         self._lock = RLock()
         self._stamp: int | None = None
+        self.mode = 0
         self.sessions: dict[int, Session] = {}
         self._by_token: dict[Token, dict[int, Session]] = {}
         self.logins: dict[Token, Login] = {}
         self._records: dict[tuple[Token, int], int] = {}
+        self._features: dict[tuple[int, int], int] = {}
 
     # Sessions (specification 6.7)
 
@@ -94,6 +108,7 @@ class Application:
                 for open_session in list(self.sessions.values()):
                     self.close(open_session)
                 raise CryptokiError(CKR.DEVICE_RESET, "the HSM was restarted")
+            self.mode = getattr(self.hsm, "security_mode", 0)
         return session
 
     def close(self, session: Session) -> None:
@@ -164,6 +179,8 @@ class Application:
                 continue
             if held.object is not None:
                 private = held.object.private
+            elif held.feature is not None:
+                private = held.feature.private
             else:
                 if public is None:
                     public = _public_records(token)
@@ -192,6 +209,21 @@ class Application:
             handle = self._records[token, record] = self.handles.add(Held(token, record, None))
         return handle
 
+    def hold_feature(self, token: Token, feature: Feature) -> int:
+        """Return the handle of a feature of the HSM, the same one each time."""
+        handle = self._features.get(feature.key)
+        if handle is None:
+            held = Held(token, None, None, feature=feature)
+            handle = self._features[feature.key] = self.handles.add(held)
+        return handle
+
+    def feature(self, session: Session, handle: int) -> Feature | None:
+        """Return the feature behind a handle that the session may see, None if it is something else's."""
+        held = self.handles.get(handle)
+        if not isinstance(held, Held) or held.token is not session.token:
+            return None
+        return held.feature
+
     def forget(self, handle: int) -> None:
         """Make the handle of an object invalid."""
         held = self.handles.pop(handle, None)
@@ -199,6 +231,8 @@ class Application:
             return
         if held.record is not None:
             self._records.pop((held.token, held.record), None)
+        elif held.feature is not None:
+            self._features.pop(held.feature.key, None)
         elif held.session is not None:
             held.session.objects.pop(handle, None)
 
@@ -219,6 +253,8 @@ class Application:
         stamp = self.hsm.stamp()
         if known is not None and stamp is not None and held.stamp == stamp:
             return known
+        if held.feature is not None and held.feature.exists:
+            return Object(held.feature.attributes())
         loaded = None if held.record is None else held.token.load(held.record, self.user_key(held.token))
         if loaded is None:
             self.forget(handle)

@@ -1,11 +1,13 @@
 """May this key do this with this mechanism? Every check that a mechanism's method relies on, and nowhere else.
 
-Specification 5: the text of each Init function, the usage attributes CKA_ENCRYPT … CKA_DERIVE, CKA_ALLOWED_MECHANISMS.
-An answer is kept with the object, which never changes, so a second use of the key costs one look-up.
+Specification 5: the text of each Init function, the usage attributes CKA_ENCRYPT … CKA_DERIVE, CKA_ALLOWED_MECHANISMS;
+and the security flags (`mode`), which hide mechanisms. An answer is kept with the object, which never changes, by the
+flags that it was given under, so a second use of the key costs one look-up.
 """
 
 from __future__ import annotations
 
+from ptkc.hsm import policy
 from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
 from ptkc.mechanisms.mechanism import KeyType, Mechanism
 from ptkc.objects.object import Object
@@ -38,9 +40,11 @@ _USAGE = {
 }
 
 
-def mechanism_for(kind: str, number: int) -> Mechanism:
-    """Return the mechanism if it has `kind` (sign, generate …); CKR_MECHANISM_INVALID."""
+def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
+    """Return the mechanism if it has `kind` (sign, generate …) and the flags offer it; CKR_MECHANISM_INVALID."""
     load()
+    if not policy.is_offered(mode, number):
+        raise CryptokiError(CKR.MECHANISM_INVALID, policy.explain(mode, number))
     mechanism = MECHANISMS.get(number)
     if mechanism is None or not hasattr(mechanism, kind):
         raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} cannot {kind}")
@@ -64,12 +68,12 @@ def is_allowed(obj: Object, number: int) -> bool:
     return not allowed or number in unpack_ulongs(allowed)
 
 
-def approve(obj: Object, kind: str, number: int) -> Method:
+def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     """Return the method of a mechanism for `kind` with the key `obj`; it takes the key, the parameter and more."""
-    approved: Method | None = obj.approved.get((kind, number))
+    approved: Method | None = obj.approved.get((kind, number, mode))
     if approved is not None:
         return approved
-    mechanism = mechanism_for(kind, number)
+    mechanism = mechanism_for(kind, number, mode)
     usage, classes, inconsistent, size_range = _USAGE[kind]
     if obj.object_class not in classes or obj.key_type not in mechanism.key_types:
         key = f"a {name_of(CKO, obj.object_class)} of {name_of(CKK, obj.key_type)}"
@@ -87,7 +91,7 @@ def approve(obj: Object, kind: str, number: int) -> Method:
         check_parameter(mechanism, parameter)
         return run(key, parameter, *rest)
 
-    obj.approved[kind, number] = method
+    obj.approved[kind, number, mode] = method
     return method
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ptkc.hsm.keys import KeyCommands
+from ptkc.hsm.extensions import ExtensionCommands
 
 __all__ = ["LocalDevice"]
 
 
-class LocalDevice(KeyCommands):
+class LocalDevice(ExtensionCommands):
     """One method for each command of `wire.commands` that is not the library's; what it lacks is not supported."""

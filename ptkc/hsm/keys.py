@@ -22,9 +22,9 @@ class KeyCommands(OperationCommands):
 
     def generate_key(self, handle: int, mechanism: MechanismValue | None, template: Template) -> int:
         """C_GenerateKey."""
-        session = self.application.session(handle)
+        session = self._working(handle)
         number, parameter = _given(mechanism)
-        maker = mechanism_for("generate", number)
+        maker = mechanism_for("generate", number, self.application.mode)
         check_parameter(maker, parameter)
         implied = {CKA.CLASS: ulong(maker.generates_class), CKA.KEY_TYPE: ulong(maker.generates)}
         attributes = templates.prepare(templates.GENERATE, template, implied, so=self._is_so(session))
@@ -36,17 +36,13 @@ class KeyCommands(OperationCommands):
         self, handle: int, mechanism: MechanismValue | None, public: Template, private: Template
     ) -> tuple[int, int]:
         """C_GenerateKeyPair: handles of the public and of the private key, made both or none."""
-        session = self.application.session(handle)
+        session = self._working(handle)
         number, parameter = _given(mechanism)
-        maker = mechanism_for("generate_pair", number)
+        maker = mechanism_for("generate_pair", number, self.application.mode)
         check_parameter(maker, parameter)
         kind, so = ulong(maker.generates), self._is_so(session)
-        first = templates.prepare(
-            templates.GENERATE, public, {CKA.CLASS: _CLASS_PUBLIC, CKA.KEY_TYPE: kind}, so=so
-        )
-        second = templates.prepare(
-            templates.GENERATE, private, {CKA.CLASS: _CLASS_PRIVATE, CKA.KEY_TYPE: kind}, so=so
-        )
+        first = templates.prepare(templates.GENERATE, public, {CKA.CLASS: _CLASS_PUBLIC, CKA.KEY_TYPE: kind}, so=so)
+        second = templates.prepare(templates.GENERATE, private, {CKA.CLASS: _CLASS_PRIVATE, CKA.KEY_TYPE: kind}, so=so)
         self._may_make(session, first)
         self._may_make(session, second)
         produced = maker.generate_pair(parameter, first, second)
@@ -61,11 +57,11 @@ class KeyCommands(OperationCommands):
         self, handle: int, mechanism: MechanismValue | None, wrapping_key: int, key: int, room: int | None
     ) -> bytes | int:
         """C_WrapKey: the wrapped CKA_VALUE of a secret key, or PKCS#8 of a private one."""
-        session = self.application.session(handle)
+        session = self._working(handle)
         number, parameter = _given(mechanism)
         wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
         target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
-        method = approve(wrapper, "wrap", number)
+        method = approve(wrapper, "wrap", number, self.application.mode)
         _may_be_wrapped(wrapper, target)
         wrapped: bytes = method(wrapper, parameter, key_type_of(target.attributes).encode(target.attributes))
         if room is None:
@@ -78,10 +74,10 @@ class KeyCommands(OperationCommands):
         self, handle: int, mechanism: MechanismValue | None, unwrapping_key: int, wrapped: bytes, template: Template
     ) -> int:
         """C_UnwrapKey."""
-        session = self.application.session(handle)
+        session = self._working(handle)
         number, parameter = _given(mechanism)
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
-        method = approve(unwrapper, "unwrap", number)
+        method = approve(unwrapper, "unwrap", number, self.application.mode)
         _need_no_pin(unwrapper)
         imposed = unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b"")
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
@@ -90,10 +86,10 @@ class KeyCommands(OperationCommands):
 
     def derive_key(self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template) -> int:
         """C_DeriveKey."""
-        session = self.application.session(handle)
+        session = self._working(handle)
         number, parameter = _given(mechanism)
         base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
-        method = approve(base, "derive", number)
+        method = approve(base, "derive", number, self.application.mode)
         _need_no_pin(base)
         attributes = self._prepare(session, templates.DERIVE, template, base.attributes.get(CKA.DERIVE_TEMPLATE, b""))
         payload = method(base, parameter, attributes)

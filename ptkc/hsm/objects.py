@@ -5,6 +5,7 @@ What an attribute may be is decided in `objects.template`; here it is login, ses
 
 from __future__ import annotations
 
+from ptkc.hsm import features, policy
 from ptkc.hsm.approval import key_type_of
 from ptkc.hsm.session import Session
 from ptkc.hsm.sessions import SessionCommands
@@ -12,11 +13,13 @@ from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.values import FALSE, TRUE, Attributes, Template
+from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
 from ptkc.token.tokens import ObjectChangedError
 
 __all__ = ["ObjectCommands"]
 
+_SLOT = ulong(CKO.SLOT)
+_BY_SO = (CKA.TRUSTED, CKA.EXPORT, CKA.IMPORT)
 _MATERIAL = (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY)
 
 
@@ -29,6 +32,10 @@ class ObjectCommands(SessionCommands):
             raise CryptokiError(CKR.SESSION_READ_ONLY, "CKA_TOKEN is true in a read-only session")
         if attributes[CKA.PRIVATE] == TRUE and self.application.role(session.token) != CKU.USER:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "CKA_PRIVATE is true and the user is not logged in")
+        mode = self.application.mode
+        policy.check_material(mode, attributes)
+        if mode:
+            policy.check_template(mode, attributes)
 
     def _is_so(self, session: Session) -> bool:
         """Whether the SO is logged in: only then may CKA_TRUSTED become true."""
@@ -37,6 +44,8 @@ class ObjectCommands(SessionCommands):
     def _keep(self, session: Session, *several: Attributes) -> tuple[int, ...]:
         """Keep new objects, session or token objects as their CKA_TOKEN says, all or none; return their handles."""
         token = session.token
+        for attributes in several:
+            policy.check_material(self.application.mode, attributes)
         stored = [attributes for attributes in several if attributes[CKA.TOKEN] == TRUE]
         records = iter(token.add_many(stored, self.application.user_key(token)) if stored else ())
         return tuple(
@@ -48,7 +57,9 @@ class ObjectCommands(SessionCommands):
 
     def create_object(self, handle: int, template: Template) -> int:
         """C_CreateObject."""
-        session = self.application.session(handle)
+        session = self._working(handle)
+        if any(attribute == CKA.CLASS and value in features.CLASSES for attribute, value in template):
+            return self._add_slot(session, template)
         attributes = templates.create(template, so=self._is_so(session))
         self._may_make(session, attributes)
         object_class = int.from_bytes(attributes[CKA.CLASS], "little")
@@ -59,16 +70,28 @@ class ObjectCommands(SessionCommands):
 
     def copy_object(self, handle: int, source: int, template: Template) -> int:
         """C_CopyObject."""
-        session = self.application.session(handle)
-        original = self.application.resolve(session, source)
-        attributes = templates.copy(original.attributes, template, so=self._is_so(session))
+        session = self._working(handle)
+        return self._copy(session, session, source, template)
+
+    def _copy(self, session: Session, source: Session, target: int, template: Template) -> int:
+        """Copy an object of one session into another, which may be with another token."""
+        original = self.application.resolve(source, target)
+        so = self._is_so(session)
+        attributes = templates.copy(original.attributes, template, so=so)
         _check_link(attributes, template)
+        if session.token is not source.token and not so:
+            # What the SO of one token said is nothing that the SO of the other said.
+            attributes.update((attribute, FALSE) for attribute in _BY_SO if attribute in attributes)
         self._may_make(session, attributes)
         return self._keep(session, attributes)[0]
 
     def destroy_object(self, handle: int, target: int) -> None:
         """C_DestroyObject: CKR_ACTION_PROHIBITED where CKA_DESTROYABLE is false."""
-        session = self.application.session(handle)
+        session = self._working(handle)
+        feature = self.application.feature(session, target)
+        if feature is not None:
+            self._remove_slot(session, feature, target)
+            return
         obj = self._changeable(session, target)
         if obj.attributes.get(CKA.DESTROYABLE, TRUE) == FALSE:
             raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_DESTROYABLE is false")
@@ -104,7 +127,12 @@ class ObjectCommands(SessionCommands):
 
     def set_attribute_value(self, handle: int, target: int, template: Template) -> None:
         """C_SetAttributeValue; what another process changed meanwhile is read again, not overwritten."""
-        session = self.application.session(handle)
+        session = self._working(handle)
+        feature = self.application.feature(session, target)
+        if feature is not None:
+            self._need_administrator(session)
+            feature.set(template)
+            return
         while True:
             obj = self._changeable(session, target)
             attributes = templates.modify(obj.attributes, template, so=self._is_so(session))
@@ -133,8 +161,65 @@ class ObjectCommands(SessionCommands):
             if templates.matches(obj.attributes, template) and (key is not None or not obj.private)
         ]
         found += [application.hold_record(token, record) for record in token.find(template, key)]
+        if any(attribute == CKA.CLASS and value in features.CLASSES for attribute, value in template):
+            found += self._find_features(session, template)
         found.reverse()
         session.found = found
+
+    # Features of the HSM
+
+    def _need_administrator(self, session: Session) -> None:
+        """Refuse what only the Administrator does, in a read/write session with the Admin token."""
+        if not session.token.is_admin:
+            raise CryptokiError(CKR.NOT_ADMIN_TOKEN, "that is for the Admin token")
+        if not session.writable:
+            raise CryptokiError(CKR.SESSION_READ_ONLY, "the session is read-only")
+        if self.application.role(session.token) != CKU.USER:
+            raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the Administrator is not logged in")
+
+    def _find_features(self, session: Session, template: Template) -> list[int]:
+        """Return the handles of the features that match, as far as the session may see them."""
+        application, token = self.application, session.token
+        if not token.is_admin:
+            return []
+        logged_in = application.user_key(token) is not None
+        return [
+            application.hold_feature(token, feature)
+            for feature in features.all_of(self.hsm)
+            if (logged_in or not feature.private) and templates.matches(feature.attributes(), template)
+        ]
+
+    def _add_slot(self, session: Session, template: Template) -> int:
+        """Create a CKO_SLOT: the HSM has a slot more, with an uninitialised token.
+
+        CKR_ACTION_PROHIBITED for other features, and while other processes have the HSM open.
+        """
+        self._need_administrator(session)
+        if {item for item in template if item[0] != CKA.TOKEN or item[1] != TRUE} != {(CKA.CLASS, _SLOT)}:
+            raise CryptokiError(CKR.ACTION_PROHIBITED, "only a slot is created, and its template says no more")
+        self._need_alone()
+        return self.application.hold_feature(session.token, features.slot_of(self.hsm, self.hsm.add_slot()))
+
+    def _remove_slot(self, session: Session, feature: features.Feature, handle: int) -> None:
+        """Destroy a CKO_SLOT: the slot, its token and all objects go.
+
+        CKR_OBJECT_READ_ONLY for the Admin slot and other features, CKR_SESSION_EXISTS while this application has
+        sessions with the token, CKR_ACTION_PROHIBITED while other processes have the HSM open.
+        """
+        self._need_administrator(session)
+        token = features.token_of(feature)
+        if token is None or token.is_admin:
+            raise CryptokiError(CKR.OBJECT_READ_ONLY, "neither the Admin slot nor the HSM's features can be destroyed")
+        if self.application.sessions_with(token):
+            raise CryptokiError(CKR.SESSION_EXISTS, "the slot's token has open sessions")
+        self._need_alone()
+        self.hsm.remove_slot(token)
+        self.application.forget(handle)
+
+    def _need_alone(self) -> None:
+        """Refuse to change the slots while other processes have the HSM open."""
+        if self.hsm.others_running():
+            raise CryptokiError(CKR.ACTION_PROHIBITED, "other applications are running: slots cannot change")
 
     def find_objects(self, handle: int, most: int) -> tuple[int, ...]:
         """C_FindObjects: up to `most` further handles."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ptkc.hsm import policy
 from ptkc.hsm.approval import approve, check_parameter, is_allowed, mechanism_for
 from ptkc.hsm.objects import ObjectCommands
 from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Active
@@ -26,14 +27,15 @@ class OperationCommands(ObjectCommands):
         """C_GetMechanismList."""
         self._token(slot)
         load()
-        return tuple(sorted(MECHANISMS))
+        mode = getattr(self.hsm, "security_mode", 0)
+        return tuple(number for number in sorted(MECHANISMS) if policy.is_offered(mode, number))
 
     def get_mechanism_info(self, slot: int, number: int) -> tuple[int, int, int]:
         """C_GetMechanismInfo."""
         self._token(slot)
         load()
         mechanism = MECHANISMS.get(number)
-        if mechanism is None:
+        if mechanism is None or not policy.is_offered(getattr(self.hsm, "security_mode", 0), number):
             raise CryptokiError(CKR.MECHANISM_INVALID, name_of(CKM, number))
         return (*mechanism.sizes, mechanism.flags)
 
@@ -48,9 +50,12 @@ class OperationCommands(ObjectCommands):
         if kind in session.operations:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way")
         login = self.application.logins.get(session.token)
+        mode = self.application.mode
+        if login is None and mode:
+            self._need_login(session)
         obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
         number, parameter = mechanism
-        method = approve(obj, kind, number)
+        method = approve(obj, kind, number, mode)
         attributes = obj.attributes
         session.begin(
             kind,
@@ -86,8 +91,9 @@ class OperationCommands(ObjectCommands):
             return
         if "digest" in session.operations:
             raise CryptokiError(CKR.OPERATION_ACTIVE, "digest is under way")
+        self._need_login(session)
         number, parameter = mechanism
-        digester = mechanism_for("digest", number)
+        digester = mechanism_for("digest", number, self.application.mode)
         check_parameter(digester, parameter)
         session.begin("digest", Active(digester.digest(parameter), number))
 
@@ -129,6 +135,7 @@ class OperationCommands(ObjectCommands):
         """C_DigestKey: CKR_KEY_INDIGESTIBLE for what is no secret key, or allows other mechanisms only."""
         session = self.application.session(handle)
         active = session.operations.pop("digest", None)
+        self._need_login(session)
         obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
         if obj.object_class != CKO.SECRET_KEY:
             raise CryptokiError(CKR.KEY_INDIGESTIBLE, "not a secret key")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ptkc.hsm import policy
 from ptkc.hsm.application import Application
 from ptkc.hsm.session import Session
 from ptkc.spec.constants import CK, CKF, CKR, CKU
@@ -15,6 +16,8 @@ from ptkc.wire.commands import Device
 
 __all__ = ["SessionCommands"]
 
+_NO_PUBLIC_CRYPTO = CKF.NO_PUBLIC_CRYPTO
+_ROLES = {CKU.SO: "SO", CKU.USER: "user"}
 _VERSION = b"\x00\x01"
 _MANUFACTURER = b"ptkc".ljust(32)
 _MODEL = b"ptkc software".ljust(16)
@@ -45,6 +48,30 @@ class SessionCommands(Device):
             raise CryptokiError(CKR.SLOT_ID_INVALID, f"no slot {slot}")
         return tokens[slot]
 
+    def _working(self, handle: int) -> Session:
+        """Return an open session that may work with keys and objects; CKR_USER_NOT_LOGGED_IN under No Public Crypto."""
+        session = self.application.session(handle)
+        if self.application.mode:
+            self._need_login(session)
+        return session
+
+    def _need_login(self, session: Session) -> None:
+        """Refuse under No Public Crypto what is done without a login; the Admin token is not concerned."""
+        application, token = self.application, session.token
+        if application.mode & _NO_PUBLIC_CRYPTO and token not in application.logins and not token.is_admin:
+            raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "No Public Crypto: nobody is logged in")
+
+    def _new_pin(self, pin: bytes | None) -> bytes:
+        """Return a PIN that is to be set; CKR_PIN_LEN_RANGE, CKR_ARGUMENTS_BAD."""
+        given = _pin(pin)
+        policy.check_new_pin(getattr(self.hsm, "security_mode", 0), given)
+        return given
+
+    def _audit(self, code: int, token: Token, what: str = "") -> None:
+        """Write an event if the flags ask for audit records."""
+        if getattr(self.hsm, "security_mode", 0) & CKF.PCI_HSM_AUDIT:
+            self.hsm.log_event(code, f"{token.serial} {what}".strip())
+
     # Slots and tokens
 
     def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - every slot has its token
@@ -61,9 +88,12 @@ class SessionCommands(Device):
         """C_GetTokenInfo."""
         token = self._token(slot)
         sessions = self.application.sessions_with(token)
-        flags = CKF.RNG
+        flags = CKF.RNG | CKF.CLOCK_ON_TOKEN
+        mode = getattr(self.hsm, "security_mode", 0)
         if token.is_admin:
             flags |= CKF.ADMIN_TOKEN
+        elif mode & _NO_PUBLIC_CRYPTO:
+            flags |= CKF.LOGIN_REQUIRED
         if self.hsm.write_protected:
             flags |= CKF.WRITE_PROTECTED
         if token.initialised:
@@ -82,14 +112,14 @@ class SessionCommands(Device):
             CK.EFFECTIVELY_INFINITE,
             sum(session.writable for session in sessions),
             PIN_LENGTHS[1],
-            PIN_LENGTHS[0],
+            policy.shortest_pin(mode),
             unknown,
             unknown,
             unknown,
             unknown,
             _VERSION,
             _VERSION,
-            time.strftime("%Y%m%d%H%M%S00", time.gmtime()).encode(),
+            time.strftime("%Y%m%d%H%M%S00", time.gmtime(getattr(self.hsm, "now", time.time)())).encode(),
         )
 
     def init_token(self, slot: int, pin: bytes | None, label: bytes) -> None:
@@ -97,15 +127,26 @@ class SessionCommands(Device):
         token = self._token(slot)
         if self.application.sessions_with(token):
             raise CryptokiError(CKR.SESSION_EXISTS, f"slot {slot} has open sessions")
-        token.initialise(_pin(pin), label)
+        self._initialise(token, pin, label)
+
+    def _initialise(self, token: Token, pin: bytes | None, label: bytes) -> None:
+        """Initialise a token: a new SO PIN must be long enough, the one of an initialised token right."""
+        token.initialise(_pin(pin) if token.initialised else self._new_pin(pin), label)
 
     def init_pin(self, handle: int, pin: bytes | None) -> None:
-        """C_InitPIN by the SO in a read/write session; on a user token it also replaces the user's PIN (ours)."""
+        """C_InitPIN by the SO in a read/write session.
+
+        On a user token it also replaces the user's PIN (ours), unless Increased Security is set.
+        """
+        self._init_user_pin(handle, pin, replace=not getattr(self.hsm, "security_mode", 0) & CKF.INCREASED_SECURITY)
+
+    def _init_user_pin(self, handle: int, pin: bytes | None, *, replace: bool) -> None:
+        """Set the user's PIN by the SO; CKR_PIN_ALREADY_INITIALIZED where it may not be replaced."""
         session = self.application.session(handle)
         login = self.application.logins.get(session.token)
         if login is None or login.role != CKU.SO:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the SO is not logged in")
-        session.token.init_user_pin(login.key, _pin(pin))
+        session.token.init_user_pin(login.key, self._new_pin(pin), **({} if replace else {"replace": False}))
 
     def set_pin(self, handle: int, old: bytes | None, new: bytes | None) -> None:
         """C_SetPIN: the PIN of whoever is logged in; of the user where nobody is."""
@@ -113,7 +154,7 @@ class SessionCommands(Device):
         if not session.writable:
             raise CryptokiError(CKR.SESSION_READ_ONLY, "C_SetPIN needs a read/write session")
         role = self.application.role(session.token)
-        session.token.set_pin(CKU.USER if role is None else role, _pin(old), _pin(new))
+        session.token.set_pin(CKU.USER if role is None else role, _pin(old), self._new_pin(new))
 
     # Sessions
 

@@ -16,8 +16,8 @@ class Object:
     """Attributes in canonical bytes, and what was made of them.
 
     An object is never changed: C_SetAttributeValue makes another one, so `cache` (what mechanisms made of the key) and
-    `approved` (by operation and mechanism number: the mechanism's method, once all checks were passed) can be trusted
-    as long as the object is.
+    `approved` (by operation, mechanism number and security flags: the mechanism's method, once all checks were passed)
+    can be trusted as long as the object is.
     `record` is the store's number of a token object, None for a session object; `version` counts its changes.
     """
 
@@ -32,7 +32,7 @@ class Object:
         value = attributes.get(CKA.KEY_TYPE)
         self.key_type = UNAVAILABLE if value is None else int.from_bytes(value, "little")
         self.cache: dict[str, object] = {}
-        self.approved: dict[tuple[str, int], Any] = {}
+        self.approved: dict[tuple[str, int, int], Any] = {}
 
     def __repr__(self) -> str:
         """Say which object it is, never what is in it."""
