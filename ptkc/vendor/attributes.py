@@ -1,8 +1,9 @@
 """How python-pkcs11 packs and unpacks the attributes that it has no handler for: the vendor's, and newer standard ones.
 
 Added to `pkcs11.attributes.ATTRIBUTE_TYPES`, so that every session opened later reads and writes them: Python values
-are bool, int, str, bytes, `datetime.date` or lists of `Mechanism`. What has no row is bytes. Three handlers of
-python-pkcs11 are replaced, since they fail on values that Cryptoki allows: no date, and a key generated elsewhere.
+are bool, int, str, bytes, `datetime.date` or lists of `Mechanism`; what the vendor's tables have no row for is bytes.
+Three handlers of python-pkcs11 are replaced, since they fail on values that Cryptoki allows: no date, and a key that
+was generated elsewhere; both are None.
 """
 
 from __future__ import annotations
@@ -36,11 +37,14 @@ _ULONGS = (
     "USAGE_COUNT USAGE_LIMIT KEY_SIZE RECORD_COUNT RECORD_NUMBER SECURITY_MODE TRANSPORT_MODE HW_STATUS FREE_MEM "
     "APPLICATION_COUNT RTC_AAC_GUARD_SECONDS RTC_AAC_GUARD_COUNT RTC_AAC_GUARD_DURATION PERFORMANCE_LEVEL SLOT_ID "
     "MAX_SESSIONS MIN_PIN_LEN MAX_PIN_FAIL FLAGS ROM_SPACE RAM_SPACE FM_STATUS FM_STARTUP_STATUS FM_ID SOM_MODE "
-    "SERIAL_NUMBER_INT BIP32_CHILD_INDEX BIP32_CHILD_DEPTH DES_USAGE_COUNT "
-    "CERTIFICATE_CATEGORY JAVA_MIDP_SECURITY_DOMAIN NAME_HASH_ALGORITHM HW_FEATURE_TYPE MECHANISM_TYPE "
-    "OBJECT_VALIDATION_FLAGS PROFILE_ID"
+    "SERIAL_NUMBER_INT BIP32_CHILD_INDEX BIP32_CHILD_DEPTH DES_USAGE_COUNT CERTIFICATE_CATEGORY "
+    "JAVA_MIDP_SECURITY_DOMAIN NAME_HASH_ALGORITHM HW_FEATURE_TYPE OBJECT_VALIDATION_FLAGS"
 )
-_STRINGS = "ISSUER_STR SUBJECT_STR BATCH DATE_OF_MANUFACTURE FW_VERSION HW_EXT_INFO_STR PINPAD_DESC"
+_STRINGS = (
+    "ISSUER_STR SUBJECT_STR BATCH FW_VERSION HW_EXT_INFO_STR MANUFACTURER PINPAD_DESC TIME_STAMP "
+    "CERTIFICATE_START_TIME CERTIFICATE_END_TIME"
+)
+_BYTES = "PUBLIC_KEY_INFO PUBLIC_CRC64_VALUE AC_ISSUER OWNER ATTR_TYPES"
 
 
 def _pack_date(value: date | None) -> bytes:
@@ -69,17 +73,18 @@ def _unpack_mechanisms(value: bytes) -> list[Any]:
 
 
 def _register() -> None:
-    """Give each attribute that has none its handler."""
-    for kinds, handler in ((_BOOLS, handle_bool), (_ULONGS, handle_ulong), (_STRINGS, handle_str)):
-        for name in kinds.split():
+    """Give each attribute of the tables, and each of the vendor's, that has none its handler."""
+    dates = (_pack_date, _unpack_date)
+    rows = ((_BOOLS, handle_bool), (_ULONGS, handle_ulong), (_STRINGS, handle_str), (_BYTES, handle_bytes))
+    for names, handler in (*rows, ("DATE_OF_MANUFACTURE", dates)):
+        for name in names.split():
             ATTRIBUTE_TYPES.setdefault(Attribute[name], handler)
-    ATTRIBUTE_TYPES.setdefault(Attribute["ALLOWED_MECHANISMS"], (_pack_mechanisms, _unpack_mechanisms))
-    for attribute in (Attribute.START_DATE, Attribute.END_DATE):
-        ATTRIBUTE_TYPES[attribute] = (_pack_date, _unpack_date)
-    ATTRIBUTE_TYPES[Attribute.KEY_GEN_MECHANISM] = (handle_ulong[0], _unpack_origin)
-    for name, number in vars(CKA).items():
-        if not name.startswith("_"):
+    ATTRIBUTE_TYPES.setdefault(Attribute.ALLOWED_MECHANISMS, (_pack_mechanisms, _unpack_mechanisms))
+    for number in vars(CKA).values():
+        if isinstance(number, int) and number >= CKA.VENDOR_DEFINED:
             ATTRIBUTE_TYPES.setdefault(Attribute(number), handle_bytes)
+    ATTRIBUTE_TYPES.update({Attribute.START_DATE: dates, Attribute.END_DATE: dates})
+    ATTRIBUTE_TYPES[Attribute.KEY_GEN_MECHANISM] = (handle_ulong[0], _unpack_origin)
 
 
 _register()

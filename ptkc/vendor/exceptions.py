@@ -53,9 +53,9 @@ class VendorError(PKCS11Error):
 
     code: int = CKR.GENERAL_ERROR
 
-    def __str__(self) -> str:
-        """Return the code's name, and what it means where that is known."""
-        return describe(self)
+    def __init__(self, *_text: object) -> None:
+        """Say the code's name, and what it means where that is known, whatever the caller says."""
+        super().__init__(_text_of(self.code))
 
 
 def _camel(name: str) -> str:
@@ -114,10 +114,13 @@ def describe(error: BaseException) -> str:
     code = code_of(error)
     if code is None:
         return str(error) or type(error).__name__
+    return _text_of(code, "" if isinstance(error, VendorError) else str(error))
+
+
+def _text_of(code: int, said: str = "") -> str:
+    """Return `CKR_NAME`, with what is said of it or what it means behind a colon."""
     name = _NAMES[code]
-    text = "" if isinstance(error, VendorError) else str(error)
-    meaning = text or _MEANINGS.get(name, "")
-    return f"CKR_{name}: {meaning}" if meaning else f"CKR_{name}"
+    return ": ".join(part for part in (f"CKR_{name}", said or _MEANINGS.get(name, "")) if part)
 
 
 def _new(cls: type[PKCS11Error], *arguments: Any) -> PKCS11Error:  # noqa: ANN401 - as an exception takes
