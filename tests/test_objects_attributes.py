@@ -10,7 +10,7 @@ from ptkc.objects.classes import CLASSES
 from ptkc.spec.constants import CKA, CKC, CKK, CKO
 from ptkc.spec.values import ulong
 
-FOOTNOTES = {str(number) for number in range(1, 14)} | {"copy", "computed"}
+FOOTNOTES = {str(number) for number in range(1, 14)} | {"copy", "computed", "once"}
 
 HMAC_KEYS = (
     CKK.SHA_1_HMAC, CKK.SHA224_HMAC, CKK.SHA256_HMAC, CKK.SHA384_HMAC, CKK.SHA512_HMAC, CKK.SHA512_224_HMAC,
@@ -118,5 +118,6 @@ def test_the_footnotes_of_key_material() -> None:
         CKA.EXPONENT_2: secret,
         CKA.COEFFICIENT: secret,
     } == footnotes(tables.RSA_PRIVATE_KEY)
-    assert {CKA.EC_PARAMS: {"1", "4", "6"}, CKA.VALUE: {"1"} | secret} == footnotes(tables.EC_PRIVATE_KEY)
+    vendor = {CKA.KEY_SIZE: {"2", "4", "6"}}
+    assert {CKA.EC_PARAMS: {"1", "4", "6"}, CKA.VALUE: {"1"} | secret, **vendor} == footnotes(tables.EC_PRIVATE_KEY)
     assert {CKA.VALUE: {"1"} | secret, CKA.VALUE_LEN: {"2", "3"}} == footnotes(tables.AES_SECRET_KEY)

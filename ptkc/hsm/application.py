@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from _thread import RLock
 
+from ptkc.hsm import usage
 from ptkc.hsm.features import Feature
 from ptkc.hsm.handles import Handles
 from ptkc.hsm.session import Session
@@ -198,7 +199,9 @@ class Application:
                 raise CryptokiError(CKR.SESSION_CLOSED, "the session was closed meanwhile")
             if obj.private and self.user_key(session.token) is None:
                 raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the user logged out meanwhile")
-            handle = self.handles.add(Held(session.token, None, obj, session))
+            held = Held(session.token, None, obj, session)
+            handle = self.handles.add(held)
+            usage.bind(self, handle, held, obj)
             session.objects[handle] = obj
         return handle
 
@@ -236,11 +239,15 @@ class Application:
         elif held.session is not None:
             held.session.objects.pop(handle, None)
 
-    def exchange(self, handle: int, obj: Object) -> None:
-        """Put another object in the place of a session object that was changed."""
-        held = self.handles.get(handle)
-        if isinstance(held, Held) and held.session is not None:
-            held.object = held.session.objects[handle] = obj
+    def exchange(self, handle: int, former: Object, obj: Object) -> bool:
+        """Put another object in the place of a session object; False if another thread put one there before."""
+        with self._lock:
+            held = self.handles.get(handle)
+            if isinstance(held, Held) and held.session is not None:
+                if held.object is not former:
+                    return False
+                held.object = held.session.objects[handle] = usage.bind(self, handle, held, obj)
+        return True
 
     def resolve(self, session: Session, handle: int, code: int = CKR.OBJECT_HANDLE_INVALID) -> Object:
         """Return the object behind a handle as it is now; `code` if there is none that the session may see."""
@@ -261,7 +268,7 @@ class Application:
             raise CryptokiError(code, f"object {handle} is gone")
         attributes, version = loaded
         if known is None or known.version != version:
-            held.object = known = Object(attributes, held.record, version)
+            held.object = known = usage.bind(self, handle, held, Object(attributes, held.record, version))
         held.stamp = stamp
         return known
 

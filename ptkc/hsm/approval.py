@@ -78,7 +78,7 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     if obj.object_class not in classes or obj.key_type not in mechanism.key_types:
         key = f"a {name_of(CKO, obj.object_class)} of {name_of(CKK, obj.key_type)}"
         raise CryptokiError(inconsistent, f"{name_of(CKM, number)} cannot {kind} with {key}")
-    if not obj.is_true(usage):
+    if not obj.is_true(usage) and not _permitted_by_so(obj, kind, number):
         raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, f"{name_of(CKA, usage)} is false")
     if not is_allowed(obj, number):
         raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} is not in CKA_ALLOWED_MECHANISMS")
@@ -86,6 +86,9 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     if not mechanism.sizes[0] <= size <= mechanism.sizes[1]:
         raise CryptokiError(size_range, f"a key of {size}, {name_of(CKM, number)} takes {mechanism.sizes}")
     run: Method = getattr(mechanism, kind)
+    # C_WrapKey may only ask for the length: it counts for itself.
+    if obj.spend is not None and kind != "wrap":
+        run = _counting(run, obj.spend)
 
     def method(key: Object, parameter: object, *rest: object) -> object:
         check_parameter(mechanism, parameter)
@@ -93,6 +96,29 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
 
     obj.approved[kind, number, mode] = method
     return method
+
+
+def _counting(run: Method, spend: Callable[[], None]) -> Method:
+    """Return `run` that has its use counted before it answers."""
+
+    def counting(*arguments: object) -> object:
+        result = run(*arguments)
+        spend()
+        return result
+
+    return counting
+
+
+def _permitted_by_so(obj: Object, kind: str, number: int) -> bool:
+    """Whether the SO let the key do this: CKA_EXPORT wraps, CKA_IMPORT unwraps what carries its attributes.
+
+    CKR_MECHANISM_INVALID for a CKA_IMPORT key with another mechanism; the one that it has is ours to choose.
+    """
+    if kind == "unwrap" and obj.is_true(CKA.IMPORT):
+        if number != CKM.WRAPKEY_AES_KWP:
+            raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} with a CKA_IMPORT key")
+        return True
+    return kind == "wrap" and obj.is_true(CKA.EXPORT)
 
 
 def key_type_of(attributes: Attributes) -> KeyType:

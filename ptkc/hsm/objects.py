@@ -5,7 +5,7 @@ What an attribute may be is decided in `objects.template`; here it is login, ses
 
 from __future__ import annotations
 
-from ptkc.hsm import features, policy
+from ptkc.hsm import features, policy, usage
 from ptkc.hsm.approval import key_type_of
 from ptkc.hsm.session import Session
 from ptkc.hsm.sessions import SessionCommands
@@ -83,6 +83,8 @@ class ObjectCommands(SessionCommands):
             # What the SO of one token said is nothing that the SO of the other said.
             attributes.update((attribute, FALSE) for attribute in _BY_SO if attribute in attributes)
         self._may_make(session, attributes)
+        if usage.consumes(original.attributes):
+            return usage.move(self.application, source, target, attributes, lambda copy: self._keep(session, copy)[0])
         return self._keep(session, attributes)[0]
 
     def destroy_object(self, handle: int, target: int) -> None:
@@ -95,6 +97,7 @@ class ObjectCommands(SessionCommands):
         obj = self._changeable(session, target)
         if obj.attributes.get(CKA.DESTROYABLE, TRUE) == FALSE:
             raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_DESTROYABLE is false")
+        usage.check_destroyed(obj.attributes)
         if obj.record is not None:
             session.token.remove(obj.record)
         self.application.forget(target)
@@ -138,8 +141,9 @@ class ObjectCommands(SessionCommands):
             attributes = templates.modify(obj.attributes, template, so=self._is_so(session))
             _check_link(attributes, template)
             if obj.record is None:
-                self.application.exchange(target, Object(attributes))
-                return
+                if self.application.exchange(target, obj, Object(attributes)):
+                    return
+                continue
             try:
                 session.token.replace(obj.record, obj.version, attributes, self.application.user_key(session.token))
             except ObjectChangedError:

@@ -5,6 +5,9 @@ A `Row` is one line of a table: attribute, kind of value, footnotes, default. Fo
 process of copying (4.1.3), `computed` must, where it is given, equal what the token computes. The default is what the
 object has when nobody says otherwise, None for no attribute at all; where the specification leaves it to the token it
 is what SoftHSM has. Only `objects.template` reads footnotes.
+
+The vendor's attributes stand at the end of each table and have no default: an object that nobody gave one has none.
+Their third word is `once`: it may be set where the object has none, and then only a ticket changes it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "AES_SECRET_KEY", "BIGINT", "BOOL", "BYTES", "CERTIFICATE", "COMMON", "DATA", "DATE", "DH_DOMAIN",
+    "AES_SECRET_KEY", "BIGINT", "BOOL", "BYTES", "CERTIFICATE", "COMMON", "DATA", "DATE", "DES_SECRET_KEY",
+    "DH_DOMAIN",
     "DOMAIN_PARAMETERS", "DSA_DOMAIN", "EC_PRIVATE_KEY", "EC_PUBLIC_KEY", "EDWARDS_PRIVATE_KEY", "EDWARDS_PUBLIC_KEY",
     "GENERIC_SECRET_KEY", "KEY", "MONTGOMERY_PRIVATE_KEY", "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY",
     "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY", "STORAGE", "STRING", "TEMPLATE", "ULONG", "ULONGS",
@@ -85,6 +89,15 @@ def _is_date(value: bytes) -> bool:
     return value[4:] != b"0229" or (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
 
 
+def _is_sequence(value: bytes) -> bool:
+    """Whether it is one DER SEQUENCE, as far as its first bytes say: a certificate is read where it is used."""
+    if len(value) < 2 or value[0] != 0x30:  # noqa: PLR2004 - tag and length
+        return False
+    size = value[1] & 0x7F if value[1] > 0x80 else 0  # noqa: PLR2004 - the long form of a length
+    length = int.from_bytes(value[2 : 2 + size], "big") if size else value[1]
+    return len(value) == 2 + size + length
+
+
 def _one_of(name: str, count: int) -> Kind:
     """Return the kind of an enumeration that is numbered from 0."""
     return Kind(name, frozenset(map(ulong, range(count))).__contains__)
@@ -98,6 +111,7 @@ STRING = Kind("RFC2279 string", _is_string)
 DATE = Kind("CK_DATE", _is_date)
 ULONGS = Kind("CK_ULONG array", lambda value: len(value) % 8 == 0)
 TEMPLATE = Kind("CK_ATTRIBUTE array", lambda _: True)  # its rows are checked by objects.template
+_DER = Kind("DER SEQUENCE", _is_sequence)
 _CATEGORY = _one_of("CK_CERTIFICATE_CATEGORY", 4)
 _SECURITY_DOMAIN = _one_of("CK_JAVA_MIDP_SECURITY_DOMAIN", 4)
 _NO_MECHANISM = ulong(UNAVAILABLE)
@@ -116,6 +130,7 @@ STORAGE = (
     Row(CKA.LABEL, STRING, "8", b""),
     Row(CKA.COPYABLE, BOOL, "12 copy", TRUE),
     Row(CKA.DESTROYABLE, BOOL, "copy", TRUE),
+    Row(CKA.DELETABLE, BOOL, "8 12"),
 )
 
 # Data Object Attributes
@@ -162,6 +177,10 @@ KEY = (
     Row(CKA.KEY_GEN_MECHANISM, ULONG, "2 4 6", _NO_MECHANISM),
     Row(CKA.ALLOWED_MECHANISMS, ULONGS, "", b""),
     Row(CKA.OBJECT_VALIDATION_FLAGS, ULONG, "4 6 9", ulong(0)),
+    Row(CKA.USAGE_COUNT, ULONG, "8"),
+    Row(CKA.USAGE_LIMIT, ULONG, "once"),
+    Row(CKA.ADMIN_CERT, _DER, "once"),
+    Row(CKA.TIME_STAMP, STRING, "2 4 6"),
 )
 
 # Common Public Key Attributes. CKA_PUBLIC_CRC64_VALUE carries footnote 1, which no application that was written for
@@ -178,6 +197,7 @@ PUBLIC_KEY = (
     Row(CKA.ENCAPSULATE_TEMPLATE, TEMPLATE, "", b""),
     Row(CKA.PUBLIC_KEY_INFO, BYTES, "computed", b""),
     Row(CKA.PUBLIC_CRC64_VALUE, BYTES, "4 13 computed"),
+    Row(CKA.EXPORT, BOOL, "8 10"),
 )
 
 # Common Private Key Attributes. Footnotes 11 and 12 make read-only what could be changed before, hence 8 with them.
@@ -199,6 +219,9 @@ PRIVATE_KEY = (
     Row(CKA.PUBLIC_KEY_INFO, BYTES, "8 computed", b""),
     Row(CKA.DERIVE_TEMPLATE, TEMPLATE, "", b""),
     Row(CKA.PUBLIC_CRC64_VALUE, BYTES, "4 13 computed"),
+    Row(CKA.EXPORTABLE, BOOL),
+    Row(CKA.IMPORT, BOOL, "8 10"),
+    Row(CKA.SIGN_LOCAL_CERT, BOOL, "8"),
 )
 
 # Common Secret Key Attributes
@@ -219,6 +242,9 @@ SECRET_KEY = (
     Row(CKA.WRAP_TEMPLATE, TEMPLATE, "", b""),
     Row(CKA.UNWRAP_TEMPLATE, TEMPLATE, "", b""),
     Row(CKA.DERIVE_TEMPLATE, TEMPLATE, "", b""),
+    Row(CKA.EXPORT, BOOL, "8 10"),
+    Row(CKA.EXPORTABLE, BOOL),
+    Row(CKA.IMPORT, BOOL, "8 10"),
 )
 
 # Common Domain Parameter Attributes
@@ -258,12 +284,14 @@ DSA_DOMAIN = (
 EC_PUBLIC_KEY = (
     Row(CKA.EC_PARAMS, BYTES, "1 3"),
     Row(CKA.EC_POINT, BYTES, "1 4"),
+    Row(CKA.KEY_SIZE, ULONG, "2 4 6"),
 )
 
 # Elliptic Curve Private Key Object Attributes
 EC_PRIVATE_KEY = (
     Row(CKA.EC_PARAMS, BYTES, "1 4 6"),
     Row(CKA.VALUE, BIGINT, "1 4 6 7"),
+    Row(CKA.KEY_SIZE, ULONG, "2 4 6"),
 )
 
 # Edwards Elliptic Curve Public Key Object Attributes
@@ -305,3 +333,6 @@ AES_SECRET_KEY = (
     Row(CKA.VALUE, BYTES, "1 4 6 7"),
     Row(CKA.VALUE_LEN, ULONG, "2 3"),
 )
+
+# DES2 and DES3 Secret Key Object Attributes: their length is that of the key type.
+DES_SECRET_KEY = (Row(CKA.VALUE, BYTES, "1 4 6 7"),)

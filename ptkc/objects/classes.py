@@ -121,6 +121,8 @@ CLASSES = {
         {
             CKK.GENERIC_SECRET: tables.GENERIC_SECRET_KEY,
             CKK.AES: tables.AES_SECRET_KEY,
+            CKK.DES2: tables.DES_SECRET_KEY,
+            CKK.DES3: tables.DES_SECRET_KEY,
             **dict.fromkeys(_HMAC, tables.GENERIC_SECRET_KEY),
         },
     ),

@@ -7,6 +7,7 @@ from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["Object"]
@@ -18,16 +19,18 @@ class Object:
     An object is never changed: C_SetAttributeValue makes another one, so `cache` (what mechanisms made of the key) and
     `approved` (by operation, mechanism number and security flags: the mechanism's method, once all checks were passed)
     can be trusted as long as the object is.
+    `spend`, where there is one, counts a use of the key, and is called before the use is answered.
     `record` is the store's number of a token object, None for a session object; `version` counts its changes.
     """
 
-    __slots__ = ("approved", "attributes", "cache", "key_type", "object_class", "record", "version")
+    __slots__ = ("approved", "attributes", "cache", "key_type", "object_class", "record", "spend", "version")
 
     def __init__(self, attributes: dict[int, bytes], record: int | None = None, version: int = 0) -> None:
         """Keep the complete attributes, as `objects.template` made them."""
         self.attributes = attributes
         self.record = record
         self.version = version
+        self.spend: Callable[[], None] | None = None
         self.object_class = int.from_bytes(attributes.get(CKA.CLASS, b""), "little")
         value = attributes.get(CKA.KEY_TYPE)
         self.key_type = UNAVAILABLE if value is None else int.from_bytes(value, "little")

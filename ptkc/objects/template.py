@@ -15,6 +15,7 @@ from os import urandom
 
 from ptkc.objects.attributes import TEMPLATE, Kind, Row
 from ptkc.objects.classes import CLASSES, SUBTYPES, find
+from ptkc.objects.limits import BY_TICKET, CLOSED_BY, follow_limits
 from ptkc.spec.constants import CKA, CKK, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_template
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from ptkc.objects.object import Object
 
 __all__ = [
-    "COPY", "CREATE", "DERIVE", "GENERATE", "UNWRAP", "complete", "copy", "create", "matches", "modify", "prepare",
-    "reveal",
+    "COPY", "CREATE", "DERIVE", "GENERATE", "UNWRAP", "administer", "complete", "copy", "create", "matches", "modify",
+    "prepare", "reveal",
 ]  # fmt: skip
 
 CREATE, GENERATE, UNWRAP, DERIVE, COPY, _MODIFY = "create", "generate", "unwrap", "derive", "copy", "modify"
@@ -37,7 +38,7 @@ CREATE, GENERATE, UNWRAP, DERIVE, COPY, _MODIFY = "create", "generate", "unwrap"
 # unwrapping, and the template may say what generation asks for (CKA_VALUE_LEN).
 _REQUIRED = {CREATE: "1", GENERATE: "3", UNWRAP: "5"}
 _FORBIDDEN = {CREATE: {"2"}, GENERATE: {"4"}, UNWRAP: {"6"}, DERIVE: {"4", "6"}}
-_CHANGEABLE = {COPY: {"8", "copy"}, _MODIFY: {"8"}}
+_CHANGEABLE = {COPY: {"8", "copy", "once"}, _MODIFY: {"8", "once"}}
 _CLOSED = (("11", TRUE), ("12", FALSE))
 
 # The defaults that depend on the origin: C_UnwrapKey says this one.
@@ -67,10 +68,10 @@ class _Plan:
 
     `checks` has the attributes that a template may say; `required` those that it must; `defaults` what is filled in;
     `rows` all that the object may have; `by_so` those that only the SO sets to CK_TRUE; `final` the values that are
-    never left again; `computed` what must equal the token's own result, with its default.
+    never left again; `once` what is set but once; `computed` what must equal the token's own result, with its default.
     """
 
-    __slots__ = ("by_so", "checks", "computed", "defaults", "final", "follow", "required", "rows")
+    __slots__ = ("by_so", "checks", "computed", "defaults", "final", "follow", "once", "required", "rows")
 
     def __init__(self, origin: str, object_class: ObjectClass, subtype: int | None) -> None:
         """Read the footnotes."""
@@ -87,6 +88,7 @@ class _Plan:
         self.defaults.update(item for item in _DEFAULTS.get(origin, {}).items() if item[0] in self.rows)
         self.by_so = tuple(row.attribute for row in rows if "10" in row.footnotes)
         self.final = {row.attribute: value for row in rows for mark, value in _CLOSED if mark in row.footnotes}
+        self.once = frozenset(row.attribute for row in rows if "once" in row.footnotes)
         self.computed = {row.attribute: row.default for row in rows if "computed" in row.footnotes}
         self.follow = object_class.follow
 
@@ -176,6 +178,7 @@ def _fill(plan: _Plan, given: dict[int, bytes | None], so: bool) -> Attributes: 
                 raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
     attributes: Attributes = {**plan.defaults, **given}  # type: ignore[dict-item]
     _check_authentication(attributes)
+    follow_limits(attributes)
     return attributes
 
 
@@ -324,8 +327,10 @@ def _change(origin: str, attributes: Attributes, template: Template, so: bool) -
             continue
         if closed and "copy" not in plan.rows[attribute].footnotes:
             raise CryptokiError(CKR.ACTION_PROHIBITED, "a trusted object is for the SO to change")
-        if current is not None and plan.final.get(attribute) == current:
+        if current is not None and (plan.final.get(attribute) == current or attribute in plan.once):
             raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} cannot change any more")
+        if CLOSED_BY.get(attribute) in attributes:
+            raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for a ticket to change")
         if value == TRUE and not so and attribute in plan.by_so:
             raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
         if attribute in plan.computed:
@@ -336,6 +341,24 @@ def _change(origin: str, attributes: Attributes, template: Template, so: bool) -
                 continue
         changed[attribute] = value
     _check_authentication(changed)
+    follow_limits(changed)
+    return changed
+
+
+def administer(attributes: Attributes, changes: Attributes, issued: bytes) -> Attributes:
+    """Return the attributes of a key as a ticket that was issued at this time (16 digits) changes them.
+
+    CKR_ATTRIBUTE_READ_ONLY for what no ticket changes, CKR_ATTRIBUTE_VALUE_INVALID.
+    """
+    rows = _plan(COPY, attributes).rows
+    for attribute, value in changes.items():
+        if attribute not in BY_TICKET:
+            raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is not for a ticket to change")
+        if not rows[attribute].kind.check(value):
+            kind = rows[attribute].kind.name
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name_of(CKA, attribute)} is no {kind}")
+    changed = {**attributes, **changes, CKA.TIME_STAMP: issued}
+    follow_limits(changed)
     return changed
 
 
