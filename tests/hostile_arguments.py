@@ -113,12 +113,16 @@ _tag_bits, _mac_bytes = st.sampled_from((32, 96, 128, 127, 2**63)), st.sampled_f
 _gcm = _structure(_pointer(st.binary(max_size=20)), _small, _pointer(contents), _tag_bits)
 _ccm = _structure(_small, _pointer(st.binary(max_size=14)), _pointer(contents), _mac_bytes)
 _pss = _structure(_hashes, _masks, _small)
+_mechanism_and_object = _structure(_hashes, _objects)
 _SHAPES: dict[int, Strategy] = {
     CKM.AES_GCM: _gcm,
     CKM.AES_GMAC: _gcm,
     CKM.AES_CCM: _ccm,
     CKM.AES_CTR: _structure(_small, st.binary(min_size=16, max_size=16).map(lambda block: [block])),
     CKM.RSA_PKCS_OAEP: _structure(_hashes, _masks, st.sampled_from((1, 1, 0, 2**63)), _pointer(contents)),
+    **dict.fromkeys((CKM.ENCODE_X_509, CKM.ENCODE_X_509_LOCAL_CERT, CKM.ENCODE_PKCS_10), _mechanism_and_object),
+    CKM.GEN_PIK_ECC_P521: st.sampled_from((b"\0", b"\1", b"\2", b"\1\0\0\0\0\0\0\0")),
+    CKM.SECRET_SHARE_WITH_ATTRIBUTES: _structure(_small, _small),
     CKM.EDDSA: _structure(st.sampled_from((0, 1, 2, 256)), _turned(_pointer(contents))),
     **dict.fromkeys(
         (CKM.ECDH1_DERIVE, CKM.ECDH1_COFACTOR_DERIVE),
@@ -136,6 +140,8 @@ _RIGHT_SHAPES: dict[int, tuple[Any, ...]] = {
     CKM.AES_CBC_PAD: (b"i" * 16,),
     CKM.RSA_PKCS_OAEP: ((CKM.SHA_1, CKG.MGF1_SHA1, 1, None, 0), (CKM.SHA3_256, CKG.MGF1_SHA3_256, 1, b"l", 1)),
     CKM.RSA_PKCS_PSS: ((CKM.SHA256, CKG.MGF1_SHA256, 32), (CKM.SHA_1, CKG.MGF1_SHA512, 0)),
+    CKM.GEN_PIK_ECC_P521: (b"\0", b"\1"),
+    CKM.SECRET_SHARE_WITH_ATTRIBUTES: ((2, 3), (2, 2), (64, 64)),
     CKM.ECDH1_DERIVE: (
         (1, 0, None, 32, b"\x09" * 32), (1, 0, None, len(_POINT), _POINT), (6, 1, b"s", len(_POINT), _POINT),
     ),

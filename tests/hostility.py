@@ -1,6 +1,7 @@
 """C calls that nobody in their right mind makes, drawn by chance, as tests/programs/hostile.py takes them.
 
-All functions of the command table, alone and in the order in which operations use them; never a wait without end.
+All functions of the command table, the vendor's too, alone and in the order in which operations use them; never a
+wait without end.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from hostile_arguments import (
     template_arrays,
     ulongs,
 )
-from programs.hostile import OBJECTS
+from programs.hostile import ADMINISTRATOR, OBJECTS
 
 from ptkc.mechanisms import MECHANISMS
-from ptkc.spec.constants import CKF, CKK, CKU
+from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKU
 from ptkc.wire.commands import BY_NAME, COMMANDS, Command
 
 __all__ = ["sequences"]
@@ -44,6 +45,7 @@ Call = tuple[str, tuple[Any, ...]]
 _MOST_PINS = 2
 """Calls with a PIN in a sequence: a third wrong one delays all that follow."""
 
+_VENDOR_PINS = ("CT_InitToken", "CT_InitPIN", "CT_ResetToken")
 _METHODS = {
     "C_EncryptInit": "encrypt", "C_DecryptInit": "decrypt", "C_SignInit": "sign", "C_VerifyInit": "verify",
     "C_DigestInit": "digest", "C_GenerateKey": "generate", "C_GenerateKeyPair": "generate_pair", "C_WrapKey": "wrap",
@@ -57,6 +59,7 @@ _INPUTS: dict[str, Strategy] = {
     "session": session_handles.map(lambda value: (value,)),
     "handle": object_handles.map(lambda value: (value,)),
     "ulong": ulongs.map(lambda value: (value,)),
+    "device": st.one_of(st.sampled_from((0, 0, 1)), ulongs).map(lambda value: (value,)),
     "boolean": st.sampled_from((0, 1, 255)).map(lambda value: (value,)),
     "bytes": byte_strings,
     "parameter": byte_strings,
@@ -88,12 +91,17 @@ _OUTPUTS: dict[str, Strategy] = {
     },
 }
 _slots = st.one_of(st.just(("slot", 0)), st.just(("slot", 1)), ulongs).map(lambda value: (value,))
+_users = st.one_of(st.sampled_from((CKU.SO, CKU.USER, CKU.CONTEXT_SPECIFIC)), ulongs).map(lambda value: (value,))
+_certificates = st.one_of(
+    st.sampled_from((CKA.LOCAL_IDENTITY_CERT, CKA.HSM_OWNER_CERT, CKA.HSM_ROOT_CERT)), ulongs
+).map(lambda value: (value,))
 _FIELDS: dict[tuple[str, str], Strategy] = {
     ("C_OpenSession", "flags"): _flag_masks.map(lambda value: (value,)),
     ("C_OpenSession", "session"): st.sampled_from([(("new session",),)] * 9 + [(None,)]),
-    ("C_Login", "user"): st.one_of(st.sampled_from((CKU.SO, CKU.USER, CKU.CONTEXT_SPECIFIC)), ulongs).map(
-        lambda value: (value,)
-    ),
+    ("C_Login", "user"): _users,
+    ("CT_InitPIN", "user"): _users,
+    ("CT_CopyObject", "source"): session_handles.map(lambda value: (value,)),
+    ("CT_FetchCertificate", "type"): _certificates,
     ("C_WaitForSlotEvent", "flags"): ulongs.map(lambda flags: (flags | CKF.DONT_BLOCK,)),
 }
 _SPECIAL: dict[str, Strategy] = {
@@ -106,11 +114,11 @@ _SPECIAL: dict[str, Strategy] = {
     "C_Finalize": st.sampled_from([(None,), (b"\x00",)]),
     "C_GetFunctionList": st.sampled_from([(("count", 0),), (None,)]),
     "C_GetInterfaceList": st.tuples(
-        st.sampled_from([("out", 96), None]), st.sampled_from([("count", 3), ("count", 1), None])
+        st.sampled_from([("out", 96), None]), st.sampled_from([("count", 4), ("count", 1), None])
     ),
     "C_GetInterface": st.tuples(
-        st.sampled_from([None, b"PKCS 11\0", b"x\0"]),
-        st.sampled_from([None, b"\x03\x02", b"\x02\x28", b"\xff\xff"]),
+        st.sampled_from([None, b"PKCS 11\0", b"Vendor PTKC\0", b"x\0"]),
+        st.sampled_from([None, b"\x03\x02", b"\x02\x28", b"\x01\x00", b"\xff\xff"]),
         st.sampled_from([("count", 0), None]),
         st.sampled_from((0, 1, 2**64 - 1)),
     ),
@@ -129,10 +137,12 @@ def _call(command: Command) -> Strategy:
         elif kind == "template":
             part = template_arrays(f"{command.name} {name or kind}")
         elif kind == "mechanism":
-            part = mechanism_pointers(able(_METHODS.get(command.name, "encrypt"))).map(lambda value: (value,))
+            tickets = command.name == "CT_PresentTicket"
+            numbers = [CKM.SET_ATTRIBUTES] if tickets else able(_METHODS.get(command.name, "encrypt"))
+            part = mechanism_pointers(numbers).map(lambda value: (value,))
         elif name == "slot" and kind == "ulong":
             part = st.just((("count", 0),)) if command.name == "C_WaitForSlotEvent" else _slots
-        elif field in command.outputs and kind == "ulong":
+        elif field in command.outputs and kind in ("ulong", "uint"):
             part = _new_object if name in _NEW_OBJECTS else st.just((("count", 0),))
         else:
             part = _INPUTS[kind] if kind in _INPUTS else _OUTPUTS[kind]
@@ -209,7 +219,7 @@ def _sparing(calls: list[Call]) -> list[Call]:
     """Leave out what would make a sequence long: PINs after the first few."""
     kept, pins = [], 0
     for name, arguments in calls:
-        if name in ("C_Login", "C_SetPIN", "C_InitPIN", "C_InitToken", "C_LoginUser"):
+        if name in ("C_Login", "C_SetPIN", "C_InitPIN", "C_InitToken", "C_LoginUser", *_VENDOR_PINS):
             pins += 1
             if pins > _MOST_PINS:
                 continue
@@ -218,7 +228,7 @@ def _sparing(calls: list[Call]) -> list[Call]:
 
 
 sequences = st.tuples(
-    st.sampled_from([*[CKU.USER] * 8, CKU.SO, None]),
+    st.sampled_from([*[CKU.USER] * 8, ADMINISTRATOR, ADMINISTRATOR, CKU.SO, None]),
     st.lists(
         st.one_of(_any_call.map(lambda call: [call]), _key_call.map(lambda call: [call]), _operations(), _operations()),
         min_size=1,

@@ -79,7 +79,7 @@ class ExtensionCommands(KeyCommands):
 
         tickets.present(self, handle, target, mechanism, ticket)
 
-    def fetch_certificate(self, kind: int, room: int | None) -> bytes | int:
+    def ct_fetch_certificate(self, kind: int, room: int | None) -> bytes | int:
         """CT_FetchCertificate: the PIC or the POC in DER, for anybody.
 
         `kind` is the attribute that marks it. CKR_OBJECT_HANDLE_INVALID if the HSM has none,

@@ -4,8 +4,9 @@
 
 Frames go both ways: eight bytes of length, then a pickle. A request is (role, calls), the answer the fields of a
 `Report`. Each request begins on the same token: objects in the order of `OBJECTS`, sessions 0 and 2 read/write, 1
-read-only (read/write for the SO). A call is (function, arguments); an argument is a number, None (NULL), bytes (a
-pointer to a copy), or one of the tuples that `Player.argument` knows.
+read-only (read/write for the SO); the `ADMINISTRATOR`'s sessions 0 and 1 are with the Admin token. A call is
+(function, arguments); an argument is a number, None (NULL), bytes (a pointer to a copy), or one of the tuples that
+`Player.argument` knows.
 """
 
 # ruff: noqa: ANN401, D401, S301 - what goes to C has no types, and the parent is trusted
@@ -32,6 +33,9 @@ _MEMORY = 3 << 30
 """How much address space the process may have: what asks for more is found as a MemoryError."""
 
 _DIGEST = bytes.fromhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+
+ADMINISTRATOR = -1
+"""The role of who is logged in to the Admin token as its user."""
 
 OBJECTS = (
     "aes", "aes-bound", "aes-public", "auth", "certificate", "data", "ec-private", "ec-public", "ed-private",
@@ -89,6 +93,7 @@ class Player:
         self.cryptoki = Cryptoki(path)
         self.cryptoki.initialize()
         self.slot = prepare(self.cryptoki)
+        self.admin_slot = prepare(self.cryptoki)
         session = self.cryptoki.open(self.slot)
         session.login(USER_PIN)
         furnish(session)
@@ -117,18 +122,23 @@ class Player:
     def begin(self, role: int | None) -> None:
         """Initialize the library, open sessions and find the objects."""
         self.cryptoki.initialize()
-        first = self.cryptoki.open(self.slot)
+        slot = self.admin_slot if role == ADMINISTRATOR else self.slot
+        first = self.cryptoki.open(slot)
         if role is not None:
-            first.login(SO_PIN if role == CKU.SO else USER_PIN, role)
-        second = self.cryptoki.open(self.slot, CKF.SERIAL_SESSION | (CKF.RW_SESSION if role == CKU.SO else 0))
+            first.login(SO_PIN if role == CKU.SO else USER_PIN, CKU.SO if role == CKU.SO else CKU.USER)
+        second = self.cryptoki.open(slot, CKF.SERIAL_SESSION | (CKF.RW_SESSION if role == CKU.SO else 0))
         third = self.cryptoki.open(self.slot)
         self.sessions = [first.handle, second.handle, third.handle]
         self.look(first)
 
     def look(self, session: Session) -> None:
         """Find the objects that a session sees now."""
-        found = {session.get(handle, CKA.LABEL).decode(): handle for handle in session.find({})}
-        self.objects = [found.get(label, 0) for label in OBJECTS]
+        found = {}
+        for handle in session.find({}):
+            with contextlib.suppress(Refused):  # what the HSM itself is has no label
+                found[session.get(handle, CKA.LABEL).decode()] = handle
+        known = [found.pop(label, 0) for label in OBJECTS]
+        self.objects = [*known, *found.values()]
 
     def is_healthy(self) -> bool:
         """Whether a session can be opened and digest; the library is finalized in any case."""

@@ -43,7 +43,10 @@ _TOGETHER = (
     *[("C_FindObjects", (("session", 0), ("out", 4096), 7, ("count", 0)))] * 3,
     ("C_FindObjectsFinal", (("session", 0),)),
 )
-_LEFT_OUT = ("C_Finalize", "C_Initialize", "C_CloseAllSessions", "C_Login", "C_SetPIN", "C_InitPIN", "C_InitToken")
+_LEFT_OUT = (
+    "C_Finalize", "C_Initialize", "C_CloseAllSessions", "C_Login", "C_SetPIN", "C_InitPIN", "C_InitToken",
+    "CT_InitToken", "CT_InitPIN", "CT_ResetToken",
+)  # fmt: skip
 """What chance alone would call too often, or with PINs that lock the token."""
 
 
