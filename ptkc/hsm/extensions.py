@@ -92,7 +92,7 @@ class ExtensionCommands(KeyCommands):
         loaded = identity.load(records[0], None) if records else None
         if loaded is None:
             raise CryptokiError(CKR.OBJECT_HANDLE_INVALID, "the HSM has no such certificate")
-        certificate = loaded[0][CKA.VALUE]
+        certificate: bytes = loaded[0][CKA.VALUE]
         if room is None:
             return len(certificate)
         if room < len(certificate):

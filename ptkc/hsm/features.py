@@ -52,7 +52,7 @@ class Readings(dict[int, bytes]):
         value: Reading = super().__getitem__(attribute)
         return value() if callable(value) else value
 
-    def values(self) -> ValuesView[bytes]:
+    def values(self) -> ValuesView[bytes]:  # type: ignore[override]
         """Return all attributes as they are now."""
         return {attribute: self[attribute] for attribute in self}.values()
 

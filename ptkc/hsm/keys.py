@@ -9,7 +9,8 @@ from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.spec.values import Attributes, Template, ulong, unpack_template
+from ptkc.spec.parameters import Handle
+from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_template
 
 __all__ = ["KeyCommands"]
 
@@ -92,8 +93,21 @@ class KeyCommands(OperationCommands):
         method = approve(base, "derive", number, self.application.mode)
         _need_no_pin(base)
         attributes = self._prepare(session, templates.DERIVE, template, base.attributes.get(CKA.DERIVE_TEMPLATE, b""))
+        if isinstance(parameter, Handle):
+            other = self._second_key(session, parameter.handle, number)
+            payload = method(base, Handle(other), attributes)
+            return self._import(session, templates.DERIVE, attributes, payload, _joint(base, other))
         payload = method(base, parameter, attributes)
         return self._import(session, templates.DERIVE, attributes, payload, base)
+
+    def _second_key(self, session: Session, handle: int, number: int) -> Object:
+        """Return the key that a mechanism's parameter names: it must be one to derive from, as the base key is."""
+        other = self.application.resolve(session, handle, CKR.KEY_HANDLE_INVALID)
+        approve(other, "derive", number, self.application.mode)
+        _need_no_pin(other)
+        if other.spend is not None:
+            other.spend()
+        return other
 
     def _prepare(self, session: Session, origin: str, template: Template, imposed: bytes) -> Attributes:
         """Return the prepared template of a key to be unwrapped or derived; `imposed` is what the base key demands."""
@@ -116,6 +130,15 @@ def _given(mechanism: MechanismValue | None) -> MechanismValue:
     if mechanism is None:
         raise CryptokiError(CKR.ARGUMENTS_BAD, "pMechanism is NULL")
     return mechanism
+
+
+def _joint(base: Object, other: Object) -> Object:
+    """Return a stand-in for two base keys: it was always or never what both were."""
+    attributes = {
+        history: TRUE if base.is_true(history) and other.is_true(history) else FALSE
+        for history in (CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE)
+    }
+    return Object({**base.attributes, **attributes})
 
 
 def _need_no_pin(key: Object) -> None:

@@ -17,18 +17,17 @@ from ptkc.mechanisms import ec as weierstrass
 from ptkc.mechanisms import edwards
 from ptkc.mechanisms.curves import find
 from ptkc.mechanisms.digests import ALGORITHMS
-from ptkc.mechanisms.generic import SecretKeyType
-from ptkc.mechanisms.mechanism import KEY_TYPES, Mechanism, register
+from ptkc.mechanisms.generic import derived_length
+from ptkc.mechanisms.mechanism import Mechanism, register
 from ptkc.objects.object import Object
 from ptkc.spec import parameters
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.parameters import Ecdh
-from ptkc.spec.values import Attributes, from_ulong
+from ptkc.spec.values import Attributes
 
 __all__ = ["Ecdh1Derivation"]
 
-_LONGEST = 65536
 _HASHED = {
     "SHA1": CKM.SHA_1, "SHA224": CKM.SHA224, "SHA256": CKM.SHA256, "SHA384": CKM.SHA384, "SHA512": CKM.SHA512,
     "SHA3_224": CKM.SHA3_224, "SHA3_256": CKM.SHA3_256, "SHA3_384": CKM.SHA3_384, "SHA3_512": CKM.SHA3_512,
@@ -70,7 +69,7 @@ class Ecdh1Derivation(Mechanism):
             secret = _agree(key, parameter.public)
         except ValueError as error:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"pPublicData: {error}") from None
-        length = _length(attributes, len(secret) if parameter.kdf == CKD.NULL else 0)
+        length = derived_length(attributes, len(secret) if parameter.kdf == CKD.NULL else 0)
         if parameter.kdf == CKD.NULL:
             return secret[-length:]
         kdf, algorithm = _KDFS[parameter.kdf]
@@ -87,20 +86,6 @@ def _agree(key: Object, public: bytes) -> bytes:
         )
     secret: bytes = edwards.load_private(key).exchange(curve.public_class.from_public_bytes(point))
     return secret
-
-
-def _length(attributes: Attributes, available: int) -> int:
-    """Return the length of the key to be made; `available` is that of the secret without a key derivation function."""
-    key_type = KEY_TYPES.get(from_ulong(attributes[CKA.KEY_TYPE]))
-    if not isinstance(key_type, SecretKeyType):
-        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the derived key is a secret key, CKA_KEY_TYPE is none's")
-    given = attributes.get(CKA.VALUE_LEN)
-    length = available if given is None else from_ulong(given)
-    if given is None and length not in key_type.lengths:
-        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN is missing")
-    if length not in key_type.lengths or length > (available or _LONGEST):
-        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_LEN {length}, there are {available} bytes")
-    return length
 
 
 register(

@@ -13,12 +13,12 @@ from collections.abc import Callable, Container
 from cryptography.hazmat.primitives import hashes
 
 from ptkc.mechanisms.digests import HASHES
-from ptkc.mechanisms.mechanism import KeyType, Mechanism, register
+from ptkc.mechanisms.mechanism import KEY_TYPES, KeyType, Mechanism, register
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes, from_ulong, ulong
 
-__all__ = ["KeyGeneration", "SecretKeyType", "hash_check_value", "random_bytes"]
+__all__ = ["KeyGeneration", "SecretKeyType", "derived_length", "hash_check_value", "random_bytes"]
 
 _LONGEST = 65536
 _PADDING = 16
@@ -35,6 +35,24 @@ def hash_check_value(value: bytes) -> bytes:
     digest = _SHA1.copy()
     digest.update(value)
     return digest.finalize()[:3]
+
+
+def derived_length(attributes: Attributes, available: int) -> int:
+    """Return how many bytes a key that is to be derived has; `available` is how many there are, 0 for any number.
+
+    CKR_TEMPLATE_INCONSISTENT if it is no secret key; CKR_TEMPLATE_INCOMPLETE if nothing says how long it is;
+    CKR_ATTRIBUTE_VALUE_INVALID if it cannot be so long.
+    """
+    key_type = KEY_TYPES.get(from_ulong(attributes[CKA.KEY_TYPE]))
+    if not isinstance(key_type, SecretKeyType):
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the derived key is a secret key, CKA_KEY_TYPE is none's")
+    given = attributes.get(CKA.VALUE_LEN)
+    length = available if given is None else from_ulong(given)
+    if given is None and length not in key_type.lengths:
+        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN is missing")
+    if length not in key_type.lengths or length > (available or _LONGEST):
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_LEN {length}, there are {available} bytes")
+    return length
 
 
 class SecretKeyType(KeyType):

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
 
 __all__ = [
-    "CBC_DATA", "CCM", "CTR", "ECDH", "EDDSA", "GCM", "GEN_PIK", "HANDLE", "HKDF", "IV4", "IV8", "IV16", "KEY_DATA",
-    "MAC_GENERAL", "MALFORMED", "MAXIMUM", "MECH_AND_OBJECT", "OAEP", "PSS", "SECRET_SHARE", "Bytes", "CbcData", "Ccm",
-    "Ctr", "Ecdh", "Eddsa", "Gcm", "GenPik", "Handle", "Hkdf", "KeyData", "Layout", "MacGeneral", "MechanismAndObject",
-    "Oaep", "Pss", "Share", "pack", "parse", "unpack",
+    "CBC_DATA", "CCM", "CTR", "ECDH", "EDDSA", "EXTRACT", "GCM", "GEN_PIK", "HANDLE", "HKDF", "IV4", "IV8", "IV16",
+    "KEY_DATA", "MAC_GENERAL", "MALFORMED", "MAXIMUM", "MECH_AND_OBJECT", "OAEP", "PSS", "SECRET_SHARE", "Bytes",
+    "CbcData", "Ccm", "Ctr", "Ecdh", "Eddsa", "Extract", "Gcm", "GenPik", "Handle", "Hkdf", "KeyData", "Layout",
+    "MacGeneral", "MechanismAndObject", "Oaep", "Pss", "Share", "pack", "parse", "unpack",
 ]  # fmt: skip
 
 MAXIMUM = 2**31 - 1
@@ -54,6 +54,7 @@ Pss = namedtuple("Pss", "hash mgf salt_len")
 Oaep = namedtuple("Oaep", "hash mgf source label")
 Ecdh = namedtuple("Ecdh", "kdf shared public")
 Eddsa = namedtuple("Eddsa", "ph context")
+Extract = namedtuple("Extract", "bit")
 Handle = namedtuple("Handle", "handle")
 KeyData = namedtuple("KeyData", "data")
 CbcData = namedtuple("CbcData", "iv data")
@@ -210,6 +211,7 @@ PSS = Layout("CK_RSA_PKCS_PSS_PARAMS", Pss, "hash:ulong mgf:ulong salt_len:ulong
 OAEP = Layout("CK_RSA_PKCS_OAEP_PARAMS", Oaep, "hash:ulong mgf:ulong source:ulong label:pointer label:length")
 ECDH = Layout("CK_ECDH1_DERIVE_PARAMS", Ecdh, "kdf:ulong shared:length shared:pointer public:length public:pointer")
 EDDSA = Layout("CK_EDDSA_PARAMS", Eddsa, "ph:boolean context:length context:pointer")
+EXTRACT = Layout("CK_EXTRACT_PARAMS", Extract, "bit:ulong")
 HANDLE = Layout("CK_OBJECT_HANDLE", Handle, "handle:ulong")
 KEY_DATA = Layout("CK_KEY_DERIVATION_STRING_DATA", KeyData, "data:pointer data:length")
 CBC_DATA = Layout("CK_AES_CBC_ENCRYPT_DATA_PARAMS", CbcData, "iv:block data:pointer data:length")
@@ -238,6 +240,7 @@ _LAYOUTS = {
     CKM.CONCATENATE_BASE_AND_KEY: HANDLE,
     CKM.CONCATENATE_BASE_AND_DATA: KEY_DATA,
     CKM.CONCATENATE_DATA_AND_BASE: KEY_DATA,
+    CKM.EXTRACT_KEY_FROM_KEY: EXTRACT,
     CKM.XOR_BASE_AND_DATA: KEY_DATA,
     CKM.HKDF_DERIVE: HKDF,
     CKM.ENCODE_X_509: MECH_AND_OBJECT,
