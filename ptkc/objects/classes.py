@@ -92,6 +92,7 @@ CLASSES = {
         {CKC.X_509: tables.X_509_CERTIFICATE},
         follow_certificate,
     ),
+    CKO.CERTIFICATE_REQUEST: ObjectClass(FALSE, (), None, {None: tables.CERTIFICATE_REQUEST}),
     CKO.PUBLIC_KEY: ObjectClass(
         FALSE,
         (tables.KEY, tables.PUBLIC_KEY),
