@@ -111,13 +111,21 @@ def _finalize(_reserved: object) -> int:
     lib.ptkc_set_initialized(0)
     try:
         _library.end()
-        for hsm in _hsms:
-            hsm.close()
-        _hsms.clear()
+        while _hsms:
+            _close(_hsms[-1])
+            _hsms.pop()
     except BaseException:  # noqa: BLE001 - the boundary to C
         log.bug("C_Finalize")
         return CKR.GENERAL_ERROR
     return CKR.OK
+
+
+def _close(hsm: Hsm) -> None:
+    """Close an HSM; one that was taken away meanwhile keeps no other open."""
+    try:
+        hsm.close()
+    except CryptokiError as error:
+        log.note(f"HSM {hsm.serial}: {error}")
 
 
 def _before_fork() -> None:
