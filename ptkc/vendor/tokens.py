@@ -23,6 +23,8 @@ __all__ = [
     "share_secret",
 ]  # fmt: skip
 
+_LENGTH = struct.Struct(">I")  # before each share
+
 
 def initialise_token(admin_session: pkcs11.Session, slot: Slot | int, pin: str, label: str) -> None:
     """Initialise the token in a slot that has none yet, as the Administrator: SO PIN and label (CT_InitToken)."""
@@ -62,18 +64,28 @@ def present_ticket(session: pkcs11.Session, obj: Any, ticket: bytes) -> None:
 
 
 def share_secret(session: pkcs11.Session, key: Any, n: int, m: int) -> list[bytes]:
-    """Split a secret key, with its attributes, into `m` shares of which any `n` make it again."""
+    """Split a key, with its attributes, into `m` shares of which any `n` make it again.
+
+    The HSM splits keys that may be wrapped; 2 <= n <= m <= 64 (CKM_SECRET_SHARE_WITH_ATTRIBUTES).
+    """
     how = mechanism(CKM.SECRET_SHARE_WITH_ATTRIBUTES, struct.pack("LL", n, m))
-    shares = filled("C_WrapKey", handle_of(session), how, 0, handle_of(key))
-    size = len(shares) // m
-    return [shares[place : place + size] for place in range(0, len(shares), size)]
+    joined = filled("C_WrapKey", handle_of(session), how, 0, handle_of(key))
+    shares = []
+    while joined:
+        end = _LENGTH.size + _LENGTH.unpack_from(joined)[0]
+        shares.append(joined[_LENGTH.size : end])
+        joined = joined[end:]
+    return shares
 
 
 def recover_secret(session: pkcs11.Session, shares: list[bytes], attributes: dict[Any, Any] | None = None) -> Any:
-    """Make a key again from shares of it, and return it."""
+    """Make a key again from shares of it, and return it; `attributes` overrule those that it had.
+
+    `WrappedKeyInvalid` if a share is wrong, or they are too few (CKM_SECRET_RECOVER_WITH_ATTRIBUTES).
+    """
     new = ffi.new("CK_ULONG *")
     values, count = template(attributes or {})
-    wrapped = b"".join(shares)
+    joined = b"".join(_LENGTH.pack(len(share)) + share for share in shares)
     how = mechanism(CKM.SECRET_RECOVER_WITH_ATTRIBUTES)
-    call("C_UnwrapKey", handle_of(session), how, 0, wrapped, len(wrapped), values, count, new)
+    call("C_UnwrapKey", handle_of(session), how, 0, joined, len(joined), values, count, new)
     return found(session, new[0])
