@@ -13,19 +13,17 @@ import contextlib
 import io
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
-    "FAILED", "OK", "USAGE", "Failures", "Parser", "ToolError", "code_of", "complain", "confirm", "is_refusal", "note",
-    "print_json", "print_table", "progress", "read_line", "reason", "run",
+    "FAILED", "OK", "USAGE", "EndOfInputError", "Failures", "Parser", "ToolError", "complain", "confirm",
+    "is_refusal", "named", "note", "print_json", "print_table", "progress", "read_line", "reason", "run",
 ]  # fmt: skip
 
 OK = 0
@@ -41,6 +39,10 @@ class ToolError(Exception):
         """Keep the message, without capital and full stop, and the hint."""
         super().__init__(message)
         self.hint = hint
+
+
+class EndOfInputError(ToolError):
+    """A question that nobody can answer: standard input is at its end."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,20 +98,6 @@ def is_refusal(error: BaseException) -> bool:
     return module is not None and isinstance(error, module.PKCS11Error)
 
 
-def code_of(error: BaseException) -> str:
-    """Return `CKR_PIN_INCORRECT` for python-pkcs11's PinIncorrect; for what has no code, what it says."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(error).__name__).upper()
-    name = _OTHER_NAMES.get(words, words)
-    return f"CKR_{name}" if hasattr(CKR, name) else str(error) or type(error).__name__
-
-
-# python-pkcs11 calls these otherwise than the standard.
-_OTHER_NAMES = {
-    "ANOTHER_USER_ALREADY_LOGGED_IN": "USER_ANOTHER_ALREADY_LOGGED_IN",
-    "FUNCTION_CANCELLED": "FUNCTION_CANCELED",
-    "TOKEN_NOT_RECOGNISED": "TOKEN_NOT_RECOGNIZED",
-}
-
 # What to do about return codes that say little by themselves.
 _HINTS = {
     "CKR_PIN_INCORRECT": "after the third wrong PIN in a row each further one makes the token wait longer",
@@ -130,11 +118,35 @@ def reason(error: BaseException) -> tuple[str, str]:
     if isinstance(error, CryptokiError):
         return str(error), ""
     if is_refusal(error):
-        return code_of(error), _HINTS.get(code_of(error), "")
+        from ptkc.vendor import describe  # noqa: PLC0415 - it is loaded, or there were no refusal
+
+        text = describe(error)
+        return text, _HINTS.get(text.partition(":")[0], "")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or type(error).__name__}", ""
     return f"a bug of ours: {type(error).__name__} {_place(error)}", "please report it with the command"
+
+
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Do something for one HSM, `where`; what is refused becomes a ToolError that names it."""
+    try:
+        yield
+    except EndOfInputError:
+        raise
+    except Exception as error:
+        if not _is_known(error):
+            raise
+        message, hint = reason(error)
+        raise ToolError(f"{where}: {message}", hint) from None
+
+
+def _is_known(error: Exception) -> bool:
+    """Whether an exception is something that the user can know, and no bug of ours."""
+    if isinstance(error, OSError):
+        return not isinstance(error, BrokenPipeError)
+    return isinstance(error, (ToolError, CryptokiError)) or is_refusal(error)
 
 
 class Failures:
@@ -151,8 +163,10 @@ class Failures:
         """Do something for one HSM, `where`; if it fails say so, and go on behind the block."""
         try:
             yield
-        except (ToolError, CryptokiError, OSError, RuntimeError) as error:
-            if isinstance(error, BrokenPipeError) or (isinstance(error, RuntimeError) and not is_refusal(error)):
+        except EndOfInputError:
+            raise  # the questions about the other HSMs have no answer either
+        except Exception as error:
+            if not _is_known(error):
                 raise
             self.add(where, *reason(error))
 

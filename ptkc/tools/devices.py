@@ -7,7 +7,6 @@ the vendor's pages print it; the serial numbers of a list that follows `sn:` as 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from ptkc.tools import common
@@ -29,11 +28,9 @@ _PREFIX = "sn:"
 
 def connect() -> list[Device]:
     """Load the library and return all HSMs, their Admin slots too, in the order of their device numbers."""
-    # The item hides Admin slots from applications; an administrator's tool is lost without them.
-    os.environ["ET_PTKC_GENERAL_HIDE_ADMIN_SLOT"] = "NO"
     from ptkc import vendor  # noqa: PLC0415 - help and wrong arguments need no library
 
-    found: list[Device] = vendor.devices(vendor.lib())
+    found = vendor.devices(vendor.lib())
     if not found:
         raise common.ToolError("there is no HSM", "`ptkc hsm add` makes one; `ptkc doctor` says what is wrong")
     return found
