@@ -61,7 +61,7 @@ def _checked(pin: str | None, role: Role, where: str) -> str:
     """Return a PIN that was entered; ToolError if none was, or it is no text."""
     if pin is None:
         hint = f"enter it, write it to standard input as a line, or set {role.variable}"
-        raise common.ToolError(f"no {role.name} of {where}: the input is at its end", hint)
+        raise common.EndOfInputError(f"no {role.name} of {where}: the input is at its end", hint)
     if not pin:
         raise common.ToolError(f"no {role.name} of {where}: an empty line", "a PIN has 4 to 32 characters")
     try:
@@ -71,9 +71,15 @@ def _checked(pin: str | None, role: Role, where: str) -> str:
     return pin
 
 
-def log_in(token: Any, role: Role, serial: str, where: str = "") -> Any:  # noqa: ANN401 - python-pkcs11's are untyped
-    """Ask for a PIN and return a read/write session with `role` logged in."""
-    pin = ask(role, serial, where)
+def log_in(  # python-pkcs11's are untyped
+    token: Any,  # noqa: ANN401
+    role: Role,
+    serial: str,
+    where: str = "",
+    pin: str | None = None,
+) -> Any:  # noqa: ANN401
+    """Ask for a PIN, unless one is given, and return a read/write session with `role` logged in."""
+    pin = ask(role, serial, where) if pin is None else pin
     try:
         return token.open(rw=True, **{role.keyword: pin})
     except RuntimeError as error:
