@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ptkc.hsm import portables
 from ptkc.hsm.approval import approve, check_parameter, key_type_of, mechanism_for
 from ptkc.hsm.operations import MechanismValue, OperationCommands
 from ptkc.hsm.session import Session
@@ -10,7 +11,7 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.parameters import Handle
-from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_template
+from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
 
 __all__ = ["KeyCommands"]
 
@@ -60,15 +61,22 @@ class KeyCommands(OperationCommands):
         """C_WrapKey: the wrapped CKA_VALUE of a secret key, or PKCS#8 of a private one."""
         session = self._working(handle)
         number, parameter = _given(mechanism)
-        wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
-        target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
-        method = approve(wrapper, "wrap", number, self.application.mode)
-        _may_be_wrapped(wrapper, target)
-        wrapped: bytes = method(wrapper, parameter, key_type_of(target.attributes).encode(target.attributes))
+        wrapper: Object | None
+        wrapped: bytes
+        if portables.is_portable(number):
+            wrapped, wrapper = portables.wrap(self.application, session, (number, parameter), wrapping_key, key)
+        else:
+            wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
+            target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+            method = approve(wrapper, "wrap", number, self.application.mode)
+            portables.check_wrapped(wrapper, target)
+            wrapped = method(wrapper, parameter, key_type_of(target.attributes).encode(target.attributes))
         if room is None:
             return len(wrapped)
         if room < len(wrapped):
             raise BufferTooSmallError(len(wrapped))
+        if wrapper is not None and wrapper.spend is not None:
+            wrapper.spend()
         return wrapped
 
     def unwrap_key(
@@ -77,9 +85,16 @@ class KeyCommands(OperationCommands):
         """C_UnwrapKey."""
         session = self._working(handle)
         number, parameter = _given(mechanism)
+        if portables.is_portable(number):
+            attributes, produced = portables.unwrap(
+                self.application, session, (number, parameter), unwrapping_key, wrapped, template,
+                so=self._is_so(session),
+            )  # fmt: skip
+            self._may_make(session, attributes)
+            return self._keep(session, templates.complete(templates.UNWRAP, attributes, produced))[0]
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
         method = approve(unwrapper, "unwrap", number, self.application.mode)
-        _need_no_pin(unwrapper)
+        portables.need_no_pin(unwrapper)
         imposed = unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b"")
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped, attributes)
@@ -91,7 +106,7 @@ class KeyCommands(OperationCommands):
         number, parameter = _given(mechanism)
         base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
         method = approve(base, "derive", number, self.application.mode)
-        _need_no_pin(base)
+        portables.need_no_pin(base)
         attributes = self._prepare(session, templates.DERIVE, template, base.attributes.get(CKA.DERIVE_TEMPLATE, b""))
         if isinstance(parameter, Handle):
             other = self._second_key(session, parameter.handle, number)
@@ -104,7 +119,7 @@ class KeyCommands(OperationCommands):
         """Return the key that a mechanism's parameter names: it must be one to derive from, as the base key is."""
         other = self.application.resolve(session, handle, CKR.KEY_HANDLE_INVALID)
         approve(other, "derive", number, self.application.mode)
-        _need_no_pin(other)
+        portables.need_no_pin(other)
         if other.spend is not None:
             other.spend()
         return other
@@ -139,22 +154,3 @@ def _joint(base: Object, other: Object) -> Object:
         for history in (CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE)
     }
     return Object({**base.attributes, **attributes})
-
-
-def _need_no_pin(key: Object) -> None:
-    """Refuse a CKA_ALWAYS_AUTHENTICATE key: a single call leaves no moment for the login that each use needs."""
-    if key.is_true(CKA.ALWAYS_AUTHENTICATE):
-        raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "a CKA_ALWAYS_AUTHENTICATE key can only sign and decrypt")
-
-
-def _may_be_wrapped(wrapper: Object, target: Object) -> None:
-    """Refuse to wrap what may not leave the token, or not under this key (specification 5.18.3)."""
-    if target.object_class not in _SECRET:
-        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "only secret and private keys are wrapped")
-    if not target.is_true(CKA.EXTRACTABLE):
-        raise CryptokiError(CKR.KEY_UNEXTRACTABLE, "CKA_EXTRACTABLE is false")
-    if target.is_true(CKA.WRAP_WITH_TRUSTED) and not wrapper.is_true(CKA.TRUSTED):
-        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "CKA_WRAP_WITH_TRUSTED is true and the wrapping key is not trusted")
-    wanted = wrapper.attributes.get(CKA.WRAP_TEMPLATE)
-    if wanted and not templates.matches(target.attributes, unpack_template(wanted)):
-        raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the key does not match CKA_WRAP_TEMPLATE")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COPY", "CREATE", "DERIVE", "GENERATE", "UNWRAP", "administer", "complete", "copy", "create", "matches", "modify",
-    "prepare", "reveal",
+    "portable", "prepare", "reveal",
 ]  # fmt: skip
 
 CREATE, GENERATE, UNWRAP, DERIVE, COPY, _MODIFY = "create", "generate", "unwrap", "derive", "copy", "modify"
@@ -360,6 +360,18 @@ def administer(attributes: Attributes, changes: Attributes, issued: bytes) -> At
     changed = {**attributes, **changes, CKA.TIME_STAMP: issued}
     follow_limits(changed)
     return changed
+
+
+def portable(attributes: Attributes) -> Attributes:
+    """Return what of a key travels with its material: what C_UnwrapKey may be told, but for what only the SO says."""
+    plan = _plan(UNWRAP, attributes)
+    return {
+        attribute: value
+        for attribute, value in attributes.items()
+        if attribute in plan.checks
+        and "4" not in plan.rows[attribute].footnotes
+        and (attribute not in plan.by_so or value != TRUE)
+    }
 
 
 def _hidden(attributes: Attributes) -> bool:

@@ -1,0 +1,169 @@
+"""CKM_WRAPKEY_AES_KWP: keys with their attributes under an AES key, which is a backup file of ctkmu as a whole.
+
+C_WrapKey's result is what `ctkmu x` writes to its file, and C_UnwrapKey takes the whole file: the tool adds nothing.
+
+* C_WrapKey: no parameter, or further keys: an array of CK_OBJECT_HANDLE. The file has the key of the call first.
+* C_UnwrapKey: no parameter for the first key, or a CK_ULONG that says which, counted from 0. `count` says how many.
+* A template may say where the key goes and what it is called (CKA_TOKEN, CKA_LABEL, CKA_ID); for the rest it may only
+  agree with the file. Public keys go too. CKA_TRUSTED, CKA_EXPORT and CKA_IMPORT do not travel: the SO sets them anew.
+
+# The file
+
+All numbers are big-endian, of four bytes; {x} is x behind its length.
+
+    version 0000020D, {number of keys, {key 1}, {key 2} … }, MAC (4 bytes), {MAC key}, {transport key}
+    key: {encrypted key}, {number of attributes, of each: type, length, 01, value}, tag (8 bytes)
+
+Encrypted keys and the MAC key are under the transport key, that one is under the caller's key, all by AES-KWP
+(SP 800-38F). Transport and MAC key are 32 random bytes each, for this file alone. The layout is the vendor's as far as
+it is known; ours are the MAC (HMAC-SHA-256 over all before it), and what the eight bytes of each key are: HMAC-SHA-256
+over "key" and what stands before them in the key, cut off, since four bytes alone are little.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from ptkc.mechanisms.generic import random_bytes
+from ptkc.mechanisms.mechanism import MECHANISMS, Mechanism, register
+from ptkc.mechanisms.portable import (
+    Portable,
+    PortableMechanism,
+    Reader,
+    field,
+    number,
+    pack_attributes,
+    unpack_attributes,
+)
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKA, CKK, CKM, CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.parameters import Bytes
+from ptkc.spec.values import unpack_ulongs
+
+__all__ = ["WrapKey", "count"]
+
+_VERSION = bytes.fromhex("0000020d")
+_MAC, _TAG, _KEY_LENGTH, _ULONG = 4, 8, 32, 8
+
+
+class _Ulongs(Bytes):
+    """A parameter that is an array of CK_ULONG."""
+
+    __slots__ = ()
+
+    def accepts(self, value: object) -> bool:
+        """Whether `value` is such an array, and not empty."""
+        return isinstance(value, bytes) and bool(value) and len(value) % _ULONG == 0
+
+
+class WrapKey(PortableMechanism):
+    """CKM_WRAPKEY_AES_KWP."""
+
+    type = CKM.WRAPKEY_AES_KWP
+    key_types = (CKK.AES,)
+    sizes = (16, 32)
+    parameters = _Ulongs("an array of CK_OBJECT_HANDLE, or a CK_ULONG")
+    optional = True
+    source = "none: the keys are random, the cipher is that of CKM_AES_KEY_WRAP_KWP"
+
+    def several(self, parameter: object) -> tuple[int, ...]:
+        """Return the handles in the parameter of C_WrapKey."""
+        return unpack_ulongs(parameter) if isinstance(parameter, bytes) else ()
+
+    def wrap(self, key: Object, parameter: bytes | None, keys: list[Portable]) -> bytes:  # noqa: ARG002 - `several`
+        """Return a file with the keys; CKR_KEY_SIZE_RANGE for one that is too long to be wrapped."""
+        transport, secret = random_bytes(_KEY_LENGTH), random_bytes(_KEY_LENGTH)
+        records = []
+        for payload, attributes in keys:
+            record = field(_wrap(transport, payload)) + field(pack_attributes(attributes))
+            records.append(field(record + _tag(secret, record)))
+        file = _VERSION + field(number(len(keys)) + b"".join(records))
+        return b"".join(
+            (file, _digest(secret, file)[:_MAC], field(_wrap(transport, secret)), field(_wrap_under(key, transport)))
+        )
+
+    def unwrap(self, key: Object, parameter: bytes | None, wrapped: bytes) -> Portable:
+        """Return one of the keys in a file.
+
+        CKR_WRAPPED_KEY_INVALID for what is no file of this key's, in whole and unchanged; CKR_MECHANISM_PARAM_INVALID
+        if it has no key of that number.
+        """
+        wanted = unpack_ulongs(parameter) if parameter else (0,)
+        signed, keys, mac, secret, transport = _read(wrapped)
+        transport = _unwrap_under(key, transport)
+        secret = _unwrap(transport, secret)
+        if not hmac.compare_digest(mac, _digest(secret, signed)[:_MAC]):
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the file was changed")
+        if len(wanted) != 1 or wanted[0] >= len(keys):
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"got {wanted}, the file has {len(keys)} keys")
+        record = keys[wanted[0]]
+        content, tag = record[:-_TAG], record[-_TAG:]
+        if not hmac.compare_digest(tag, _tag(secret, content)):
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the key in the file was changed")
+        reader = Reader(content)
+        encrypted, attributes = reader.field(), unpack_attributes(reader.field())
+        reader.end()
+        return Portable(_unwrap(transport, encrypted), attributes)
+
+
+def count(file: bytes) -> int:
+    """Return how many keys a file says it has; CKR_WRAPPED_KEY_INVALID for what is no file."""
+    return len(_read(file)[1])
+
+
+def _read(file: bytes) -> tuple[bytes, list[bytes], bytes, bytes, bytes]:
+    """Return what the MAC is over, the keys, the MAC, the MAC key and the transport key, the last two encrypted."""
+    reader = Reader(file)
+    if reader.take(len(_VERSION)) != _VERSION:
+        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "no backup file, or one of another version")
+    payload = Reader(reader.field())
+    signed = reader.read()
+    keys = [payload.field() for _ in range(payload.number())]
+    payload.end()
+    parts = signed, keys, reader.take(_MAC), reader.field(), reader.field()
+    reader.end()
+    return parts
+
+
+def _digest(secret: bytes, data: bytes) -> bytes:
+    """Return HMAC-SHA-256."""
+    return hmac.digest(secret, data, "sha256")
+
+
+def _tag(secret: bytes, record: bytes) -> bytes:
+    """Return what holds a key and its attributes together."""
+    return _digest(secret, b"key" + record)[:_TAG]
+
+
+def _kwp() -> Mechanism:
+    """Return AES-KWP."""
+    return MECHANISMS[CKM.AES_KEY_WRAP_KWP]
+
+
+def _wrap_under(key: Object, payload: bytes) -> bytes:
+    """Return the payload under an AES key object."""
+    return _kwp().wrap(key, None, payload)  # type: ignore[no-any-return]
+
+
+def _unwrap_under(key: Object, wrapped: bytes) -> bytes:
+    """Return what is wrapped under an AES key object; every refusal is CKR_WRAPPED_KEY_INVALID."""
+    try:
+        return _kwp().unwrap(key, None, wrapped, {})  # type: ignore[no-any-return]
+    except CryptokiError as refusal:
+        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, refusal.message) from None
+
+
+def _wrap(secret: bytes, payload: bytes) -> bytes:
+    """Return the payload under the bytes of an AES key."""
+    return _wrap_under(Object({CKA.VALUE: secret}), payload)
+
+
+def _unwrap(secret: bytes, wrapped: bytes) -> bytes:
+    """Return what is wrapped under the bytes of an AES key."""
+    if len(secret) != _KEY_LENGTH:
+        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the transport key has another length")
+    return _unwrap_under(Object({CKA.VALUE: secret}), wrapped)
+
+
+register(WrapKey())
