@@ -17,13 +17,13 @@ __all__ = ["Node", "as_svg", "as_text"]
 
 
 class Node(NamedTuple):
-    """An HSM: serial, what its PIC is, whether it is a CA, whom it trusts and whose PICs it holds but does not use."""
+    """An HSM: serial, what its PIC is, whom it trusts, whose PICs it holds but does not use, whether it is a CA."""
 
     serial: str
     identity: str
-    is_ca: bool
-    trusts: tuple[str, ...]
+    trusts: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    is_ca: bool = False
 
 
 _MUTUAL, _GIVEN, _TAKEN, _UNUSED = "<──>", "───>", "<───", "- ->"
@@ -92,7 +92,7 @@ def as_svg(nodes: Sequence[Node]) -> str:
     places = {node.serial: node for node in nodes}
     for node in nodes:
         for serial in (*node.trusts, *node.unused):
-            places.setdefault(serial, Node(serial, "not here", False, ()))  # noqa: FBT003 - no CA
+            places.setdefault(serial, Node(serial, "not here"))
     radius = 150 if len(places) <= _FEW else 48 * len(places)
     middle = (radius + _WIDTH / 2 + _MARGIN, radius + _HEIGHT / 2 + _MARGIN)
     if len(places) == 1:
