@@ -11,7 +11,7 @@ from ptkc.client.remote import RemoteDevice
 from ptkc.client.transport import DirectTransport
 from ptkc.hsm.endpoint import Endpoint
 from ptkc.spec import parameters
-from ptkc.spec.constants import CKM, CKR
+from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire import codec
 from ptkc.wire.commands import BY_NAME, COMMANDS, Device
@@ -235,6 +235,7 @@ def test_command_a_device_lacks_is_not_supported():
         ("C_Sign", (1, b"", 10), 5),
         ("C_EncryptMessageNext", (1, b"", b"", 10, 0), bytes(11)),
         ("C_EncapsulateKey", (1, None, 1, (), 10), (bytes(11), 1)),
+        ("CT_FetchCertificate", (CKA.LOCAL_IDENTITY_CERT, 10), bytes(11)),
         ("C_GenerateRandom", (1, 10), bytes(11)),
         ("C_FindObjects", (1, 1), (1, 2)),
         ("C_GetAttributeValue", (1, 1, (1,)), (0, (b"", b""))),

@@ -11,9 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptkc.spec import parameters
-from ptkc.spec.constants import CKM, CKR
-from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import MALFORMED, Ccm, Ctr, Ecdh, Eddsa, Gcm, Hkdf, MacGeneral, Oaep, Pss, pack, parse, unpack
+from ptkc.spec.constants import CKA, CKM, CKR
+from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.spec.parameters import (
+    MALFORMED,
+    Ccm,
+    Ctr,
+    Ecdh,
+    Eddsa,
+    Gcm,
+    GenPik,
+    Hkdf,
+    MacGeneral,
+    MechanismAndObject,
+    Oaep,
+    Pss,
+    Share,
+    pack,
+    parse,
+    unpack,
+)
 
 _ULONGS = st.integers(0, 2**64 - 1)
 _BLOB = st.binary(max_size=40)
@@ -30,6 +47,9 @@ _VALUES = st.one_of(
         st.just(CKM.HKDF_DERIVE),
         st.builds(Hkdf, st.booleans(), st.booleans(), _ULONGS, _ULONGS, _BLOB, _ULONGS, _BLOB),
     ),
+    st.tuples(st.just(CKM.ENCODE_X_509), st.builds(MechanismAndObject, _ULONGS, _ULONGS)),
+    st.tuples(st.just(CKM.GEN_PIK_ECC_P521), st.builds(GenPik, st.booleans())),
+    st.tuples(st.just(CKM.SECRET_SHARE_WITH_ATTRIBUTES), st.builds(Share, _ULONGS, _ULONGS)),
     st.tuples(st.just(CKM.AES_CBC), st.binary(min_size=1)),
     st.tuples(st.sampled_from((CKM.AES_GCM, CKM.SHA256)), st.sampled_from((None, MALFORMED))),
 )
@@ -78,6 +98,12 @@ MEMORY = Memory({0x1000: b"initial-value", 0x2000: b"associated data", 0x3000: b
             c("@??LLPLLPL", True, True, CKM.SHA256, 2, 0x1000, 13, 7, 0x3000, 5),
             Hkdf(True, True, CKM.SHA256, 2, b"initial-value", 7, b"label"),
         ),
+        (CKM.ENCODE_X_509, c("@LL", CKM.ECDSA_SHA512, 7), MechanismAndObject(CKM.ECDSA_SHA512, 7)),
+        (CKM.ENCODE_X_509_LOCAL_CERT, c("@LL", CKM.ECDSA_SHA512, 7), MechanismAndObject(CKM.ECDSA_SHA512, 7)),
+        (CKM.ENCODE_PKCS_10, c("@LL", 1, 2**63), MechanismAndObject(1, 2**63)),
+        (CKM.GEN_PIK_ECC_P521, b"\x01", GenPik(True)),
+        (CKM.GEN_PIK_ECC_P521, b"\x00", GenPik(False)),
+        (CKM.SECRET_SHARE_WITH_ATTRIBUTES, c("@LL", 2, 3), Share(2, 3)),
         (CKM.AES_CBC, b"0123456789abcdef", b"0123456789abcdef"),
         (CKM.AES_CBC, b"", None),
         (CKM.AES_GCM, b"", None),
@@ -106,6 +132,9 @@ def test_a_structure_becomes_its_value(mechanism: int, raw: bytes, expected: obj
         (CKM.SHA256_HMAC_GENERAL, bytes(4)),
         (CKM.RSA_PKCS_PSS, bytes(23)),
         (CKM.EDDSA, c("@?LP", False, 5, 0)),
+        (CKM.GEN_PIK_ECC_P521, bytes(8)),
+        (CKM.ENCODE_X_509, bytes(8)),
+        (CKM.SECRET_SHARE_WITH_ATTRIBUTES, bytes(17)),
     ],
 )
 def test_a_structure_that_cannot_be_right_is_malformed(mechanism: int, raw: bytes) -> None:
@@ -155,3 +184,13 @@ def test_any_bytes_are_a_parameter_or_refused(mechanism: int, data: bytes) -> No
     except CryptokiError as error:
         packed = data if error.code == CKR.MECHANISM_PARAM_INVALID else b""
     assert data == packed
+
+
+def test_vendor_numbers_have_names_that_the_standard_leaves_free() -> None:
+    """Messages name the vendor's codes; what the standard calls the same is another number."""
+    vendor = [CKR.CERT_NOT_VALIDATED, CKR.SECURITY_FLAGS_INCOMPATIBLE, CKR.VENDOR_TOKEN_NOT_INITIALIZED]
+    names = ["CKR_CERT_NOT_VALIDATED", "CKR_SECURITY_FLAGS_INCOMPATIBLE", "CKR_VENDOR_TOKEN_NOT_INITIALIZED"]
+    assert names == [name_of(CKR, code) for code in vendor]
+    assert [0x208, 0x80000116] == [CKR.TOKEN_NOT_INITIALIZED, CKR.VENDOR_TOKEN_NOT_INITIALIZED]
+    assert [0x637, 0x80000260] == [CKA.SEED, CKA.DSA_SEED]
+    assert [0x1046, 0x80000125] == [CKM.ECDSA_SHA512, CKM.VENDOR_ECDSA_SHA512]
