@@ -13,7 +13,7 @@ from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import TRUE, Attributes, Template, pack_template, unpack_template
 from ptkc.token.find import SECRET_CLASSES, object_terms, search
-from ptkc.token.seal import PrivateKeys, PublicKeys, expand
+from ptkc.token.seal import Keys, PrivateKeys, PublicKeys, expand
 from ptkc.token.store import TOKEN_SHIFT, ObjectRecord, Store, TokenRecord
 
 __all__ = ["Contents", "ObjectChangedError", "Owner", "proof"]
@@ -46,6 +46,11 @@ class Owner:
         """The key that PIN records and public objects are protected by, 32 bytes."""
         raise NotImplementedError
 
+    @property
+    def identity_root(self) -> bytes:
+        """The key that identity objects are protected by, 32 bytes."""
+        raise NotImplementedError
+
     def stamp(self) -> int | None:
         """Return the number of the last change by any process; None while one is under way, or nothing exists yet."""
         raise NotImplementedError
@@ -66,12 +71,21 @@ class Owner:
         """Return the store to write to, made now if the HSM was virtual; CKR_TOKEN_WRITE_PROTECTED."""
         raise NotImplementedError
 
+    def require_untampered(self, store: Store) -> None:
+        """Refuse to go on with a device key that is gone from the key source: CKR_DEVICE_RESET."""
+        raise NotImplementedError
+
+    def record_event(self, store: Store, code: int, detail: str) -> None:
+        """Add an event to the log, in the transaction that is under way, unless the log is full."""
+        raise NotImplementedError
+
 
 class Contents:
     """A token's objects. `slot` is the token's place in the slot list, `number` what the store knows it by."""
 
     __slots__ = (
-        "_changes", "_hsm", "_key", "_open", "_private", "_public", "_record", "_sealed", "_searches", "number", "slot",
+        "_changes", "_gone", "_hsm", "_key", "_open", "_private", "_public", "_record", "_sealed", "_searches",
+        "number", "slot",
     )  # fmt: skip
 
     def __init__(self, hsm: Owner, slot: int, record: TokenRecord) -> None:
@@ -81,6 +95,7 @@ class Contents:
         self.slot = slot
         self._record = record
         self._changes = record.changes
+        self._gone = False
         self._key: bytes | None = None
         self._private: PrivateKeys | None = None
         self._public: PublicKeys | None = None
@@ -97,7 +112,12 @@ class Contents:
             self._open.clear()
             self._sealed.clear()
             self._searches.clear()
-            self._key = self._private = None
+            self._key = self._private = self._public = None
+
+    def leave(self) -> None:
+        """Be no token of the HSM any more."""
+        self._gone = True
+        self.forget_private()
 
     def add(self, attributes: Attributes, key: bytes | None) -> int:
         """Store a new object, return its record number; CKR_USER_NOT_LOGGED_IN if it is private and there is no key."""
@@ -105,17 +125,37 @@ class Contents:
 
     def add_many(self, objects: list[Attributes], key: bytes | None) -> list[int]:
         """Store several new objects, all or none."""
+        return self.exchange([], objects, key)
+
+    def exchange(
+        self, remove: list[int], add: list[Attributes], key: bytes | None = None, *, since: int | None = None,
+        event: tuple[int, str] | None = None,
+    ) -> list[int]:  # fmt: skip
+        """Destroy some objects and store others, all or nothing; return the new ones' record numbers.
+
+        CKR_OBJECT_HANDLE_INVALID if one of those to be destroyed is gone; `ObjectChangedError` if anything of the
+        token was changed after `since` (what `changes` was when the decision was made). The event, (code, detail), is
+        logged with it.
+        """
         store = self._hsm.materialise()
         with store.writing() as change:
             record = self._stored(store)
+            if since is not None and record.changes != since:
+                raise ObjectChangedError(self.number << TOKEN_SHIFT)
+            for number in remove:
+                if number >> TOKEN_SHIFT != self.number or not store.delete_object(number):
+                    raise CryptokiError(CKR.OBJECT_HANDLE_INVALID, "an object to be replaced was destroyed")
+                record.changes += 1
             numbers = []
-            for attributes in objects:
+            for attributes in add:
                 record.changes += 1
                 number = self.number << TOKEN_SHIFT | record.changes
                 store.put_object(self._protect(record, number, attributes, key))
                 numbers.append(number)
-            store.put_token(record)
-        self._changed(store, change, record, ())
+            self._put(store, record)
+            if event is not None:
+                self._hsm.record_event(store, *event)
+        self._changed(store, change, record, tuple(remove))
         return numbers
 
     def replace(self, number: int, version: int, attributes: Attributes, key: bytes | None) -> int:
@@ -133,20 +173,13 @@ class Contents:
                 raise ObjectChangedError(number)
             record.changes += 1
             store.put_object(self._protect(record, number, attributes, key))
-            store.put_token(record)
+            self._put(store, record)
         self._changed(store, change, record, (number,))
         return record.changes
 
     def remove(self, number: int) -> None:
         """Destroy an object; CKR_OBJECT_HANDLE_INVALID if it is gone."""
-        store = self._hsm.materialise()
-        with store.writing() as change:
-            record = self._stored(store)
-            if number >> TOKEN_SHIFT != self.number or not store.delete_object(number):
-                raise CryptokiError(CKR.OBJECT_HANDLE_INVALID, "the object was destroyed")
-            record.changes += 1
-            store.put_token(record)
-        self._changed(store, change, record, (number,))
+        self.exchange([number], [])
 
     def load(self, number: int, key: bytes | None) -> tuple[Attributes, int] | None:
         """Return (attributes, version), not to be changed; None if it is gone, or private and there is no key."""
@@ -200,6 +233,11 @@ class Contents:
                     self._searches[wanted] = found
         return found
 
+    @property
+    def changes(self) -> int:
+        """How often anything of the token's objects, or its key, was changed."""
+        return self._fresh().changes
+
     def holds(self, token_key: bytes) -> bool:
         """Whether a token key is still this token's: it is not after the token was initialised anew."""
         return self._fresh().proof == proof(token_key)
@@ -211,16 +249,23 @@ class Contents:
         self._searches.clear()
 
     def _fresh(self) -> TokenRecord:
-        """Return the token's record as it is now."""
+        """Return the token's record as it is now; CKR_DEVICE_REMOVED if its slot was deleted."""
         self._hsm.refresh()
+        if self._gone:
+            raise CryptokiError(CKR.DEVICE_REMOVED, "the slot was deleted")
         return self._record
 
     def _stored(self, store: Store) -> TokenRecord:
-        """Return the token's record from the store, to be changed and put back."""
+        """Return the token's record from the store, to be changed and put back; CKR_DEVICE_RESET after a tamper."""
+        self._hsm.require_untampered(store)
         for record in store.tokens():
             if record.number == self.number:
                 return record
         raise CryptokiError(CKR.DEVICE_REMOVED, "the slot was deleted")
+
+    def _put(self, store: Store, record: TokenRecord) -> None:
+        """Put the token's record back."""
+        store.put_token(record)
 
     def _public_keys(self) -> PublicKeys:
         """Return the keys for public objects."""
@@ -228,7 +273,7 @@ class Contents:
             self._public = PublicKeys(self._hsm.device_key, self._record.serial.encode())
         return self._public
 
-    def _private_keys(self, key: bytes | None, record: TokenRecord) -> PrivateKeys:
+    def _private_keys(self, key: bytes | None, record: TokenRecord) -> Keys:
         """Return the keys for private objects; CKR_USER_NOT_LOGGED_IN without the token's key."""
         keys = self._private
         if keys is None or key != self._key:

@@ -23,8 +23,8 @@ from ptkc.token.place import open_plain
 from ptkc.token.seal import KEY_LENGTH, expand, random_bytes, seal, unseal
 
 __all__ = [
-    "PIN_LENGTHS", "AttemptLock", "check_new_pin", "delay", "drop_after_fork", "milliseconds", "open_pin", "seal_pin",
-    "waiting",
+    "FIRST_DELAYED", "PIN_LENGTHS", "AttemptLock", "check_new_pin", "delay", "drop_after_fork", "milliseconds",
+    "open_pin", "seal_pin", "waiting",
 ]  # fmt: skip
 
 PIN_LENGTHS = (4, 32)
@@ -37,6 +37,7 @@ _LARGEST_MEMORY_KIB = 4 * 1024 * 1024
 _INNER = Struct("<BIII16s")
 _VERSION = 1
 _FREE_FAILURES = 2
+FIRST_DELAYED = _FREE_FAILURES + 1
 _DELAY_STEP = 5000
 
 _held: set[int] = set()

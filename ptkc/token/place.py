@@ -7,21 +7,28 @@ pipes among the files: where a group shares an HSM, one of it could have another
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.token.seal import sha256
 
 __all__ = [
-    "check_file_system", "check_plain", "computed_serial", "directory_mode", "is_writable", "open_plain", "serials",
+    "DATABASE", "Locked", "check_file_system", "check_plain", "computed_serial", "directory_mode", "drop_after_fork",
+    "hidden", "is_serial", "is_writable", "locked", "open_plain", "removed_serials", "serials",
 ]  # fmt: skip
 
 _REMOTE = frozenset((
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs", "beegfs", "ocfs2",
     "gfs2", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone",
 ))  # fmt: skip
-_DATABASE = "store.db"
+DATABASE = "store.db"
+_REMOVED = ".removed-"
+_LONGEST = 10
+
+_held: set[int] = set()
 _MACHINE_ID = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _DIGITS = 7
 
@@ -39,7 +46,7 @@ def serials(data_path: str) -> list[str]:
         if not name.isalnum():
             continue
         try:
-            os.stat(os.path.join(data_path, name, _DATABASE))
+            os.stat(os.path.join(data_path, name, DATABASE))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
@@ -48,13 +55,62 @@ def serials(data_path: str) -> list[str]:
     return found
 
 
+def removed_serials(data_path: str) -> list[str]:
+    """Return the serials of the HSMs that were taken away and can be put back; none if that cannot be read."""
+    try:
+        names = os.listdir(data_path)
+    except OSError:
+        return []
+    return sorted(name[len(_REMOVED) :] for name in names if name.startswith(_REMOVED))
+
+
+def hidden(data_path: str, serial: str) -> str:
+    """Return where the directory of an HSM is while it is taken away."""
+    return os.path.join(data_path, _REMOVED + serial)
+
+
+def is_serial(text: str) -> bool:
+    """Whether an HSM may have this serial: 1 to 10 ASCII letters and digits."""
+    return text.isascii() and text.isalnum() and len(text) <= _LONGEST
+
+
+class Locked:
+    """The lock of a data path, held by `with`: who adds or takes away HSMs has it."""
+
+    __slots__ = ("_data_path", "_descriptor")
+
+    def __init__(self, data_path: str) -> None:
+        """Lock this data path."""
+        self._data_path = data_path
+        self._descriptor = -1
+
+    def __enter__(self) -> None:
+        """Wait for the lock; OSError."""
+        self._descriptor = os.open(self._data_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _held.add(self._descriptor)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        """Let go, by name: a child that was forked meanwhile has a copy of the descriptor."""
+        _held.discard(self._descriptor)
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        os.close(self._descriptor)
+
+
+def locked(data_path: str) -> Locked:
+    """Return the lock of a data path."""
+    return Locked(data_path)
+
+
+def drop_after_fork() -> None:
+    """Close, in a child, the locks that its parent holds: they are to end with the parent."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
 def computed_serial(data_path: str) -> str:
     """Return the serial of the HSM that needs no configuration: the same each time for machine, data path and user."""
-    try:
-        from _sha2 import sha256  # type: ignore[import-not-found] # noqa: PLC0415 - hashlib would bring libcrypto
-    except ImportError:
-        from _sha256 import sha256  # type: ignore[import-not-found] # noqa: PLC0415 - its name before Python 3.12
-
     machine = b""
     for path in _MACHINE_ID:
         try:
@@ -65,7 +121,7 @@ def computed_serial(data_path: str) -> str:
         if machine:
             break
     machine = machine or os.uname().nodename.encode()
-    digest = sha256(b"\0".join((machine, os.fsencode(os.path.realpath(data_path)), str(os.getuid()).encode()))).digest()
+    digest = sha256(b"\0".join((machine, os.fsencode(os.path.realpath(data_path)), str(os.getuid()).encode())))
     return f"{int.from_bytes(digest, 'big') % 10**_DIGITS:0{_DIGITS}d}"
 
 

@@ -23,6 +23,23 @@ _MIGRATIONS = (
     CREATE TABLE search (term INTEGER NOT NULL, record INTEGER NOT NULL, PRIMARY KEY (term, record)) WITHOUT ROWID;
     CREATE TABLE identity (name TEXT PRIMARY KEY, content BLOB NOT NULL);
     """,
+    # Several HSMs: tampers (begun, done), being away, slots that come and go, identity, clock, counter, policy, events.
+    """
+    ALTER TABLE hsm ADD COLUMN tampers INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN wiped INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN slots INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN identity INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN counter INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN manufactured INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hsm ADD COLUMN policy BLOB;
+    UPDATE hsm SET slots = (SELECT coalesce(max(number), 0) FROM token),
+                   manufactured = CAST(strftime('%s', 'now') AS INTEGER);
+    CREATE TABLE event (number INTEGER PRIMARY KEY, record BLOB NOT NULL);
+    DROP TABLE identity;
+    """,
 )
 
 FORMAT = len(_MIGRATIONS)

@@ -14,19 +14,12 @@ from _thread import RLock
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.token import rows
 from ptkc.token.connection import FAILURES, Connection, refusal
 from ptkc.token.generation import Generation
+from ptkc.token.place import DATABASE
 from ptkc.token.schema import migrate
-from ptkc.token.store import (
-    TERM_LENGTH,
-    TOKEN_SHIFT,
-    HsmRecord,
-    ObjectRecord,
-    PinRecord,
-    Store,
-    TokenRecord,
-    Transaction,
-)
+from ptkc.token.store import IDENTITY, TOKEN_SHIFT, HsmRecord, ObjectRecord, Store, TokenRecord, Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,40 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATABASE", "GENERATION", "SqliteStore"]
 
-DATABASE = "store.db"
 GENERATION = "generation"
-
-_TOKENS = (
-    "SELECT number, admin, serial, label, proof, changes, so_pin, so_failures, so_failed_at, "
-    "user_pin, user_failures, user_failed_at FROM token ORDER BY admin, number"
-)
-_PUT = (
-    "INSERT OR REPLACE INTO token (number, admin, serial, label, proof, changes, so_pin, so_failures, so_failed_at, "
-    "user_pin, user_failures, user_failed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_OBJECT = "SELECT number, private, version, rows, terms, content FROM object WHERE number = ?"
-_PUT_OBJECT = "INSERT OR REPLACE INTO object (number, private, version, rows, terms, content) VALUES (?, ?, ?, ?, ?, ?)"
-_NUMBERS = (
-    "SELECT record FROM search WHERE term = ?",
-    "SELECT record FROM search WHERE term IN (?, ?)",
-)
-_CANDIDATES = (
-    "SELECT record, terms FROM search JOIN object ON number = record WHERE term = ? LIMIT ?",
-    "SELECT record, terms FROM search JOIN object ON number = record WHERE term IN (?, ?) LIMIT ?",
-)
-_COUNT = (
-    "SELECT count(*) FROM (SELECT 1 FROM search WHERE term = ? LIMIT ?)",
-    "SELECT count(*) FROM (SELECT 1 FROM search WHERE term IN (?, ?) LIMIT ?)",
-)
-
-# What the columns hold, in the order of the statements above; numbers are neither negative nor `_LIMIT` or more.
-_LIMIT = 1 << 62
-_NUMBER, _TEXT, _BYTES, _OPTIONAL = (int,), (str,), (bytes,), (bytes, type(None))
-_HSM_KINDS = (_TEXT, _NUMBER, _NUMBER)
-_PIN_KINDS = (_OPTIONAL, _NUMBER, _NUMBER)
-_TOKEN_KINDS = (_NUMBER, _NUMBER, _TEXT, _BYTES, _OPTIONAL, _NUMBER, *_PIN_KINDS, *_PIN_KINDS)
-_OBJECT_KINDS = (_NUMBER, _NUMBER, _NUMBER, _NUMBER, _BYTES, _BYTES)
-_CANDIDATE_KINDS = (_NUMBER, _BYTES)
 
 
 class SqliteStore(Store):
@@ -108,8 +68,8 @@ class SqliteStore(Store):
                 link.execute("PRAGMA synchronous = FULL")
                 migrate(link)
                 link.execute("BEGIN")
-                link.execute("INSERT INTO hsm VALUES (1, ?, ?, ?)", (hsm.serial, hsm.ordinal, hsm.boot))
-                link.executemany(_PUT, map(_token_row, tokens))
+                link.execute(rows.ADD_HSM, rows.hsm_row(hsm))
+                link.executemany(rows.PUT_TOKEN, map(rows.token_row, tokens))
                 link.execute("COMMIT")
             finally:
                 link.close()
@@ -124,55 +84,38 @@ class SqliteStore(Store):
 
     def hsm(self) -> HsmRecord:
         """Return the HSM's record."""
-        rows = self._all("SELECT serial, ordinal, boot FROM hsm", ())
-        if len(rows) != 1:
-            raise _damaged(self._database)
-        return HsmRecord(*self._sound(rows[0], _HSM_KINDS))
+        return rows.hsm_record(self._all(rows.HSM, ()), self._database)
 
     def tokens(self) -> list[TokenRecord]:
         """Return all tokens in slot order: user tokens by number, the Admin token last."""
-        return [
-            TokenRecord(n, bool(admin), serial, label, proof, changes, (PinRecord(*pins[:3]), PinRecord(*pins[3:])))
-            for n, admin, serial, label, proof, changes, *pins in (
-                self._sound(row, _TOKEN_KINDS) for row in self._all(_TOKENS, ())
-            )
-        ]
+        return [rows.token_record(row, self._database) for row in self._all(rows.TOKENS, ())]
+
+    def events(self) -> list[bytes]:
+        """Return the records of the event log, oldest first."""
+        return rows.events(self._all("SELECT record FROM event ORDER BY number", ()), self._database)
+
+    def event_numbers(self) -> tuple[int, int]:
+        """Return how many events there are, and the number of the last one, 0 if there is none."""
+        ((count, last),) = self._all("SELECT count(*), coalesce(max(number), 0) FROM event", ())
+        return count, last
 
     def object(self, number: int) -> ObjectRecord | None:
         """Return an object's record, None if it is gone."""
-        rows = self._all(_OBJECT, (number,))
-        if not rows:
-            return None
-        record = ObjectRecord(*self._sound(rows[0], _OBJECT_KINDS))
-        if record.rows * TERM_LENGTH > len(record.terms):
-            raise _damaged(self._database)
-        return record
+        found = self._all(rows.OBJECT, (number,))
+        return rows.object_record(found[0], self._database) if found else None
 
     def numbers(self, terms: tuple[int, ...]) -> list[int]:
         """Return the objects that have one of the terms."""
-        found = [number for (number,) in self._all(_NUMBERS[len(terms) - 1], terms)]
-        if set(map(type, found)) - {int}:
-            raise _damaged(self._database)
-        return found
+        return rows.numbers(self._all(rows.NUMBERS[len(terms) - 1], terms), self._database)
 
     def candidates(self, terms: tuple[int, ...], limit: int) -> list[tuple[int, bytes]]:
         """Return (number, all terms) of the objects that have one of the terms; at most `limit`, -1 for all."""
-        found = self._all(_CANDIDATES[len(terms) - 1], (*terms, limit))
-        for row in found:
-            self._sound(row, _CANDIDATE_KINDS)
-        return found
+        return rows.candidates(self._all(rows.CANDIDATES[len(terms) - 1], (*terms, limit)), self._database)
 
     def count(self, terms: tuple[int, ...], limit: int) -> int:
         """Return how many objects have one of the terms, counting up to `limit`."""
-        ((number,),) = self._all(_COUNT[len(terms) - 1], (*terms, limit))
+        ((number,),) = self._all(rows.COUNT[len(terms) - 1], (*terms, limit))
         return number  # type: ignore[no-any-return]
-
-    def _sound(self, row: tuple[Any, ...], kinds: tuple[tuple[type, ...], ...]) -> tuple[Any, ...]:
-        """Return a row whose values are what they should be; SQLite keeps whatever somebody put there instead."""
-        for value, kind in zip(row, kinds, strict=True):
-            if type(value) not in kind or (type(value) is int and not 0 <= value < _LIMIT):
-                raise _damaged(self._database)
-        return row
 
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         """Run a query."""
@@ -203,30 +146,46 @@ class SqliteStore(Store):
 
     def put_hsm(self, record: HsmRecord) -> None:
         """Change the HSM's record."""
-        self._run("UPDATE hsm SET serial = ?, ordinal = ?, boot = ?", (record.serial, record.ordinal, record.boot))
+        self._run(rows.PUT_HSM, rows.hsm_row(record))
 
     def put_token(self, record: TokenRecord) -> None:
         """Add or change a token."""
-        self._run(_PUT, _token_row(record))
+        self._run(rows.PUT_TOKEN, rows.token_row(record))
+
+    def delete_tokens(self) -> None:
+        """Delete all tokens and their objects; the identity objects stay."""
+        self._run("DELETE FROM search WHERE record < ?", (IDENTITY << TOKEN_SHIFT,))
+        self._run("DELETE FROM object WHERE number < ?", (IDENTITY << TOKEN_SHIFT,))
+        self._run("DELETE FROM token", ())
+
+    def delete_token(self, number: int) -> None:
+        """Delete a token and its objects."""
+        self.delete_objects(number)
+        self._run("DELETE FROM token WHERE number = ?", (number,))
+
+    def put_event(self, number: int, record: bytes) -> None:
+        """Add an event."""
+        self._run("INSERT INTO event (number, record) VALUES (?, ?)", (number, record))
+
+    def delete_events(self) -> None:
+        """Delete all events."""
+        self._run("DELETE FROM event", ())
 
     def put_object(self, record: ObjectRecord) -> None:
         """Add or change an object with its search terms."""
         before = self.object(record.number)
-        old = set() if before is None else set(_rows(before))
-        new = set(_rows(record))
+        old = set() if before is None else set(rows.search_rows(before))
+        new = set(rows.search_rows(record))
         self._run_all("DELETE FROM search WHERE term = ? AND record = ?", old - new)
         self._run_all("INSERT INTO search (term, record) VALUES (?, ?)", new - old)
-        self._run(
-            _PUT_OBJECT,
-            (record.number, record.private, record.version, record.rows, record.terms, record.content),
-        )
+        self._run(rows.PUT_OBJECT, rows.object_row(record))
 
     def delete_object(self, number: int) -> bool:
         """Delete an object with its search terms; whether it was there."""
         record = self.object(number)
         if record is None:
             return False
-        self._run_all("DELETE FROM search WHERE term = ? AND record = ?", _rows(record))
+        self._run_all("DELETE FROM search WHERE term = ? AND record = ?", rows.search_rows(record))
         self._run("DELETE FROM object WHERE number = ?", (number,))
         return True
 
@@ -243,10 +202,10 @@ class SqliteStore(Store):
         except FAILURES as error:
             raise refusal(error, self._database) from error
 
-    def _run_all(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    def _run_all(self, statement: str, some: Iterable[tuple[Any, ...]]) -> None:
         """Run a statement of the transaction once for each row."""
         try:
-            self._link.executemany(statement, rows)  # type: ignore[union-attr]
+            self._link.executemany(statement, some)  # type: ignore[union-attr]
         except FAILURES as error:
             raise refusal(error, self._database) from error
 
@@ -299,6 +258,12 @@ class SqliteStore(Store):
             self.lock.release()
             generation.unlock()  # type: ignore[union-attr]
             self._writers.release()
+
+    def fold(self) -> None:
+        """Have nothing of what was deleted left in the write-ahead log, unless somebody is reading it just now."""
+        self._all("PRAGMA busy_timeout = 1000", ())
+        self._all("PRAGMA wal_checkpoint(TRUNCATE)", ())
+        self._all("PRAGMA busy_timeout = 60000", ())
 
     # Opening and closing
 
@@ -372,27 +337,3 @@ class _SqliteTransaction(Transaction):
     def __exit__(self, kind: object, *_: object) -> None:
         """Commit, or roll back after an exception."""
         self._store.end(self._number, commit=kind is None)
-
-
-def _token_row(record: TokenRecord) -> tuple[object, ...]:
-    """Return a token's row, as `_PUT` has it."""
-    so, user = record.pins
-    return (
-        record.number, record.admin, record.serial, record.label, record.proof, record.changes,
-        so.sealed, so.failures, so.failed_at, user.sealed, user.failures, user.failed_at,
-    )  # fmt: skip
-
-
-def _rows(record: ObjectRecord) -> list[tuple[int, int]]:
-    """Return the rows of an object in the search index."""
-    terms = record.terms
-    number = record.number
-    return [
-        (int.from_bytes(terms[position : position + TERM_LENGTH], "little", signed=True), number)
-        for position in range(0, record.rows * TERM_LENGTH, TERM_LENGTH)
-    ]
-
-
-def _damaged(database: str) -> CryptokiError:
-    """Return what the caller is told about a row that ptkc did not write."""
-    return CryptokiError(CKR.DEVICE_ERROR, f"{database} was changed by something else than ptkc, or is damaged")

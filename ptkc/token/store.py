@@ -1,8 +1,8 @@
 """What a store keeps, and what it can do: the seam between tokens and SQLite (or PostgreSQL).
 
 A store knows rows, numbers and opaque bytes; it never sees a PIN, a key or an attribute. It keeps one HSM: its own
-record, its tokens, their objects and the search index. A record number carries its token, `token << 40 | count`,
-rises in the order of creation and is never given twice.
+record, its tokens, their objects, the search index and the event log. A record number carries its token,
+`token << 40 | count`, rises in the order of creation and is never given twice.
 """
 
 from __future__ import annotations
@@ -12,23 +12,50 @@ if TYPE_CHECKING:
     from _thread import RLock
 
 __all__ = [
-    "TERM_LENGTH", "TOKEN_SHIFT", "HsmRecord", "ObjectRecord", "PinRecord", "Store", "TokenRecord", "Transaction",
+    "IDENTITY", "TERM_LENGTH", "TOKEN_SHIFT", "HsmRecord", "ObjectRecord", "PinRecord", "Store", "TokenRecord",
+    "Transaction",
 ]  # fmt: skip
 
 TOKEN_SHIFT = 40
+IDENTITY = 1 << 20
+"""What stands in record numbers for the identity objects, which are no token's; a token's number is below."""
 TERM_LENGTH = 8
 
 
 class HsmRecord:
-    """An HSM: `ordinal` is 0 for the one that needs no configuration; `boot` counts restarts."""
+    """An HSM.
 
-    __slots__ = ("boot", "ordinal", "serial")
+    `ordinal` is its place among the HSMs of the data path, 0 for the one that needs no configuration; `boot` counts
+    restarts; `tampers` those that were begun and `wiped` those that are done; `removed` is 1 while the HSM is away.
+    `slots` is the highest token number ever given, `origin` what it was at the last tamper; `identity` counts changes
+    of the identity objects. `clock` is how many milliseconds the HSM's clock is ahead of the machine's, `counter` the
+    monotonic counter, `manufactured` a Unix time in seconds, `policy` the protected policy, None for the default.
+    """
 
-    def __init__(self, serial: str, ordinal: int, boot: int) -> None:
+    __slots__ = (
+        "boot", "clock", "counter", "identity", "manufactured", "ordinal", "origin", "policy", "removed", "serial",
+        "slots", "tampers", "wiped",
+    )  # fmt: skip
+
+    def __init__(
+        self, serial: str, ordinal: int, boot: int, tampers: int = 0, wiped: int = 0, removed: int = 0, slots: int = 1,
+        origin: int = 0, identity: int = 0, clock: int = 0, counter: int = 0, manufactured: int = 0,
+        policy: bytes | None = None,
+    ) -> None:  # fmt: skip
         """Keep the values."""
         self.serial = serial
         self.ordinal = ordinal
         self.boot = boot
+        self.tampers = tampers
+        self.wiped = wiped
+        self.removed = removed
+        self.slots = slots
+        self.origin = origin
+        self.identity = identity
+        self.clock = clock
+        self.counter = counter
+        self.manufactured = manufactured
+        self.policy = policy
 
 
 class PinRecord:
@@ -134,6 +161,30 @@ class Store:
         """Add or change a token."""
         raise NotImplementedError
 
+    def delete_tokens(self) -> None:
+        """Delete all tokens and their objects; the identity objects stay."""
+        raise NotImplementedError
+
+    def delete_token(self, number: int) -> None:
+        """Delete a token and its objects."""
+        raise NotImplementedError
+
+    def events(self) -> list[bytes]:
+        """Return the records of the event log, oldest first."""
+        raise NotImplementedError
+
+    def event_numbers(self) -> tuple[int, int]:
+        """Return how many events there are, and the number of the last one, 0 if there is none."""
+        raise NotImplementedError
+
+    def put_event(self, number: int, record: bytes) -> None:
+        """Add an event."""
+        raise NotImplementedError
+
+    def delete_events(self) -> None:
+        """Delete all events."""
+        raise NotImplementedError
+
     def object(self, number: int) -> ObjectRecord | None:
         """Return an object's record, None if it is gone."""
         raise NotImplementedError
@@ -160,6 +211,10 @@ class Store:
 
     def count(self, terms: tuple[int, ...], limit: int) -> int:
         """Return how many objects have one of the terms, counting up to `limit`."""
+        raise NotImplementedError
+
+    def fold(self) -> None:
+        """Have nothing of what was deleted left in the write-ahead log, unless somebody is reading it just now."""
         raise NotImplementedError
 
     def before_fork(self) -> None:

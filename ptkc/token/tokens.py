@@ -12,6 +12,7 @@ from ptkc.spec.constants import CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token import pins
 from ptkc.token.contents import Contents, ObjectChangedError, Owner, proof
+from ptkc.token.events import Event
 from ptkc.token.seal import KEY_LENGTH, random_bytes
 from ptkc.token.store import PinRecord, Store, TokenRecord
 
@@ -22,6 +23,7 @@ _FLAGS = {
     CKU.SO: (CKF.SO_PIN_COUNT_LOW, CKF.SO_PIN_FINAL_TRY, CKF.SO_PIN_LOCKED),
     CKU.USER: (CKF.USER_PIN_COUNT_LOW, CKF.USER_PIN_FINAL_TRY, CKF.USER_PIN_LOCKED),
 }
+_WHO = {CKU.SO: "SO", CKU.USER: "user"}
 _LABEL_LENGTH = 32
 _LOCAL_ATTEMPTS = RLock()
 
@@ -90,17 +92,39 @@ class Token(Contents):
         with self._attempt_lock():
             if self._stored(store).pins[CKU.SO].sealed is not None:
                 self._attempt(store, CKU.SO, so_pin)
-            token_key = random_bytes(KEY_LENGTH)
-            sealed = self._seal_pin(CKU.SO, so_pin, token_key)
-            with store.writing():
-                record = self._stored(store)
-                store.delete_objects(self.number)
-                if not record.admin:
-                    record.label = label.rstrip(b" ")[:_LABEL_LENGTH]
-                record.proof = proof(token_key)
-                record.changes += 1
-                record.pins = (PinRecord(sealed), PinRecord())
-                store.put_token(record)
+            self._begin_anew(store, None, so_pin, label, Event.TOKEN_INITIALISED)
+
+    def reset(self, token_key: bytes, pin: bytes, label: bytes) -> None:
+        """Empty an initialised token, by the logged-in SO (CT_ResetToken): objects and user PIN go.
+
+        The SO PIN and the label are new, and so is the token key. CKR_TOKEN_NOT_INITIALIZED, CKR_PIN_LEN_RANGE,
+        CKR_PIN_INVALID. The Admin token keeps its label.
+        """
+        pins.check_new_pin(pin)
+        self._require_pin(self._fresh(), CKU.SO)
+        store = self._hsm.materialise()
+        with self._attempt_lock():
+            self._begin_anew(store, token_key, pin, label, Event.TOKEN_RESET)
+
+    def _begin_anew(self, store: Store, old_key: bytes | None, so_pin: bytes, label: bytes, event: int) -> None:
+        """Delete all objects, draw a token key, set the SO PIN; with an old key only if that is the token's."""
+        token_key = random_bytes(KEY_LENGTH)
+        device_key = self._hsm.device_key
+        sealed = self._seal_pin(CKU.SO, so_pin, token_key)
+        with store.writing():
+            record = self._stored(store)
+            if device_key != self._hsm.device_key:
+                raise CryptokiError(CKR.DEVICE_RESET, "the HSM was tampered meanwhile")
+            if old_key is not None:
+                self._require_key(record, old_key)
+            store.delete_objects(self.number)
+            if not record.admin:
+                record.label = label.rstrip(b" ")[:_LABEL_LENGTH]
+            record.proof = proof(token_key)
+            record.changes += 1
+            record.pins = (PinRecord(sealed), PinRecord())
+            store.put_token(record)
+            self._hsm.record_event(store, event, record.serial)
 
     def login(self, role: int, pin: bytes) -> bytes:
         """Return the token key for the right PIN of CKU_SO or CKU_USER.
@@ -114,10 +138,10 @@ class Token(Contents):
         with self._attempt_lock():
             return self._attempt(store, role, pin)
 
-    def init_user_pin(self, token_key: bytes, pin: bytes) -> None:
+    def init_user_pin(self, token_key: bytes, pin: bytes, replace: bool = True) -> None:  # noqa: FBT001, FBT002
         """Set the user PIN, or replace it, by the SO (C_InitPIN); private objects stay.
 
-        On the Admin token it is set once: CKR_PIN_ALREADY_INITIALIZED.
+        CKR_PIN_ALREADY_INITIALIZED if there is one and it is not to be replaced.
         """
         pins.check_new_pin(pin)
         store = self._hsm.materialise()
@@ -126,8 +150,8 @@ class Token(Contents):
             with store.writing():
                 record = self._stored(store)
                 self._require_key(record, token_key)
-                if record.admin and record.pins[CKU.USER].sealed is not None:
-                    raise CryptokiError(CKR.PIN_ALREADY_INITIALIZED, "the ASO sets the Administrator's PIN only once")
+                if not replace and record.pins[CKU.USER].sealed is not None:
+                    raise CryptokiError(CKR.PIN_ALREADY_INITIALIZED, "the user PIN is set: its owner changes it")
                 record.pins = (record.pins[CKU.SO], PinRecord(sealed))
                 store.put_token(record)
 
@@ -137,9 +161,11 @@ class Token(Contents):
         self._require_pin(self._fresh(), role)
         store = self._hsm.materialise()
         with self._attempt_lock():
-            sealed = self._seal_pin(role, new, self._attempt(store, role, old))
+            token_key = self._attempt(store, role, old)
+            sealed = self._seal_pin(role, new, token_key)
             with store.writing():
                 record = self._stored(store)
+                self._require_key(record, token_key)
                 record.pins[role].sealed = sealed
                 store.put_token(record)
 
@@ -178,6 +204,9 @@ class Token(Contents):
         self._count(store, role, failures + 1, now)
         token_key = pins.open_pin(self._hsm.device_key, self._holder(role), pin, sealed)
         if token_key is None:
+            if failures + 1 == pins.FIRST_DELAYED and not self._hsm.write_protected:
+                with store.writing():
+                    self._hsm.record_event(store, Event.PIN_LOCKED, f"{_WHO[role]} {record.serial}")
             raise CryptokiError(CKR.PIN_INCORRECT, f"wrong PIN, {failures + 1} in a row")
         self._count(store, role, 0, 0)
         return token_key
