@@ -103,13 +103,13 @@ class Application:
             raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {handle}")
         stamp = self.hsm.stamp()
         if stamp is None or stamp != self._stamp:
-            self._stamp = stamp
+            self.mode = self.hsm.security_mode
             if self.hsm.boot != self._boot:
                 self._boot = self.hsm.boot
                 for open_session in list(self.sessions.values()):
                     self.close(open_session)
                 raise CryptokiError(CKR.DEVICE_RESET, "the HSM was restarted")
-            self.mode = getattr(self.hsm, "security_mode", 0)
+            self._stamp = stamp
         return session
 
     def close(self, session: Session) -> None:

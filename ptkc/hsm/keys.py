@@ -12,6 +12,7 @@ from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.parameters import Handle
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
+from ptkc.token.events import Event
 
 __all__ = ["KeyCommands"]
 
@@ -77,6 +78,9 @@ class KeyCommands(OperationCommands):
             raise BufferTooSmallError(len(wrapped))
         if wrapper is not None and wrapper.spend is not None:
             wrapper.spend()
+        if self.application.mode:
+            target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+            self._audit_key(Event.AUDIT_KEY_WRAPPED, session.token, target.attributes)
         return wrapped
 
     def unwrap_key(

@@ -14,13 +14,15 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
-from ptkc.token.tokens import ObjectChangedError
+from ptkc.token.events import Event
+from ptkc.token.tokens import ObjectChangedError, Token
 
 __all__ = ["ObjectCommands"]
 
 _SLOT = ulong(CKO.SLOT)
 _BY_SO = (CKA.TRUSTED, CKA.EXPORT, CKA.IMPORT)
 _MATERIAL = (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY)
+_KEYS = {CKO.PUBLIC_KEY: "public", CKO.PRIVATE_KEY: "private", CKO.SECRET_KEY: "secret"}
 
 
 class ObjectCommands(SessionCommands):
@@ -48,12 +50,22 @@ class ObjectCommands(SessionCommands):
             policy.check_material(self.application.mode, attributes)
         stored = [attributes for attributes in several if attributes[CKA.TOKEN] == TRUE]
         records = iter(token.add_many(stored, self.application.user_key(token)) if stored else ())
-        return tuple(
+        handles = tuple(
             self.application.hold_record(token, next(records))
             if attributes[CKA.TOKEN] == TRUE
             else self.application.hold(session, Object(attributes))
             for attributes in several
         )
+        if self.application.mode:
+            for attributes in several:
+                self._audit_key(Event.AUDIT_KEY_CREATED, token, attributes)
+        return handles
+
+    def _audit_key(self, code: int, token: Token, attributes: Attributes) -> None:
+        """Write an event of a key if the flags ask for audit records."""
+        object_class = int.from_bytes(attributes[CKA.CLASS], "little")
+        if object_class in _MATERIAL:
+            self._audit(code, token, _KEYS[object_class])
 
     def create_object(self, handle: int, template: Template) -> int:
         """C_CreateObject."""
@@ -101,6 +113,8 @@ class ObjectCommands(SessionCommands):
         if obj.record is not None:
             session.token.remove(obj.record)
         self.application.forget(target)
+        if self.application.mode:
+            self._audit_key(Event.AUDIT_KEY_DESTROYED, session.token, obj.attributes)
 
     def _changeable(self, session: Session, handle: int) -> Object:
         """Return an object that this session may change or destroy."""
@@ -142,13 +156,15 @@ class ObjectCommands(SessionCommands):
             _check_link(attributes, template)
             if obj.record is None:
                 if self.application.exchange(target, obj, Object(attributes)):
-                    return
+                    break
                 continue
             try:
                 session.token.replace(obj.record, obj.version, attributes, self.application.user_key(session.token))
             except ObjectChangedError:
                 continue
-            return
+            break
+        if self.application.mode:
+            self._audit_key(Event.AUDIT_KEY_CHANGED, session.token, attributes)
 
     # Finding
 

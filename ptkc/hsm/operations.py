@@ -27,7 +27,7 @@ class OperationCommands(ObjectCommands):
         """C_GetMechanismList."""
         self._token(slot)
         load()
-        mode = getattr(self.hsm, "security_mode", 0)
+        mode = self.hsm.security_mode
         return tuple(number for number in sorted(MECHANISMS) if policy.is_offered(mode, number))
 
     def get_mechanism_info(self, slot: int, number: int) -> tuple[int, int, int]:
@@ -35,7 +35,7 @@ class OperationCommands(ObjectCommands):
         self._token(slot)
         load()
         mechanism = MECHANISMS.get(number)
-        if mechanism is None or not policy.is_offered(getattr(self.hsm, "security_mode", 0), number):
+        if mechanism is None or not policy.is_offered(self.hsm.security_mode, number):
             raise CryptokiError(CKR.MECHANISM_INVALID, name_of(CKM, number))
         return (*mechanism.sizes, mechanism.flags)
 

@@ -9,6 +9,7 @@ from ptkc.hsm.application import Application
 from ptkc.hsm.session import Session
 from ptkc.spec.constants import CK, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
+from ptkc.token.events import Event
 from ptkc.token.hsms import Hsm
 from ptkc.token.pins import PIN_LENGTHS
 from ptkc.token.tokens import Token
@@ -64,12 +65,12 @@ class SessionCommands(Device):
     def _new_pin(self, pin: bytes | None) -> bytes:
         """Return a PIN that is to be set; CKR_PIN_LEN_RANGE, CKR_ARGUMENTS_BAD."""
         given = _pin(pin)
-        policy.check_new_pin(getattr(self.hsm, "security_mode", 0), given)
+        policy.check_new_pin(self.hsm.security_mode, given)
         return given
 
     def _audit(self, code: int, token: Token, what: str = "") -> None:
         """Write an event if the flags ask for audit records."""
-        if getattr(self.hsm, "security_mode", 0) & CKF.PCI_HSM_AUDIT:
+        if self.hsm.security_mode & CKF.PCI_HSM_AUDIT:
             self.hsm.log_event(code, f"{token.serial} {what}".strip())
 
     # Slots and tokens
@@ -89,7 +90,7 @@ class SessionCommands(Device):
         token = self._token(slot)
         sessions = self.application.sessions_with(token)
         flags = CKF.RNG | CKF.CLOCK_ON_TOKEN
-        mode = getattr(self.hsm, "security_mode", 0)
+        mode = self.hsm.security_mode
         if token.is_admin:
             flags |= CKF.ADMIN_TOKEN
         elif mode & _NO_PUBLIC_CRYPTO:
@@ -119,7 +120,7 @@ class SessionCommands(Device):
             unknown,
             _VERSION,
             _VERSION,
-            time.strftime("%Y%m%d%H%M%S00", time.gmtime(getattr(self.hsm, "now", time.time)())).encode(),
+            time.strftime("%Y%m%d%H%M%S00", time.gmtime(self.hsm.now())).encode(),
         )
 
     def init_token(self, slot: int, pin: bytes | None, label: bytes) -> None:
@@ -138,7 +139,7 @@ class SessionCommands(Device):
 
         On a user token it also replaces the user's PIN (ours), unless Increased Security is set.
         """
-        self._init_user_pin(handle, pin, replace=not getattr(self.hsm, "security_mode", 0) & CKF.INCREASED_SECURITY)
+        self._init_user_pin(handle, pin, replace=not self.hsm.security_mode & CKF.INCREASED_SECURITY)
 
     def _init_user_pin(self, handle: int, pin: bytes | None, *, replace: bool) -> None:
         """Set the user's PIN by the SO; CKR_PIN_ALREADY_INITIALIZED where it may not be replaced."""
@@ -146,7 +147,8 @@ class SessionCommands(Device):
         login = self.application.logins.get(session.token)
         if login is None or login.role != CKU.SO:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the SO is not logged in")
-        session.token.init_user_pin(login.key, self._new_pin(pin), **({} if replace else {"replace": False}))
+        session.token.init_user_pin(login.key, self._new_pin(pin), replace=replace)
+        self._audit(Event.AUDIT_PIN_SET, session.token, _ROLES[CKU.USER])
 
     def set_pin(self, handle: int, old: bytes | None, new: bytes | None) -> None:
         """C_SetPIN: the PIN of whoever is logged in; of the user where nobody is."""
@@ -154,7 +156,9 @@ class SessionCommands(Device):
         if not session.writable:
             raise CryptokiError(CKR.SESSION_READ_ONLY, "C_SetPIN needs a read/write session")
         role = self.application.role(session.token)
-        session.token.set_pin(CKU.USER if role is None else role, _pin(old), self._new_pin(new))
+        role = CKU.USER if role is None else role
+        session.token.set_pin(role, _pin(old), self._new_pin(new))
+        self._audit(Event.AUDIT_PIN_SET, session.token, _ROLES[role])
 
     # Sessions
 
@@ -212,7 +216,14 @@ class SessionCommands(Device):
             raise CryptokiError(code, "the token has a login")
         if user == CKU.SO and not all(other.writable for other in self.application.sessions_with(token)):
             raise CryptokiError(CKR.SESSION_READ_ONLY_EXISTS, "the SO cannot log in beside a read-only session")
-        self.application.log_in(token, user, token.login(user, _pin(pin)))
+        try:
+            key = token.login(user, _pin(pin))
+        except CryptokiError as error:
+            if error.code in (CKR.PIN_INCORRECT, CKR.PIN_LOCKED):
+                self._audit(Event.AUDIT_LOGIN_FAILED, token, _ROLES[user])
+            raise
+        self.application.log_in(token, user, key)
+        self._audit(Event.AUDIT_LOGIN, token, _ROLES[user])
 
     def _unlock(self, session: Session, role: int | None, pin: bytes | None) -> None:
         """Let an operation with a CKA_ALWAYS_AUTHENTICATE key go on (specification 4.10).
@@ -236,6 +247,7 @@ class SessionCommands(Device):
         if self.application.role(session.token) is None:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "nobody is logged in")
         self.application.log_out(session.token)
+        self._audit(Event.AUDIT_LOGOUT, session.token)
 
 
 def _pin(pin: bytes | None) -> bytes:
