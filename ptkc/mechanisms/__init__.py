@@ -12,8 +12,8 @@ from ptkc.spec.loading import bring_in, check_version
 __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 
 _FAMILIES = (
-    "digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "rsa", "rsa_pkcs1", "rsa_raw", "rsa_padding", "ec",
-    "edwards", "ecdh", "certificates", "derivation", "set_attributes", "wrapkey", "secret_sharing",
+    "digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "des3", "rsa", "rsa_pkcs1", "rsa_raw", "rsa_padding",
+    "ec", "edwards", "ecdh", "certificates", "derivation", "set_attributes", "wrapkey", "secret_sharing",
 )  # fmt: skip
 _LOADED: list[bool] = []
 

@@ -1,0 +1,202 @@
+"""Block ciphers in modes without and with padding, and what makes a cipher wrap keys.
+
+`Blocks`, `PaddedEncryption` and `PaddedDecryption` are the operations of ECB, CBC and CBC_PAD for any block size.
+Wrapping is encryption of the payload, unwrapping decryption: `PayloadCipher` says so once for all ciphers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from ptkc.mechanisms.mechanism import Mechanism, Operation
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import Attributes
+
+__all__ = ["Blocks", "PaddedDecryption", "PaddedEncryption", "PayloadCipher"]
+
+_PADDINGS = {size: PKCS7(8 * size) for size in (8, 16)}
+
+
+class Blocks(Operation):
+    """A cipher over whole blocks, without padding; `error` is the code for what is no whole number of them."""
+
+    __slots__ = ("_block", "_context", "_error", "_pending")
+
+    def __init__(self, context: CipherContext, block: int, error: int) -> None:
+        """Take a fresh cipher with blocks of `block` bytes, which keeps back what is no whole one."""
+        self._context = context
+        self._block = block
+        self._error = error
+        self._pending = 0
+
+    def length(self, size: int) -> int:
+        """Return as many bytes as go in."""
+        return size
+
+    def single(self, data: bytes) -> bytes:
+        """Return the result for `data`; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE."""
+        self._check(len(data))
+        return self._context.update(data)
+
+    def update_length(self, size: int) -> int:
+        """Return how many bytes of whole blocks there are now."""
+        return (self._pending + size) & -self._block
+
+    def update(self, data: bytes) -> bytes:
+        """Return the blocks that are now whole."""
+        self._pending = (self._pending + len(data)) % self._block
+        return self._context.update(data)
+
+    def finish_length(self) -> int:
+        """Return 0: whole blocks have all been given out."""
+        return 0
+
+    def finish(self) -> bytes:
+        """Return nothing; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE if a block is not whole."""
+        self._check(self._pending)
+        return b""
+
+    def _check(self, size: int) -> None:
+        """Refuse a length that is no whole number of blocks."""
+        if size % self._block:
+            raise CryptokiError(self._error, f"{size % self._block} bytes more than whole blocks")
+
+
+class PaddedEncryption(Blocks):
+    """Encryption that fills the last block up, or adds one (PKCS #7)."""
+
+    __slots__ = ()
+
+    def length(self, size: int) -> int:
+        """Return the next multiple of the block size that is greater."""
+        return (size & -self._block) + self._block
+
+    def single(self, data: bytes) -> bytes:
+        """Return the encrypted data."""
+        return self._context.update(data + self._padding(len(data)))
+
+    def finish_length(self) -> int:
+        """Return the length of the last block."""
+        return self._block
+
+    def finish(self) -> bytes:
+        """Return the last block."""
+        return self._context.update(self._padding(self._pending))
+
+    def _padding(self, size: int) -> bytes:
+        """Return the padding behind `size` bytes (PKCS #7)."""
+        count = self._block - size % self._block
+        return bytes((count,)) * count
+
+
+class PaddedDecryption(Operation):
+    """Decryption that takes the padding away: whatever is wrong with it is CKR_ENCRYPTED_DATA_INVALID.
+
+    The last block read is kept back, encrypted, since only the end tells which one carries the padding.
+    """
+
+    __slots__ = ("_block", "_cipher", "_context", "_kept", "_last")
+    exact = False
+
+    def __init__(self, cipher: Cipher[Any], block: int) -> None:
+        """Keep the cipher, of which `single` takes a fresh decryption each time it is repeated."""
+        self._block = block
+        self._cipher = cipher
+        self._context: CipherContext = cipher.decryptor()
+        self._kept = b""
+        self._last: bytes | None = None
+
+    def length(self, size: int) -> int:
+        """Return a bound: at least one byte is padding."""
+        return max(size - 1, 0)
+
+    def single(self, data: bytes) -> bytes:
+        """Return the data; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID."""
+        self._check(data)
+        return _unpadded(self._cipher.decryptor().update(data), self._block)
+
+    def update_length(self, size: int) -> int:
+        """Return how many bytes lie before the last block, which may not be whole."""
+        return max(len(self._kept) + size - 1, 0) & -self._block
+
+    def update(self, data: bytes) -> bytes:
+        """Return what lies before the last block."""
+        encrypted = self._kept + data
+        whole = max(len(encrypted) - 1, 0) & -self._block
+        self._kept = encrypted[whole:]
+        return self._context.update(memoryview(encrypted)[:whole])
+
+    def finish_length(self) -> int:
+        """Return a bound: at least one byte is padding."""
+        return self._block - 1
+
+    def finish(self) -> bytes:
+        """Return the last block without padding; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID."""
+        if self._last is None:
+            self._check(self._kept)
+            self._last = self._context.update(self._kept)
+        return _unpadded(self._last, self._block)
+
+    def _check(self, data: bytes) -> None:
+        """Refuse what is no whole number of blocks, or nothing."""
+        if not data or len(data) % self._block:
+            raise CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, f"{len(data)} bytes are not one or more whole blocks")
+
+
+def _unpadded(data: bytes, block: int) -> bytes:
+    """Return the data without PKCS #7 padding, looked at in constant time; CKR_ENCRYPTED_DATA_INVALID."""
+    unpadder = _PADDINGS[block].unpadder()
+    try:
+        last = unpadder.update(data[-block:]) + unpadder.finalize()
+    except ValueError:
+        raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the padding is wrong") from None
+    return data[: len(data) - block + len(last)]
+
+
+class PayloadCipher(Mechanism):
+    """A cipher that also wraps: subclasses define `encrypt` and `decrypt`."""
+
+    zero_padding = 1
+    """Payloads are filled up with zero bytes to a multiple of this."""
+
+    def encrypt(self, key: Object, parameter: Any) -> Operation:  # noqa: ANN401 - each mechanism's own
+        """Start an encryption."""
+        raise NotImplementedError
+
+    def decrypt(self, key: Object, parameter: Any) -> Operation:  # noqa: ANN401 - each mechanism's own
+        """Start a decryption."""
+        raise NotImplementedError
+
+    def wrap(self, key: Object, parameter: Any, payload: bytes) -> bytes:  # noqa: ANN401 - each mechanism's own
+        """Return the encrypted payload; CKR_KEY_SIZE_RANGE."""
+        padded = payload + bytes(-len(payload) % self.zero_padding)
+        try:
+            return self.encrypt(key, parameter).single(padded)
+        except CryptokiError as error:
+            raise CryptokiError(_WRAP_CODES.get(error.code, error.code), error.message) from None
+
+    def unwrap(
+        self,
+        key: Object,
+        parameter: Any,  # noqa: ANN401 - each mechanism's own
+        wrapped: bytes,
+        attributes: Attributes,  # noqa: ARG002 - the payload's length is known
+    ) -> bytes:
+        """Return the payload; CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID."""
+        try:
+            return self.decrypt(key, parameter).single(wrapped)
+        except CryptokiError as error:
+            raise CryptokiError(_UNWRAP_CODES.get(error.code, error.code), error.message) from None
+
+
+# What C_WrapKey and C_UnwrapKey say instead of the codes of C_Encrypt and C_Decrypt.
+_WRAP_CODES = {CKR.DATA_LEN_RANGE: CKR.KEY_SIZE_RANGE}
+_UNWRAP_CODES = {
+    CKR.ENCRYPTED_DATA_LEN_RANGE: CKR.WRAPPED_KEY_LEN_RANGE,
+    CKR.ENCRYPTED_DATA_INVALID: CKR.WRAPPED_KEY_INVALID,
+}
