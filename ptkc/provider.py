@@ -93,7 +93,7 @@ def _open(configuration: Configuration) -> list[Hsm]:
         log.note("no data path: neither ET_PTKC_SW_DATAPATH nor a home directory")
         return []
     try:
-        _hsms.append(Hsm.open(data_path, key_path, credentials=configuration.credentials))
+        _hsms.extend(Hsm.open_all(data_path, key_path, credentials=configuration.credentials))
     except CryptokiError as error:
         log.note(f"{data_path}: no HSM, {error}")
     return _hsms
