@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "add_hsm", "destroy_hsm", "hide_hsm", "make_hsm", "new_hsm", "new_token", "new_tokens", "unhide_hsm",
+    "add_hsm", "destroy_hsm", "hide_hsm", "make_hsm", "new_hsm", "new_token", "new_tokens",
+    "removed_hsms", "unhide_hsm",
 ]  # fmt: skip
 
 _ADMIN = 0
@@ -127,6 +128,16 @@ def unhide_hsm(data_path: str, serial: str) -> None:
     _changing(data_path, unhide)
 
 
+def removed_hsms(data_path: str) -> list[str]:
+    """Return the serials of the HSMs that were taken away, the one too whose taking away was interrupted."""
+    found = place.removed_serials(data_path)
+    for serial in place.serials(data_path):
+        record = _record(os.path.join(data_path, serial))
+        if serial not in found and record is not None and record.removed:
+            found.append(serial)
+    return sorted(found)
+
+
 def destroy_hsm(data_path: str, keys_of: Callable[[str], KeySource], serial: str) -> None:
     """Destroy an HSM, there or taken away, sound or not: its directory and its roots."""
 
@@ -163,14 +174,20 @@ def _is_unfinished(name: str) -> bool:
 
 def _ordinal(directory: str) -> int:
     """Return the ordinal of an HSM, -1 if it cannot be read."""
+    record = _record(directory)
+    return -1 if record is None else record.ordinal
+
+
+def _record(directory: str) -> HsmRecord | None:
+    """Return the record of an HSM, None if it cannot be read."""
     try:
         store = SqliteStore(directory, write_protected=not os.access(directory, os.W_OK))
         try:
-            return store.hsm().ordinal
+            return store.hsm()
         finally:
             store.close()
     except CryptokiError:
-        return -1
+        return None
 
 
 def _draw(taken: set[str]) -> str:

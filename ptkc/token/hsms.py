@@ -13,7 +13,7 @@ from ptkc import log
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.token import place
-from ptkc.token.directories import add_hsm, destroy_hsm, hide_hsm, unhide_hsm
+from ptkc.token.directories import add_hsm, destroy_hsm, hide_hsm, removed_hsms, unhide_hsm
 from ptkc.token.keysource import CredentialKeySource, FileKeySource, KeySource
 from ptkc.token.state import CONTINUOUS_TRANSPORT, SINGLE_TRANSPORT, HsmState
 from ptkc.token.tamper import tamper
@@ -71,10 +71,15 @@ class Hsm(HsmState):
         made = add_hsm(data_path, lambda name: _key_source(key_path, credentials, name), serial)
         return cls._open_one(data_path, key_path, made, credentials)
 
+    @staticmethod
+    def removed(data_path: str) -> list[str]:
+        """Return the serials of the HSMs that were taken away, and can be put back."""
+        return removed_hsms(data_path)
+
     @classmethod
     def plug(cls, data_path: str, key_path: str, serial: str, credentials: str | None = None) -> Hsm:
         """Put back an HSM that was taken away, and open it; CKR_DEVICE_REMOVED if there is none."""
-        if serial not in place.removed_serials(data_path) and serial not in place.serials(data_path):
+        if serial not in removed_hsms(data_path):
             raise CryptokiError(CKR.DEVICE_REMOVED, f"there is no HSM {serial} to put back below {data_path}")
         unhide_hsm(data_path, serial)
         return cls._open_one(data_path, key_path, serial, credentials)

@@ -107,6 +107,12 @@ class HsmState(OpenedHsm):
         self.refresh()
         return self._record.manufactured
 
+    @property
+    def tampers(self) -> int:
+        """How often the HSM was tampered with."""
+        self.refresh()
+        return self._record.tampers
+
     def restart(self) -> None:
         """Raise the boot number: every process ends its sessions; transport mode 1 ends too."""
         store = self.materialise()

@@ -1,6 +1,6 @@
-"""`ptkc`: the hand on the hardware. Where the module is, how it is configured, what is wrong with it.
+"""`ptkc`: the hand on the hardware. Where the module is, how it is configured, what is wrong with it; the HSMs.
 
-Sub-commands only read; none starts the provider in this process.
+Sub-commands but `hsm` only read; none starts the provider in this process.
 """
 # ruff: noqa: T201 - commands print
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ptkc import __version__
 from ptkc.configuration import ITEMS, Configuration
-from ptkc.tools import common, doctor
+from ptkc.tools import common, devices, doctor, hsm
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -37,6 +37,8 @@ def parser() -> common.Parser:
     check.add_argument("--json", action="store_true", help="print JSON")
     check.add_argument("--quiet", action="store_true", help="print warnings and errors only")
     check.set_defaults(run=_doctor)
+
+    hsm.add_commands(commands)
     return top
 
 
@@ -89,7 +91,7 @@ def _doctor(options: Namespace) -> int:
 
 def main() -> None:
     """Run the command line."""
-    sys.exit(common.run(parser()))
+    sys.exit(common.run(parser(), devices.glued(sys.argv[1:])))
 
 
 if __name__ == "__main__":
