@@ -8,7 +8,7 @@ variables it reads: `--help`, man pages and completion are made from it.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from ptkc import __version__
@@ -44,7 +44,6 @@ class Letters(common.Parser):
     def __init__(self, **keywords: Any) -> None:  # noqa: ANN401 - argparse's own
         """Take no abbreviations: a later option must not change what a script's means."""
         keywords.setdefault("allow_abbrev", False)
-        keywords.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**keywords)
 
     def format_help(self) -> str:
@@ -113,9 +112,9 @@ def number(text: str) -> int:
     return value
 
 
-def date(text: str) -> datetime.date:
+def date(text: str) -> dt.date:
     """Return a day written as YYYYMMDD or YYYY-MM-DD."""
     try:
-        return datetime.date.fromisoformat(text)
+        return dt.date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: write YYYYMMDD") from None
