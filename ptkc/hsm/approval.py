@@ -98,7 +98,7 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     return method
 
 
-def _counting(run: Method, spend: Callable[[], None]) -> Method:
+def _counting(run: Method, spend: Callable[[], int | None]) -> Method:
     """Return `run` that has its use counted before it answers."""
 
     def counting(*arguments: object) -> object:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ptkc.hsm.certificates import CertificateCommands
 from ptkc.hsm.extensions import ExtensionCommands
 
 __all__ = ["LocalDevice"]
 
 
-class LocalDevice(ExtensionCommands):
+class LocalDevice(CertificateCommands, ExtensionCommands):
     """One method for each command of `wire.commands` that is not the library's; what it lacks is not supported."""

@@ -14,7 +14,7 @@ from ptkc.spec.parameters import Handle
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
 from ptkc.token.events import Event
 
-__all__ = ["KeyCommands"]
+__all__ = ["KeyCommands", "given_mechanism"]
 
 _SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
 _CLASS_PRIVATE, _CLASS_PUBLIC = ulong(CKO.PRIVATE_KEY), ulong(CKO.PUBLIC_KEY)
@@ -26,7 +26,7 @@ class KeyCommands(OperationCommands):
     def generate_key(self, handle: int, mechanism: MechanismValue | None, template: Template) -> int:
         """C_GenerateKey."""
         session = self._working(handle)
-        number, parameter = _given(mechanism)
+        number, parameter = given_mechanism(mechanism)
         maker = mechanism_for("generate", number, self.application.mode)
         check_parameter(maker, parameter)
         implied = {CKA.CLASS: ulong(maker.generates_class), CKA.KEY_TYPE: ulong(maker.generates)}
@@ -40,7 +40,7 @@ class KeyCommands(OperationCommands):
     ) -> tuple[int, int]:
         """C_GenerateKeyPair: handles of the public and of the private key, made both or none."""
         session = self._working(handle)
-        number, parameter = _given(mechanism)
+        number, parameter = given_mechanism(mechanism)
         maker = mechanism_for("generate_pair", number, self.application.mode)
         check_parameter(maker, parameter)
         kind, so = ulong(maker.generates), self._is_so(session)
@@ -61,7 +61,7 @@ class KeyCommands(OperationCommands):
     ) -> bytes | int:
         """C_WrapKey: the wrapped CKA_VALUE of a secret key, or PKCS#8 of a private one."""
         session = self._working(handle)
-        number, parameter = _given(mechanism)
+        number, parameter = given_mechanism(mechanism)
         wrapper: Object | None
         wrapped: bytes
         if portables.is_portable(number):
@@ -88,7 +88,7 @@ class KeyCommands(OperationCommands):
     ) -> int:
         """C_UnwrapKey."""
         session = self._working(handle)
-        number, parameter = _given(mechanism)
+        number, parameter = given_mechanism(mechanism)
         if portables.is_portable(number):
             attributes, produced = portables.unwrap(
                 self.application, session, (number, parameter), unwrapping_key, wrapped, template,
@@ -107,7 +107,7 @@ class KeyCommands(OperationCommands):
     def derive_key(self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template) -> int:
         """C_DeriveKey."""
         session = self._working(handle)
-        number, parameter = _given(mechanism)
+        number, parameter = given_mechanism(mechanism)
         base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
         method = approve(base, "derive", number, self.application.mode)
         portables.need_no_pin(base)
@@ -144,7 +144,7 @@ class KeyCommands(OperationCommands):
         return self._keep(session, templates.complete(origin, attributes, produced, base=base))[0]
 
 
-def _given(mechanism: MechanismValue | None) -> MechanismValue:
+def given_mechanism(mechanism: MechanismValue | None) -> MechanismValue:
     """Return the mechanism; CKR_ARGUMENTS_BAD for NULL, which ends an operation only in Init functions."""
     if mechanism is None:
         raise CryptokiError(CKR.ARGUMENTS_BAD, "pMechanism is NULL")

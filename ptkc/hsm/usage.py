@@ -33,15 +33,22 @@ def bind(application: Application, handle: int, held: Held, obj: Object) -> Obje
     return obj
 
 
-def count(application: Application, handle: int, held: Held) -> None:
-    """Count one use of the key behind a handle; CKR_KEY_NOT_ACTIVE, CKR_KEY_HANDLE_INVALID if it is gone."""
+def count(application: Application, handle: int, held: Held) -> int | None:
+    """Count one use of the key behind a handle, return which it is, None if the key does not count.
+
+    CKR_KEY_NOT_ACTIVE, CKR_KEY_HANDLE_INVALID if it is gone.
+    """
     today = strftime("%Y%m%d", gmtime(application.hsm.now())).encode()
+    changed: Attributes | None = None
 
     def change(attributes: Attributes) -> Attributes | None:
+        nonlocal changed
         check_active(attributes, today)
-        return counted(attributes)
+        changed = counted(attributes)
+        return changed
 
     update(application, handle, held, change)
+    return None if changed is None else from_ulong(changed[CKA.USAGE_COUNT])
 
 
 def update(

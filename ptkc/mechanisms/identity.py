@@ -25,9 +25,8 @@ from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
 
 __all__ = [
-    "CURVE_PARAMS", "check_identity", "check_owner", "identity_certificate", "identity_request", "is_on_curve",
-    "is_signed_by",
-    "owner_certificate", "serial_in", "signer",
+    "CURVE_PARAMS", "check_identity", "check_owner", "identity_certificate", "identity_request", "is_curve",
+    "is_on_curve", "is_signed_by", "owner_certificate", "serial_in", "signer",
 ]  # fmt: skip
 
 _CURVE = find(CKK.EC, der.oid("1.3.132.0.35"))
@@ -125,6 +124,11 @@ def identity_request(serial: str, identity: Signer) -> bytes:
 
 
 # What others made
+
+
+def is_curve(params: bytes | None) -> bool:
+    """Whether CKA_EC_PARAMS name P-521; CKR_CURVE_NOT_SUPPORTED, CKR_DOMAIN_PARAMS_INVALID for what is no curve."""
+    return find(CKK.EC, params) is _CURVE
 
 
 def is_on_curve(public_key_info: bytes) -> bool:

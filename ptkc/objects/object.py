@@ -30,7 +30,7 @@ class Object:
         self.attributes = attributes
         self.record = record
         self.version = version
-        self.spend: Callable[[], None] | None = None
+        self.spend: Callable[[], int | None] | None = None
         self.object_class = int.from_bytes(attributes.get(CKA.CLASS, b""), "little")
         value = attributes.get(CKA.KEY_TYPE)
         self.key_type = UNAVAILABLE if value is None else int.from_bytes(value, "little")
