@@ -129,13 +129,13 @@ class Adapter(Feature):
     }
 
     def readings(self) -> dict[int, Reading]:
-        """Return what the HSM says of itself."""
+        """Return what the HSM says of itself, to anybody: how many events there are, but not which."""
         hsm = self.hsm
         return {
             CKA.LABEL: f"HSM {hsm.serial}".encode(),
             CKA.SERIAL_NUMBER: hsm.serial.encode(),
             CKA.MANUFACTURER: b"ptkc",
-            CKA.HW_EXT_INFO_STR: b"ptkc software",
+            CKA.HW_EXT_INFO_STR: self._extra,
             CKA.BATCH: b"0",
             CKA.FW_VERSION: __version__.encode(),
             CKA.DATE_OF_MANUFACTURE: self._manufactured,
@@ -143,9 +143,15 @@ class Adapter(Feature):
             CKA.FREE_MEM: self._free,
             CKA.SECURITY_MODE: lambda: ulong(hsm.security_mode),
             CKA.TRANSPORT_MODE: lambda: ulong(hsm.transport_mode),
+            CKA.RECORD_COUNT: lambda: ulong(len(hsm.events())),
+            CKA.EVENT_LOG_FULL: lambda: boolean(hsm.event_log_full),
             CKA.TAMPER_CMD: FALSE,
             CKA.HALT_CMD: FALSE,
         }
+
+    def _extra(self) -> bytes:
+        """Return what it is made of, and how often it was tampered with."""
+        return f"ptkc software, tampers: {self.hsm.tampers}".encode()
 
     def _manufactured(self) -> bytes:
         """Return the CK_DATE of the day on which the HSM was made."""

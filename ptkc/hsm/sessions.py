@@ -169,7 +169,8 @@ class SessionCommands(Device):
             raise CryptokiError(CKR.SESSION_PARALLEL_NOT_SUPPORTED, "CKF_SERIAL_SESSION is not set")
         if flags & CKF.ASYNC_SESSION:
             raise CryptokiError(CKR.SESSION_ASYNC_NOT_SUPPORTED, "CKF_ASYNC_SESSION is set")
-        if not token.initialised:
+        if not token.initialised and not (token.is_admin and not flags & CKF.RW_SESSION):
+            # The Admin token is read all the same: its features are the HSM, which is there before any PIN (ours).
             raise CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, f"the token in slot {slot} is not initialised")
         if flags & CKF.RW_SESSION and self.hsm.write_protected:
             raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, "the data path cannot be written")
