@@ -136,5 +136,5 @@ def _do(
                         made.append(serial)
                     step()
                 if made:
-                    print(f"{identity.where}: {done} {', '.join(made)}")
+                    print(f"{identity.where}: {done} {', '.join(made)}", flush=True)
     return failures.exit_code

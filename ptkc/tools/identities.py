@@ -71,7 +71,10 @@ class Identity:
             return "no own PIC"
         if peer.expired:
             return "expired"
-        return "" if self.shares_owner(peer) else "other owner"
+        if not self.shares_owner(peer):
+            return "other owner"
+        issuers = () if self.pic.self_signed else (self.poc,)
+        return "" if all(own is None or own.valid for own in (self.pic, *issuers)) else "own expired"
 
     def shares_owner(self, peer: Certificate) -> bool:
         """Whether a peer's PIC is of the same owner as ours: signed by our POC, or both signed by themselves."""
