@@ -305,10 +305,10 @@ def test_increased_security_replaces_no_user_pin(hsm: Administration) -> None:
 
 
 def test_explicit_curve_parameters_need_their_flag(hsm: Administration) -> None:
-    """CKA_EC_PARAMS that is a SEQUENCE is CKR_DOMAIN_PARAMS_INVALID without `E`."""
+    """CKA_EC_PARAMS that is a SEQUENCE is CKR_CURVE_NOT_SUPPORTED without `E`."""
     session = hsm.user()
     explicit = {CKA.EC_PARAMS: b"\x30\x03\x02\x01\x01"}
-    expect(CKR.DOMAIN_PARAMS_INVALID, session.generate_pair, Mechanism(CKM.EC_KEY_PAIR_GEN), explicit, {})
+    expect(CKR.CURVE_NOT_SUPPORTED, session.generate_pair, Mechanism(CKM.EC_KEY_PAIR_GEN), explicit, {})
 
 
 def test_audit_records(hsm: Administration) -> None:

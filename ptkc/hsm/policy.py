@@ -208,10 +208,10 @@ def _check_parity(mode: int, attributes: Attributes) -> None:
 
 
 def _check_curve(mode: int, attributes: Attributes) -> None:
-    """Refuse a curve given by explicit parameters, unless the flag `E` allows it: CKR_DOMAIN_PARAMS_INVALID."""
+    """Refuse a curve given by explicit parameters, unless the flag `E` allows it: CKR_CURVE_NOT_SUPPORTED."""
     if attributes.get(CKA.EC_PARAMS, b"").startswith(_EXPLICIT) and not mode & CKF.USER_ECC_DP_ALLOWED:
         raise CryptokiError(
-            CKR.DOMAIN_PARAMS_INVALID, f"explicit curve parameters need the flag {names_of(CKF.USER_ECC_DP_ALLOWED)[0]}"
+            CKR.CURVE_NOT_SUPPORTED, f"explicit curve parameters need the flag {names_of(CKF.USER_ECC_DP_ALLOWED)[0]}"
         )
 
 

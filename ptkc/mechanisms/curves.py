@@ -1,8 +1,9 @@
 """The elliptic curves: what CKA_EC_PARAMS may name, and how the keys of each curve are written.
 
-CKA_EC_PARAMS is an object identifier or a PrintableString (specification 6.3.3, 6.3.5, 6.3.7); explicit parameters and
-anything else are CKR_DOMAIN_PARAMS_INVALID, other names CKR_CURVE_NOT_SUPPORTED. All encodings of one curve differ in
-the key bytes only, so PKCS#8 and SubjectPublicKeyInfo are a fixed start and the key: cheaper than any serialiser.
+CKA_EC_PARAMS is an object identifier or a PrintableString (specification 6.3.3, 6.3.5, 6.3.7), or the explicit
+parameters of a curve that has a name here, which a security flag must allow. Any other curve is
+CKR_CURVE_NOT_SUPPORTED, and what is none at all CKR_DOMAIN_PARAMS_INVALID. All encodings of one curve differ in the key
+bytes only, so PKCS#8 and SubjectPublicKeyInfo are a fixed start and the key: cheaper than any serialiser.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
 
-from ptkc.spec.constants import CKK, CKR
+from ptkc.mechanisms.explicit_curves import curve_name
+from ptkc.spec.constants import CKA, CKK, CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import Attributes, ulong
 
 __all__ = ["CURVES", "Curve", "find"]
 
@@ -105,6 +108,10 @@ class Curve:
         """Return SubjectPublicKeyInfo (DER) of an uncompressed point."""
         return self.public_start + point
 
+    def follows(self, info: bytes) -> Attributes:
+        """Return what follows from a key on this curve: CKA_PUBLIC_KEY_INFO, and the vendor's CKA_KEY_SIZE in bits."""
+        return {CKA.PUBLIC_KEY_INFO: info, CKA.KEY_SIZE: ulong(self.bits)}
+
     def private_key_info(self, value: bytes, point: bytes) -> bytes:
         """Return PrivateKeyInfo (DER) of a private value of `size` bytes; RFC 8410 keys come without their point."""
         middle = self._private_middle
@@ -140,6 +147,7 @@ CURVES = (
 )
 
 _NAMING = (bytes((_OID,)), bytes((_PRINTABLE,)))
+_EXPLICIT = bytes((_SEQUENCE,))
 _BY_PARAMS = {(curve.key_type, params): curve for curve in CURVES for params in curve.params}
 
 
@@ -153,6 +161,20 @@ def find(key_type: int, params: bytes | None) -> Curve:
         return curve
     if params is None:
         raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_EC_PARAMS is missing")
+    if params[:1] == _EXPLICIT and key_type == CKK.EC:
+        return _explicit(params)
     if params[:1] in _NAMING and params[1:2] == bytes((len(params[2:]) & 0xFF,)):
         raise CryptokiError(CKR.CURVE_NOT_SUPPORTED, f"CKA_EC_PARAMS {params.hex()} name no curve of this key type")
     raise CryptokiError(CKR.DOMAIN_PARAMS_INVALID, "CKA_EC_PARAMS is neither object identifier nor curve name")
+
+
+def _explicit(params: bytes) -> Curve:
+    """Return the curve that explicit parameters are."""
+    try:
+        name = curve_name(params)
+    except ValueError as error:
+        raise CryptokiError(CKR.DOMAIN_PARAMS_INVALID, f"CKA_EC_PARAMS: {error}") from None
+    for curve in CURVES:
+        if curve.name == name:
+            return curve
+    raise CryptokiError(CKR.CURVE_NOT_SUPPORTED, "CKA_EC_PARAMS are no curve that has a name here")

@@ -83,7 +83,7 @@ class EcKey(KeyType):
     def check(self, object_class: int, attributes: Attributes) -> Attributes:
         """Check that the point is on the curve, or that the private value is in the range of the order.
 
-        What follows: CKA_EC_POINT in the form in which we keep it, CKA_PUBLIC_KEY_INFO.
+        What follows: CKA_EC_POINT in the form in which we keep it, CKA_PUBLIC_KEY_INFO, CKA_KEY_SIZE.
         """
         curve = find(CKK.EC, attributes.get(CKA.EC_PARAMS))
         try:
@@ -99,7 +99,7 @@ class EcKey(KeyType):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"not a key of {curve.name}: {error}") from None
         info = curve.public_key_info(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
         check_public_key_info(attributes, info)
-        return {**produced, CKA.PUBLIC_KEY_INFO: info}
+        return {**produced, **curve.follows(info)}
 
     def encode(self, attributes: Attributes) -> bytes:
         """Return PrivateKeyInfo with an ECPrivateKey (RFC 5915)."""
@@ -113,7 +113,7 @@ class EcKey(KeyType):
             raise CryptokiError(CKR.CURVE_NOT_SUPPORTED, f"the wrapped key is on {private.curve.name}")
         value, info = _split(curve, private)
         check_public_key_info(attributes, info)
-        return {CKA.EC_PARAMS: curve.oid, CKA.VALUE: value, CKA.PUBLIC_KEY_INFO: info}
+        return {CKA.EC_PARAMS: curve.oid, CKA.VALUE: value, **curve.follows(info)}
 
 
 def _split(curve: Curve, private: ec.EllipticCurvePrivateKey) -> tuple[bytes, bytes]:
@@ -141,9 +141,10 @@ class EcKeyPairGeneration(Mechanism):
         curve = find(CKK.EC, public.get(CKA.EC_PARAMS))
         value, info = _split(curve, ec.generate_private_key(curve.algorithm))
         point = curve.ec_point(info[-curve.point_size :])
+        follows = curve.follows(info)
         return (
-            {CKA.EC_POINT: point, CKA.PUBLIC_KEY_INFO: info},
-            {CKA.EC_PARAMS: public[CKA.EC_PARAMS], CKA.VALUE: value, CKA.PUBLIC_KEY_INFO: info},
+            {CKA.EC_POINT: point, **follows},
+            {CKA.EC_PARAMS: public[CKA.EC_PARAMS], CKA.VALUE: value, **follows},
         )
 
 

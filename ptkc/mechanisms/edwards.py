@@ -54,7 +54,7 @@ class Rfc8410Key(KeyType):
     def check(self, object_class: int, attributes: Attributes) -> Attributes:
         """Check the length; bytes that are no point of the curve never verify and agree on nothing.
 
-        What follows: CKA_EC_POINT in the form in which we keep it, CKA_PUBLIC_KEY_INFO.
+        What follows: CKA_EC_POINT in the form in which we keep it, CKA_PUBLIC_KEY_INFO, CKA_KEY_SIZE.
         """
         curve = find(self.type, attributes.get(CKA.EC_PARAMS))
         produced = {}
@@ -68,7 +68,7 @@ class Rfc8410Key(KeyType):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"not a key of {curve.name}: {error}") from None
         info = curve.public_key_info(point)
         check_public_key_info(attributes, info)
-        return {**produced, CKA.PUBLIC_KEY_INFO: info}
+        return {**produced, **curve.follows(info)}
 
     def encode(self, attributes: Attributes) -> bytes:
         """Return PrivateKeyInfo (RFC 8410 7)."""
@@ -81,7 +81,7 @@ class Rfc8410Key(KeyType):
         curve = next(curve for kind, curve in classes.items() if isinstance(private, kind))
         info = curve.public_key_info(private.public_key().public_bytes_raw())
         check_public_key_info(attributes, info)
-        return {CKA.EC_PARAMS: curve.oid, CKA.VALUE: private.private_bytes_raw(), CKA.PUBLIC_KEY_INFO: info}
+        return {CKA.EC_PARAMS: curve.oid, CKA.VALUE: private.private_bytes_raw(), **curve.follows(info)}
 
 
 class KeyPairGeneration(Mechanism):
@@ -107,9 +107,10 @@ class KeyPairGeneration(Mechanism):
         made = curve.private_class.generate()
         point = made.public_key().public_bytes_raw()
         info = curve.public_key_info(point)
+        follows = curve.follows(info)
         return (
-            {CKA.EC_POINT: curve.ec_point(point), CKA.PUBLIC_KEY_INFO: info},
-            {CKA.EC_PARAMS: public[CKA.EC_PARAMS], CKA.VALUE: made.private_bytes_raw(), CKA.PUBLIC_KEY_INFO: info},
+            {CKA.EC_POINT: curve.ec_point(point), **follows},
+            {CKA.EC_PARAMS: public[CKA.EC_PARAMS], CKA.VALUE: made.private_bytes_raw(), **follows},
         )
 
 

@@ -1,0 +1,77 @@
+"""Explicit ECParameters (SEC 1, C.2; RFC 3279): which of our curves they are, if any.
+
+Field, coefficients, base point and order must be those of the curve; seed, cofactor and hash, which say nothing about
+keys, are not looked at. The curves are known by a digest of these numbers, so that no table of them stands here.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+
+from ptkc.mechanisms import der
+
+__all__ = ["curve_name"]
+
+_PRIME_FIELD = "1.2.840.10045.1.1"
+_LONGEST = 1024
+_COMPRESSED, _UNCOMPRESSED = (2, 3), 4
+
+# SHA-256 over p, a, b, the base point's x, whether its y is odd, and n, in hexadecimal with commas between them.
+_NAMES = {
+    "4a56a9f1a450c2cc271924af5db9fce68ef93ea8c8de80864c55108b6926a34a": "secp192r1",
+    "80ac16f02d66e73bf6b9045b907c38274ab460eae4a50c1e4b4a61d598c7c2d9": "secp224r1",
+    "bd887186150d3c4b6346456218c7cce97fd006aeba7d453918a9d4dc02e6abfe": "secp256r1",
+    "be2d78be63d1ed8edf6103b5f17fff1896cade293a3a0ad36248006981b6f0c3": "secp384r1",
+    "c5906216571e0e763c28c724ba80e65123bd18da0ae562210167f4c85f00cfdf": "secp521r1",
+    "6c9bc889520ca2130d0dbb25457ed0a90e7d877a7be2ce13e7fedb4a727c53c0": "secp256k1",
+    "d7ad545ce869a33728e37fa6d644919c298261b83d93a54aecf678bb5f5c6d94": "brainpoolP256r1",
+    "5a54b4f27213ead080128ddbb4e9e3c4bc965d9e94f912ac770e5eb0e1025211": "brainpoolP384r1",
+    "c58db45163a53cf86bd3d3ef8f9f497656aab9936a814ce229633fb8ad69ffe6": "brainpoolP512r1",
+}
+
+
+@lru_cache(64)
+def curve_name(parameters: bytes) -> str | None:
+    """Return the name of the curve that ECParameters (DER) are, None for any other; ValueError if they are none."""
+    if len(parameters) > _LONGEST:
+        raise ValueError(f"{len(parameters)} bytes of ECParameters, want at most {_LONGEST}")
+    version, field, curve, base, order, *_ = _at_least(5, der.open_sequence(parameters))
+    kind, prime = _at_least(2, der.open_sequence(field.whole))[:2]
+    if not 1 <= der.open_integer(version.whole) <= 3:  # noqa: PLR2004 - ecdpVer1 to ecdpVer3
+        raise ValueError("ECParameters of no version that there is")
+    if der.open_oid(kind.whole) != _PRIME_FIELD:
+        return None
+    p = der.open_integer(prime.whole)
+    a, b = (int.from_bytes(_octets(part), "big") for part in _at_least(2, der.open_sequence(curve.whole))[:2])
+    x, odd = _point(_octets(base), a, b, p)
+    numbers = (p, a, b, x, odd, der.open_integer(order.whole))
+    digest = sha256(",".join(f"{number:x}" for number in numbers).encode()).hexdigest()
+    return _NAMES.get(digest)
+
+
+def _at_least(count: int, values: list[der.Value]) -> list[der.Value]:
+    """Return the values, of which there must be so many; ValueError."""
+    if len(values) < count:
+        raise ValueError(f"{len(values)} values in a SEQUENCE of ECParameters, want {count}")
+    return values
+
+
+def _octets(value: der.Value) -> bytes:
+    """Return the content of an OCTET STRING; ValueError for anything else."""
+    if value.tag != der.OCTET_STRING:
+        raise ValueError("no OCTET STRING")
+    return value.content
+
+
+def _point(point: bytes, a: int, b: int, p: int) -> tuple[int, int]:
+    """Return x of a point, and 1 if its y is odd; ValueError for what is none on the curve."""
+    if point[:1] and point[0] in _COMPRESSED:
+        return int.from_bytes(point[1:], "big"), point[0] & 1
+    half = len(point) // 2
+    if point[:1] != bytes((_UNCOMPRESSED,)) or len(point) != 1 + 2 * half or p < 1:
+        raise ValueError("no point")
+    x, y = int.from_bytes(point[1 : 1 + half], "big"), int.from_bytes(point[1 + half :], "big")
+    if max(x, y) >= p or (y * y - x * x * x - a * x - b) % p:
+        raise ValueError("the base point is not on the curve")
+    return x, y & 1
