@@ -19,9 +19,9 @@ from ptkc.token.state import CONTINUOUS_TRANSPORT, NO_TRANSPORT, SINGLE_TRANSPOR
 from ptkc.tools import common
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
-__all__ = ["add_commands", "restart"]
+__all__ = ["add_commands", "add_restart", "restart"]
 
 READY, VIRTUAL, WRITE_PROTECTED, REMOVED, ABSENT = "ready", "virtual", "write-protected", "removed", "absent"
 _TRANSPORT = {NO_TRANSPORT: "none", SINGLE_TRANSPORT: "single", CONTINUOUS_TRANSPORT: "continuous"}
@@ -90,9 +90,7 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
     tamper.set_defaults(run=_tamper)
 
     again = subs.add_parser("restart", help="restart an HSM", description=restart.__doc__)
-    again.add_argument("serial", nargs="?", help=_SERIAL)
-    again.add_argument("--all", action="store_true", help="restart all HSMs")
-    again.set_defaults(run=restart)
+    add_restart(again)
 
     clock = subs.add_parser("clock", help="show an HSM's clock, or put it off", description=_clock.__doc__)
     clock.add_argument("serial", help=_SERIAL)
@@ -101,6 +99,13 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
     change.add_argument("--sync", action="store_true", help="set it to the machine's clock")
     clock.add_argument("--json", action="store_true", help="print JSON")
     clock.set_defaults(run=_clock)
+
+
+def add_restart(parser: ArgumentParser) -> None:
+    """Add the arguments of a restart to a parser, and have it restart."""
+    parser.add_argument("serial", nargs="?", metavar="<device>", help=_SERIAL)
+    parser.add_argument("--all", action="store_true", help="restart all HSMs")
+    parser.set_defaults(run=restart)
 
 
 def _add(options: Namespace) -> int:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TOOLS", "completion", "page", "parser", "reference"]
 
+_Parser = argparse.ArgumentParser
+
 # tool: its module in ptkc.tools
 TOOLS = {
     name: name for name in (
@@ -51,9 +53,6 @@ def _leaves(of: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterato
         yield words, of
     for name, below in commands.items():
         yield from _leaves(below, (*words, name))
-
-
-_Parser = argparse.ArgumentParser
 
 
 def _options(of: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -195,13 +194,20 @@ def completion() -> str:
     for tool in TOOLS:
         for words, found in _walk(parser(tool), (tool,)):
             options = [name for action in _options(found) for name in action.option_strings]
-            cases.append((" ".join(words), [*_commands(found), *options, "--help"]))
+            choices = [str(choice) for action in _options(found) for choice in _places(action)]
+            cases.append((" ".join(words), [*_commands(found), *choices, *options, "--help"]))
             files = [action for action in _options(found) if action.metavar in _FILES]
             named = [name for action in files for name in action.option_strings or ("*",)]
             if named:
                 cases.append((f"files {' '.join(words)}", named))
     lines = [f"    '{words}') echo '{' '.join(values)}';;" for words, values in cases]
     return _BASH % ("\n".join(lines), " ".join(TOOLS))
+
+
+def _places(action: argparse.Action) -> Iterator[object]:
+    """Yield the values of an argument that is no option."""
+    if not action.option_strings:
+        yield from action.choices or ()
 
 
 def _walk(of: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], _Parser]]:

@@ -15,9 +15,9 @@ from ptkc.configuration import ITEMS, Configuration
 from ptkc.tools import common, devices, doctor, hsm
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
-__all__ = ["main", "parser"]
+__all__ = ["add_report", "main", "parser"]
 
 
 def parser() -> common.Parser:
@@ -34,12 +34,21 @@ def parser() -> common.Parser:
     config.set_defaults(run=_config)
 
     check = commands.add_parser("doctor", help="say what is wrong and what to do", description=_doctor.__doc__)
-    check.add_argument("--json", action="store_true", help="print JSON")
-    check.add_argument("--quiet", action="store_true", help="print warnings and errors only")
-    check.set_defaults(run=_doctor)
+    add_report(check)
+
+    words = commands.add_parser("completion", help="print a completion script", description=_completion.__doc__)
+    words.add_argument("shell", choices=("bash",), help="the shell it is for")
+    words.set_defaults(run=_completion)
 
     hsm.add_commands(commands)
     return top
+
+
+def add_report(parser: ArgumentParser) -> None:
+    """Add the arguments of the doctor to a parser, and have it examine."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    parser.set_defaults(run=_doctor)
 
 
 _EPILOG = "Exit codes: 0 done, 1 it could not be done or something is wrong, 2 wrong arguments, 130 interrupted."
@@ -87,6 +96,14 @@ def _doctor(options: Namespace) -> int:
             if finding.hint:
                 print(f"{'':<22}hint: {finding.hint}")
     return common.FAILED if errors else common.OK
+
+
+def _completion(_: Namespace) -> int:
+    """Print the completion of all tools as a script: eval "$(ptkc completion bash)" in ~/.bashrc."""
+    from ptkc.tools import manual  # noqa: PLC0415 - it loads all tools
+
+    print(manual.completion(), end="")
+    return common.OK
 
 
 def main() -> None:
