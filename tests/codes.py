@@ -31,6 +31,19 @@ _OURS = {
     **{name: {"KEY_FUNCTION_NOT_PERMITTED"} for name in ("C_WrapKey", "C_UnwrapKey", "C_DeriveKey")},
 }
 
+# What the vendor's objects and mechanisms add to the standard's functions. Limits of keys: any use of them.
+_VENDOR = {
+    "C_CreateObject": {"NOT_ADMIN_TOKEN", "CERT_NOT_VALIDATED", "ET_NOT_ODD_PARITY"},
+    "C_SetAttributeValue": {"EVENT_LOG_NOT_FULL", "FUNCTION_REJECTED", "SECURITY_FLAGS_INCOMPATIBLE"},
+    "C_DestroyObject": {"OBJECT_READ_ONLY", "USER_NOT_LOGGED_IN"},
+    "C_GenerateKeyPair": {"NOT_ADMIN_TOKEN"},
+    "C_DeriveKey": {"CERT_NOT_VALIDATED", "SIGNATURE_INVALID"},
+    "C_UnwrapKey": {"ET_NOT_ODD_PARITY"},
+    "C_Verify": {"CERT_NOT_VALIDATED"},
+    "C_VerifyInit": {"CERT_NOT_VALIDATED"},
+}
+_LIMITED = ("Encrypt", "Decrypt", "Sign", "Verify", "WrapKey", "UnwrapKey", "DeriveKey")
+
 
 def _read() -> dict[str, set[str]]:
     """Return the codes by function."""
@@ -38,7 +51,9 @@ def _read() -> dict[str, set[str]]:
     for line in _TABLE.read_text(encoding="ascii").replace("\n    ", " ").splitlines():
         if not line.startswith("#"):
             name, _, codes = line.partition(":")
-            table[name] = set(codes.split()) | _ALWAYS | _WITH_TOKEN | _OURS.get(name, set())
+            table[name] = set(codes.split()) | _ALWAYS | _WITH_TOKEN | _OURS.get(name, set()) | _VENDOR.get(name, set())
+            if name.startswith(tuple(f"C_{use}" for use in _LIMITED)):
+                table[name].add("KEY_NOT_ACTIVE")
             if BY_NAME[name].has_session:
                 table[name] |= _WITH_SESSION
     return table

@@ -113,7 +113,7 @@ _tag_bits, _mac_bytes = st.sampled_from((32, 96, 128, 127, 2**63)), st.sampled_f
 _gcm = _structure(_pointer(st.binary(max_size=20)), _small, _pointer(contents), _tag_bits)
 _ccm = _structure(_small, _pointer(st.binary(max_size=14)), _pointer(contents), _mac_bytes)
 _pss = _structure(_hashes, _masks, _small)
-_mechanism_and_object = _structure(_hashes, _objects)
+_mechanism_and_object = _structure(_hashes, _objects.map(lambda place: (place,)))
 _SHAPES: dict[int, Strategy] = {
     CKM.AES_GCM: _gcm,
     CKM.AES_GMAC: _gcm,
