@@ -109,4 +109,6 @@ def found(session: pkcs11.Session, handle: int) -> Any:  # noqa: ANN401 - an obj
     attribute.value = room
     call("C_GetAttributeValue", handle_of(session), handle, attribute, 1)
     unique = bytes(ffi.buffer(room, attribute.length)).decode()
-    return next(iter(list(session.get_objects({pkcs11.Attribute.UNIQUE_ID: unique}))))
+    for made in list(session.get_objects({pkcs11.Attribute.UNIQUE_ID: unique})):
+        return made
+    raise pkcs11.ObjectHandleInvalid  # somebody destroyed it meanwhile
