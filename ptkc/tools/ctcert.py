@@ -271,11 +271,11 @@ def _row(found: Any) -> tuple[str, ...]:  # noqa: ANN401 - python-pkcs11's objec
     kind = objects.KINDS[values[Attribute.CLASS]]
     try:
         if values[Attribute.CLASS] == ObjectClass.CERTIFICATE_REQUEST:
-            return label, kind, x509.load_der_x509_csr(der).subject.rfc4514_string(), "", "", ""
+            return label, kind, objects.name_text(x509.load_der_x509_csr(der).subject), "", "", ""
         certificate = x509.load_der_x509_certificate(der)
     except ValueError:
         return label, kind, "not to be read", "", "", ""
-    names = (certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string())
+    names = (objects.name_text(certificate.subject), objects.name_text(certificate.issuer))
     expires = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
     return label, kind, *names, expires, "yes" if values.get(Attribute.TRUSTED) else "no"
 

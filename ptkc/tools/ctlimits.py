@@ -316,7 +316,7 @@ def _print(found: Any, *, json: bool = False) -> None:  # noqa: ANN401 - python-
         value = values.get(attribute)
         shown[name] = value.isoformat() if isinstance(value, dt.date) else value
     certificate = values.get(Attribute.ADMIN_CERT)
-    administrator = x509.load_der_x509_certificate(certificate).subject.rfc4514_string() if certificate else None
+    administrator = objects.name_text(x509.load_der_x509_certificate(certificate).subject) if certificate else None
     shown["administrator"] = administrator
     if json:
         common.print_json(shown)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CERTIFICATES", "CURVES", "GENERATION", "KEYS", "KEY_TYPES", "KINDS", "LETTERS", "Description", "Making", "change",
-    "curve", "curve_type", "describe", "find", "letters", "named", "pair", "parameters", "pick", "template",
+    "curve", "curve_type", "describe", "find", "letters", "name_text", "named", "pair", "parameters", "pick",
+    "template",
 ]  # fmt: skip
 
 LETTERS = {
@@ -239,11 +240,19 @@ def pair(found: list[Any]) -> list[Any]:
 
 
 def _about(found: Any) -> str:  # noqa: ANN401 - python-pkcs11's object
-    """Return what tells certificates of one label apart: whose it is and by whom."""
-    if found.get_attributes([Attribute.CLASS]).get(Attribute.CLASS) != ObjectClass.CERTIFICATE:
-        return ""
+    """Return what tells certificates and requests of one label apart: whose they are, and by whom."""
     try:
-        certificate = x509.load_der_x509_certificate(found[Attribute.VALUE])
-        return f", {certificate.subject.rfc4514_string()}, by {certificate.issuer.rfc4514_string()}"
+        values = found.get_attributes([Attribute.CLASS, Attribute.VALUE])
+        if values[Attribute.CLASS] == ObjectClass.CERTIFICATE:
+            certificate = x509.load_der_x509_certificate(values[Attribute.VALUE])
+            return f", {name_text(certificate.subject)}, by {name_text(certificate.issuer)}"
+        if values[Attribute.CLASS] == ObjectClass.CERTIFICATE_REQUEST:
+            return f", {name_text(x509.load_der_x509_csr(values[Attribute.VALUE]).subject)}"
     except (PKCS11Error, ValueError):
-        return ""
+        pass
+    return ""
+
+
+def name_text(name: x509.Name) -> str:
+    """Return a name of a certificate as text, the most specific part first."""
+    return name.rfc4514_string({x509.NameOID.SERIAL_NUMBER: "serialNumber"})
