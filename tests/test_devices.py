@@ -45,6 +45,7 @@ def test_blanks_behind_sn_and_commas_do_no_harm(line, words):
         ("0", ["1197"]),
         ("2,sn:1197,0", ["1310", "1197"]),
         ("sn:1111,SN:1310", ["1111", "1310"]),
+        ("sn: 1111, 0", ["1111", "1197"]),
     ],
 )
 def test_list_names_hsms_in_its_order_and_none_twice(text, serials):

@@ -56,6 +56,11 @@ def _is_serial(text: str) -> bool:
     return text.lower().startswith(_PREFIX)
 
 
+def _serial(text: str) -> str:
+    """Return what follows `sn:`."""
+    return text[len(_PREFIX) :].strip()
+
+
 def _is_open_list(word: str) -> bool:
     """Whether a word is a list of devices that goes on in the next word: `sn:1111,`."""
     return word.endswith(",") and all(part.isdigit() or _is_serial(part) for part in word[:-1].split(","))
@@ -67,7 +72,7 @@ def select(text: str, devices: Sequence[Device]) -> list[Device]:
         return list(devices)
     found: list[Device] = []
     for part in text.split(","):
-        device = one(part, devices)
+        device = one(part.strip(), devices)
         if device not in found:
             found.append(device)
     return found
@@ -77,9 +82,9 @@ def one(text: str, devices: Sequence[Device]) -> Device:
     """Return the device that a number or `sn:<serial>` names."""
     if _is_serial(text):
         for device in devices:
-            if device.serial == text[len(_PREFIX) :]:
+            if device.serial == _serial(text):
                 return device
-        raise common.ToolError(f"there is no HSM with the serial number {text[len(_PREFIX) :]!r}", _known(devices))
+        raise common.ToolError(f"there is no HSM with the serial number {_serial(text)!r}", _known(devices))
     if text.isascii() and text.isdigit():
         for device in devices:
             if device.number == int(text):
@@ -93,8 +98,8 @@ def one(text: str, devices: Sequence[Device]) -> Device:
 def serials(text: str, devices: Sequence[Device]) -> list[str]:
     """Return the serial numbers that a list names; those after `sn:` need not be there."""
     found: list[str] = []
-    for part in text.split(","):
-        serial = part[len(_PREFIX) :] if _is_serial(part) else one(part, devices).serial
+    for part in map(str.strip, text.split(",")):
+        serial = _serial(part) if _is_serial(part) else one(part, devices).serial
         if not serial:
             raise common.ToolError(f"{part!r} names no device", "a serial number follows sn:")
         if serial not in found:
