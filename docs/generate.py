@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ptkc import mechanisms
 from ptkc.configuration import ITEMS
+from ptkc.hsm import policy
 from ptkc.hsm.device import LocalDevice
 from ptkc.spec.constants import CKF, CKK, CKM
 from ptkc.wire.commands import COMMANDS, Device
@@ -86,11 +87,19 @@ def mechanism_table() -> str:
                 "" if not largest else f"{smallest}" if smallest == largest else f"{smallest} to {largest}",
                 ", ".join(text for flag, text in _FUNCTIONS if mechanism.flags & getattr(CKF, flag, 0)),
                 parameter + (", may be absent" if mechanism.optional and parameter else ""),
+                _hidden(number),
                 mechanism.source,
             )
         )
-    headings = ("mechanism", "keys", "sizes", "functions", "parameter", "tested with")
+    headings = ("mechanism", "keys", "sizes", "functions", "parameter", "security flags", "tested with")
     return f"{len(rows)} mechanisms.\n\n" + _table(headings, rows)
+
+
+def _hidden(number: int) -> str:
+    """Return by which security flags there is a mechanism and by which there is not."""
+    if not policy.is_offered(0, number):
+        return "only with `p` or `w`"
+    return "" if policy.is_offered(CKF.FIPS_ALGORITHMS, number) else "not with `a`"
 
 
 def items() -> str:
