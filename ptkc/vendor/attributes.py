@@ -41,7 +41,7 @@ _ULONGS = (
     "JAVA_MIDP_SECURITY_DOMAIN NAME_HASH_ALGORITHM HW_FEATURE_TYPE OBJECT_VALIDATION_FLAGS"
 )
 _STRINGS = (
-    "ISSUER_STR SUBJECT_STR BATCH FW_VERSION HW_EXT_INFO_STR MANUFACTURER PINPAD_DESC TIME_STAMP "
+    "ISSUER_STR SUBJECT_STR BATCH DATE_OF_MANUFACTURE FW_VERSION HW_EXT_INFO_STR MANUFACTURER PINPAD_DESC TIME_STAMP "
     "CERTIFICATE_START_TIME CERTIFICATE_END_TIME"
 )
 _BYTES = "PUBLIC_KEY_INFO PUBLIC_CRC64_VALUE AC_ISSUER OWNER ATTR_TYPES"
@@ -74,16 +74,15 @@ def _unpack_mechanisms(value: bytes) -> list[Any]:
 
 def _register() -> None:
     """Give each attribute of the tables, and each of the vendor's, that has none its handler."""
-    dates = (_pack_date, _unpack_date)
     rows = ((_BOOLS, handle_bool), (_ULONGS, handle_ulong), (_STRINGS, handle_str), (_BYTES, handle_bytes))
-    for names, handler in (*rows, ("DATE_OF_MANUFACTURE", dates)):
+    for names, handler in rows:
         for name in names.split():
             ATTRIBUTE_TYPES.setdefault(Attribute[name], handler)
     ATTRIBUTE_TYPES.setdefault(Attribute.ALLOWED_MECHANISMS, (_pack_mechanisms, _unpack_mechanisms))
     for number in vars(CKA).values():
         if isinstance(number, int) and number >= CKA.VENDOR_DEFINED:
             ATTRIBUTE_TYPES.setdefault(Attribute(number), handle_bytes)
-    ATTRIBUTE_TYPES.update({Attribute.START_DATE: dates, Attribute.END_DATE: dates})
+    ATTRIBUTE_TYPES[Attribute.START_DATE] = ATTRIBUTE_TYPES[Attribute.END_DATE] = (_pack_date, _unpack_date)
     ATTRIBUTE_TYPES[Attribute.KEY_GEN_MECHANISM] = (handle_ulong[0], _unpack_origin)
 
 
