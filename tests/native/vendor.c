@@ -179,17 +179,30 @@ static void check_ticket(CK_SESSION_HANDLE session)
     WANT(CKR_MECHANISM_INVALID, present(session, 1, &mechanism, ticket, 9));
 }
 
-static void check_certificate(CK_UINT hsm, CK_UINT hsms)
+static void check_certificate(CK_SESSION_HANDLE session, CK_UINT hsm, CK_UINT hsms)
 {
     __typeof__(&CT_FetchCertificate) fetch = VENDOR(CT_FetchCertificate, CT_FETCH_CERTIFICATE);
     CK_BYTE der[4096] = "";
-    CK_ULONG length = sizeof der;
+    CK_ULONG length = sizeof der, needed = 0;
     WANT(CKR_OBJECT_HANDLE_INVALID, fetch(hsm, CKA_LOCAL_IDENTITY_CERT, der, &length));
     WANT(CKR_OBJECT_HANDLE_INVALID, fetch(hsm, CKA_HSM_OWNER_CERT, NULL, &length));
     WANT(CKR_OBJECT_HANDLE_INVALID, fetch(hsm, CKA_HSM_ROOT_CERT, NULL, &length));
     WANT(CKR_ATTRIBUTE_TYPE_INVALID, fetch(hsm, CKA_VALUE, der, &length));
     WANT(CKR_ARGUMENTS_BAD, fetch(hsms, CKA_LOCAL_IDENTITY_CERT, der, &length));
     WANT(CKR_ARGUMENTS_BAD, fetch(hsm, CKA_LOCAL_IDENTITY_CERT, der, NULL));
+
+    CK_BBOOL self_sign = CK_TRUE;
+    CK_MECHANISM generate = {CKM_GEN_PIK_ECC_P521, &self_sign, sizeof self_sign};
+    CK_OBJECT_HANDLE public_key, private_key;
+    WANT(CKR_OK, FUNCTION(C_GenerateKeyPair)(session, &generate, NULL, 0, NULL, 0, &public_key, &private_key));
+    WANT(CKR_OK, fetch(hsm, CKA_LOCAL_IDENTITY_CERT, NULL, &needed));
+    length = needed - 1;
+    WANT(CKR_BUFFER_TOO_SMALL, fetch(hsm, CKA_LOCAL_IDENTITY_CERT, der, &length));
+    WANT(needed, length);
+    length = sizeof der;
+    WANT(CKR_OK, fetch(hsm, CKA_LOCAL_IDENTITY_CERT, der, &length));
+    WANT(needed, length);
+    WANT(0x3082, (unsigned long)der[0] << 8 | der[1]);
 }
 
 int main(int count, char **words)
@@ -213,7 +226,7 @@ int main(int count, char **words)
         check_copy(session, 2 * hsm, hsms > 1 ? administrators[(hsm + 1) % hsms] : 0);
         check_reset(2 * hsm);
         check_ticket(session);
-        check_certificate(hsm, hsms);
+        check_certificate(session, hsm, hsms);
     }
     WANT(CKR_OK, FUNCTION(C_Finalize)(NULL));
     return 0;
