@@ -1,8 +1,8 @@
 """Distinguished names: the DER of a Name (RFC 5280 4.1.2.4), and the text that CKA_SUBJECT_STR and CKA_ISSUER_STR hold.
 
-The text is like RFC 4514's, `C=CA, O=Example, CN=host`, but in the order of the DER, country first (ours): a comma
-parts relative names, a plus sign the attributes of one of them, a backslash takes the next character, or the two
-hexadecimal digits of a byte, as they are.
+The text is RFC 4514's, `CN=host,O=Example,C=CA`, in the other order than the DER: a comma parts relative names, a plus
+sign the attributes of one of them, a backslash takes the next character, or the two hexadecimal digits of a byte, as
+they are. Blanks after a comma are not meant; attributes beyond RFC 4514's table have names too (serialNumber).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _BY_NAME |= {synonym: _TYPES[name] for synonym, name in _SYNONYMS.items()}
 _BY_OID = {dotted: name for name, dotted in _TYPES.items()}
 _TAGS = {_COUNTRY: _PRINTABLE, _SERIAL_NUMBER: _PRINTABLE, _EMAIL: _IA5, _DOMAIN: _IA5}
 _IN_PRINTABLE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
-_SPECIAL = frozenset(',+"\\<>;=')
+_SPECIAL = frozenset(',+"\\<>;')
 _LONGEST_VALUE = 32768
 _COUNTRY_LENGTH = 2
 
@@ -89,8 +89,9 @@ def parse(data: bytes) -> Name:
 
 def to_text(name: Name) -> str:
     """Return a name as text."""
-    return ", ".join(
-        "+".join(f"{_BY_OID.get(dotted, dotted)}={_escape(text)}" for dotted, text in attributes) for attributes in name
+    return ",".join(
+        "+".join(f"{_BY_OID.get(dotted, dotted)}={_escape(text)}" for dotted, text in attributes)
+        for attributes in reversed(name)
     )
 
 
@@ -121,6 +122,7 @@ def from_text(text: str) -> Name:
         separator = following
     if separator != "" or not name:
         raise ValueError("a name that is empty, or ends with a separator")
+    name.reverse()
     return name
 
 
