@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,36 @@ def env(module: Module, tmp_path: Path) -> dict[str, str]:
 def token(module: Module, env: dict[str, str]) -> Initialised:
     """Return a token that pkcs11-tool initialised in the first slot."""
     return initialise(module, env)
+
+
+@pytest.fixture
+def in_process(module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Have our module find an empty data path when it is initialised in this process; return the variables."""
+    if not module.ours:
+        pytest.skip("the vendor's extensions are ours")
+    for name in list(os.environ):
+        if name.startswith(("ET_", "PTKC_")):
+            monkeypatch.delenv(name)
+    made = module.settings(tmp_path)
+    for name, value in made.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def load(module: Module, in_process: dict[str, str]) -> Iterator[Callable[[], Any]]:
+    """Return what loads our module with `ptkc.vendor.lib`; it is finalised at the end."""
+    from ptkc.vendor import lib  # noqa: PLC0415 - other modules are tested without python-pkcs11
+
+    loaded: list[Any] = []
+
+    def load_it() -> Any:  # noqa: ANN401 - python-pkcs11's library
+        loaded.append(lib(module.path))
+        return loaded[-1]
+
+    yield load_it
+    if loaded:
+        loaded[-1].finalize()
 
 
 @pytest.fixture(scope="module")

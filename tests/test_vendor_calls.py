@@ -1,18 +1,15 @@
-"""`ptkc.vendor` with a real HSM in this process: devices, tokens, identity keys, certificates, limits, shares."""
+"""`ptkc.vendor` with real HSMs in this process: tokens, identity keys, certificates, limits, shares."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pkcs11
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from modules import Module
 from pkcs11 import CertificateType
 from pkcs11.util.ec import encode_named_curve_parameters
 from processes import run
@@ -26,7 +23,6 @@ from ptkc.vendor import (
     KeyType,
     Mechanism,
     ObjectClass,
-    calls,
     decode_certificate,
     devices,
     encode,
@@ -35,43 +31,13 @@ from ptkc.vendor import (
     generate_identity,
     generate_owner,
     init_admin,
-    lib,
     verify_certificate,
 )
 
-HIDE = "ET_PTKC_GENERAL_HIDE_ADMIN_SLOT"
 ASO_PIN, ADMIN_PIN, SO_PIN, PIN = "aso-12345678", "admin-1234", "so-12345678", "user-1234"
 X_509 = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.CERTIFICATE_TYPE: CertificateType.X_509}
 
 Load = Callable[[], Any]
-
-
-@pytest.fixture
-def settings(module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Have the shared object find an empty data path when it is initialised in this process."""
-    if not module.ours:
-        pytest.skip("the vendor's extensions are ours")
-    for name in list(os.environ):
-        if name.startswith(("ET_", "PTKC_")):
-            monkeypatch.delenv(name)
-    made = module.settings(tmp_path)
-    for name, value in made.items():
-        monkeypatch.setenv(name, value)
-    return made
-
-
-@pytest.fixture
-def load(module: Module, settings: dict[str, str]) -> Iterator[Load]:
-    """Return what loads the library; it is finalised at the end."""
-    loaded: list[Any] = []
-
-    def load_it() -> Any:  # noqa: ANN401
-        loaded.append(lib(module.path))
-        return loaded[-1]
-
-    yield load_it
-    if loaded:
-        loaded[-1].finalize()
 
 
 @pytest.fixture
@@ -104,79 +70,7 @@ def user(hsm: Device, admin: pkcs11.Session) -> Iterator[pkcs11.Session]:
         yield session
 
 
-# The library and its devices
-
-
-def test_before_the_library_is_there_no_call_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What needs the shared object says that `lib` comes first."""
-    monkeypatch.setattr(calls, "_loaded", [])
-    with pytest.raises(pkcs11.PKCS11Error, match=r"call ptkc\.vendor\.lib\(\) first"):
-        vendor.hsm_id_of_slot(0)
-
-
-def test_without_a_path_it_is_this_packages_library(env: dict[str, str]) -> None:
-    """`lib()` is the libptkc.so beside the package."""
-    code = "from ptkc import vendor; print(vendor.lib().so)"
-    beside = Path(vendor.__file__).resolve().parents[1] / "libptkc.so"
-    assert str(beside) == run(sys.executable, "-c", code, env=env).strip()
-
-
-@pytest.mark.parametrize("item", [None, "YES", "NO"])
-def test_admin_slots_are_seen_whatever_applications_see(
-    load: Load, item: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The item that hides Admin slots hides them from others only, and stays as it was."""
-    if item:
-        monkeypatch.setenv(HIDE, item)
-    (device,) = devices(load())
-    assert (2, 1) == (len(device.slots), len(device.user_slots))
-    assert device.admin.flags & vendor.TokenFlag.ADMIN_TOKEN
-    assert item == os.environ.get(HIDE)
-
-
-def test_devices_are_there_before_anything_is_initialised(load: Load) -> None:
-    """A new HSM has number, serial number, a user slot, and the Admin slot last; neither token is initialised."""
-    (device,) = devices(load())
-    assert 0 == device.number
-    assert device.serial == device.admin.serial.decode()
-    assert device.serial.isdigit()
-    assert [*device.user_slots, device.admin_slot] == device.slots
-    assert not any(slot.get_token().flags & pkcs11.TokenFlag.TOKEN_INITIALIZED for slot in device.slots)
-
-
-def test_an_admin_token_gets_its_two_pins(hsm: Device) -> None:
-    """`init_admin` sets the ASO's and the Administrator's PIN; the label names the serial number."""
-    assert f"AdminToken ({hsm.serial})" == hsm.admin.label
-    with hsm.admin.open(rw=True, so_pin=ASO_PIN) as session:
-        assert pkcs11.UserType.SO == session.user_type
-    with hsm.admin.open(user_pin=ADMIN_PIN) as session:
-        assert hsm.number == vendor.hsm_id(session)
-
-
-def test_an_interrupted_initialisation_is_continued(load: Load) -> None:
-    """Where only the ASO's PIN is set, `init_admin` sets the Administrator's."""
-    (device,) = devices(load())
-    with pytest.raises(pkcs11.PinLenRange):
-        init_admin(device.admin_slot, ASO_PIN, "1")
-    assert device.admin.flags & pkcs11.TokenFlag.TOKEN_INITIALIZED
-    init_admin(device.admin_slot, ASO_PIN, ADMIN_PIN)
-    device.admin.open(user_pin=ADMIN_PIN).close()
-
-
-def test_no_pin_is_in_what_an_exception_says(load: Load) -> None:
-    """Neither text nor representation of a refusal has the PIN in it."""
-    (device,) = devices(load())
-    with pytest.raises(pkcs11.PKCS11Error) as raised:
-        init_admin(device.admin_slot, "abc", "xyz")
-    said = f"{raised.value} {raised.value!r} {vendor.describe(raised.value)}"
-    assert "abc" not in said
-    assert "xyz" not in said
-
-
-def test_a_label_that_is_too_long_is_refused(hsm: Device, admin: pkcs11.Session) -> None:
-    """A token label has 32 bytes of UTF-8."""
-    with pytest.raises(pkcs11.ArgumentsBad, match="at most 32 bytes"):
-        vendor.initialise_token(admin, hsm.user_slots[0], SO_PIN, "é" * 17)
+# The HSM and its tokens
 
 
 def test_the_hsm_itself_is_an_object_with_names_for_what_it_says(hsm: Device, admin: pkcs11.Session) -> None:
@@ -189,9 +83,6 @@ def test_the_hsm_itself_is_an_object_with_names_for_what_it_says(hsm: Device, ad
     assert vendor.SecurityFlag.NO_PUBLIC_CRYPTO == adapter[Attribute.SECURITY_MODE]
     features = {f[Attribute.HW_FEATURE_TYPE] for f in admin.get_objects({Attribute.CLASS: ObjectClass.HW_FEATURE})}
     assert {HardwareFeature.CLOCK, HardwareFeature.MONOTONIC_COUNTER, HardwareFeature.EVENT_LOG} == features
-
-
-# Tokens
 
 
 def test_the_administrator_initialises_a_users_token(hsm: Device, user: pkcs11.Session) -> None:
@@ -334,3 +225,38 @@ def test_an_exhausted_key_is_not_active(user: pkcs11.Session) -> None:
     key.encrypt(bytes(16), mechanism=Mechanism.AES_ECB)
     with pytest.raises(exceptions.KeyNotActive):
         key.encrypt(bytes(16), mechanism=Mechanism.AES_ECB)
+
+
+def test_a_label_that_is_too_long_is_refused(hsm: Device, admin: pkcs11.Session) -> None:
+    """A token label has 32 bytes of UTF-8."""
+    with pytest.raises(pkcs11.ArgumentsBad, match="at most 32 bytes"):
+        vendor.initialise_token(admin, hsm.user_slots[0], SO_PIN, "é" * 17)
+
+
+# Certificates of two HSMs
+
+
+@pytest.fixture
+def two(env: dict[str, str], in_process: dict[str, str], load: Load) -> list[Device]:
+    """Return two HSMs with initialised Admin tokens."""
+    run(sys.executable, "-m", "ptkc.tools.ptkc", "hsm", "add", "1197", "1111", env={**env, **in_process})
+    found = devices(load())
+    for device in found:
+        init_admin(device.admin_slot, ASO_PIN, ADMIN_PIN)
+    return found
+
+
+def test_what_one_hsm_states_another_verifies_while_it_trusts_it(two: list[Device]) -> None:
+    """A statement of the first HSM is verified on the second with its copy of the PIC, and no longer without."""
+    first, second = two
+    with first.admin.open(rw=True, user_pin=ADMIN_PIN) as here, second.admin.open(rw=True, user_pin=ADMIN_PIN) as there:
+        _, identity = generate_identity(here, self_sign=True)
+        generate_identity(there, self_sign=True)
+        pic = vendor.fetch_certificate(first.number, Attribute.LOCAL_IDENTITY_CERT)
+        peer = there.create_object({**X_509, Attribute.LOCAL_IDENTITY_CERT: False, Attribute.VALUE: pic})
+        assert f"PIC {first.serial}" == peer[Attribute.LABEL]
+        statement = encode(here, Mechanism.ENCODE_X_509_LOCAL_CERT, _key_pair(here)[0], identity)[Attribute.VALUE]
+        verify_certificate(there, peer, statement)
+        peer.destroy()
+        with pytest.raises(pkcs11.PKCS11Error):
+            verify_certificate(there, peer, statement)
