@@ -12,7 +12,7 @@ from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
 
-__all__ = ["BY_TICKET", "CLOSED_BY", "LIMITING", "check_active", "counted", "follow_limits", "is_limited"]
+__all__ = ["BY_TICKET", "CLOSED_BY", "EXPORTING", "LIMITING", "check_active", "counted", "follow_limits", "is_limited"]
 
 LIMITING = (CKA.USAGE_COUNT, CKA.USAGE_LIMIT, CKA.ADMIN_CERT)
 """A key that has one of these is limited."""
@@ -28,11 +28,11 @@ CLOSED_BY = {
 BY_TICKET = frozenset((CKA.USAGE_LIMIT, CKA.START_DATE, CKA.END_DATE, CKA.ADMIN_CERT))
 """What a ticket may change."""
 
-# What a CKA_EXPORT key must be, where it has the attribute at all: good for nothing but wrapping, and so for ever.
-_EXPORT = {
+EXPORTING = {
     CKA.SENSITIVE: TRUE, CKA.EXTRACTABLE: FALSE, CKA.DECRYPT: FALSE, CKA.SIGN: FALSE, CKA.MODIFIABLE: FALSE,
     CKA.DERIVE: FALSE,
 }  # fmt: skip
+"""What a CKA_EXPORT key is, where it has the attribute at all: good for wrapping, and so for ever."""
 
 
 def is_limited(attributes: Attributes) -> bool:
@@ -48,7 +48,7 @@ def follow_limits(attributes: Attributes) -> None:
     if CKA.USAGE_LIMIT in attributes:
         attributes.setdefault(CKA.USAGE_COUNT, ulong(0))
     if attributes.get(CKA.EXPORT) == TRUE:
-        for attribute, wanted in _EXPORT.items():
+        for attribute, wanted in EXPORTING.items():
             if attributes.get(attribute, wanted) != wanted:
                 raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"CKA_EXPORT and {name_of(CKA, attribute)} as it is")
 

@@ -15,7 +15,7 @@ from os import urandom
 
 from ptkc.objects.attributes import TEMPLATE, Kind, Row
 from ptkc.objects.classes import CLASSES, SUBTYPES, find
-from ptkc.objects.limits import BY_TICKET, CLOSED_BY, follow_limits
+from ptkc.objects.limits import BY_TICKET, CLOSED_BY, EXPORTING, follow_limits
 from ptkc.spec.constants import CKA, CKK, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_template
@@ -176,7 +176,10 @@ def _fill(plan: _Plan, given: dict[int, bytes | None], so: bool) -> Attributes: 
         for attribute in plan.by_so:
             if given.get(attribute) == TRUE:
                 raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
-    attributes: Attributes = {**plan.defaults, **given}  # type: ignore[dict-item]
+    defaults = plan.defaults
+    if given.get(CKA.EXPORT) == TRUE:
+        defaults = {**defaults, **{kind: value for kind, value in EXPORTING.items() if kind in plan.rows}}
+    attributes: Attributes = {**defaults, **given}  # type: ignore[dict-item]
     _check_authentication(attributes)
     follow_limits(attributes)
     return attributes
