@@ -24,15 +24,20 @@ PRIVATE_KEY = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
 
 def main() -> int:
     """Make keys and certificates, and say so."""
+    try:
+        (authority,) = sys.argv[1:]
+    except ValueError:
+        print(__doc__, file=sys.stderr)
+        return 2
     pin = os.environ.get("PTKC_ADMIN_PIN") or getpass.getpass("Admin PIN: ")
     with ExitStack() as stack:
         sessions = {hsm.serial: stack.enter_context(hsm.admin.open(rw=True, user_pin=pin)) for hsm in devices(lib())}
-        ca = sessions[sys.argv[1]]
+        ca = sessions[authority]
 
         generate_owner(ca)
         (pending,) = ca.get_objects({**X_509, Attribute.LABEL: "POC-Pending"})
         owner = pending[Attribute.VALUE]
-        print(f"{sys.argv[1]}: made an owner key, its certificate is pending")
+        print(f"{authority}: made an owner key, its certificate is pending")
 
         # The CA comes first: with its own identity certified, owner key and certificate are no longer pending.
         certificates = {}
@@ -45,7 +50,7 @@ def main() -> int:
             session.create_object({**X_509, Attribute.HSM_OWNER_CERT: True, Attribute.VALUE: owner})
             session.create_object({**X_509, Attribute.LOCAL_IDENTITY_CERT: True, Attribute.VALUE: certificate})
             certificates[serial] = certificate
-            print(f"{serial}: made an identity key, certified by {sys.argv[1]}")
+            print(f"{serial}: made an identity key, certified by {authority}")
 
         for trusting, trusted in permutations(sessions, 2):
             peer = {**X_509, Attribute.LOCAL_IDENTITY_CERT: False, Attribute.VALUE: certificates[trusted]}
