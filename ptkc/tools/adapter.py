@@ -77,7 +77,7 @@ def clock(session: Any, now: float | None = None) -> int:  # noqa: ANN401 - as a
     """Return the HSM's time; with `now` the Administrator sets it before."""
     found = _feature(session, HardwareFeature.CLOCK)
     if now is not None:
-        found[Attribute.VALUE] = time.strftime(_CLOCK, time.gmtime(now)).encode() + b"0" * _HUNDREDTHS
+        found[Attribute.VALUE] = time.strftime(_CLOCK, time.gmtime(round(now))).encode() + b"0" * _HUNDREDTHS
     return seconds(found[Attribute.VALUE].decode())
 
 
@@ -100,7 +100,7 @@ def status(device: Device) -> Status:
         serial=device.serial,
         model=token.model,
         firmware=values[Attribute.FW_VERSION],
-        manufactured=values[Attribute.DATE_OF_MANUFACTURE],
+        manufactured=_day(values[Attribute.DATE_OF_MANUFACTURE]),
         batch=values[Attribute.BATCH],
         clock=now,
         battery="LOW" if values[Attribute.HW_STATUS] & _BATTERY_LOW else "GOOD",
@@ -113,6 +113,11 @@ def status(device: Device) -> Status:
         initialised=bool(token.flags & TokenFlag.USER_PIN_INITIALIZED),
         user_slots=len(device.user_slots),
     )
+
+
+def _day(digits: str) -> str:
+    """Return YYYY-MM-DD for YYYYMMDD."""
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
 
 
 def _tampers(text: str) -> int:

@@ -82,10 +82,13 @@ def command(
     *,
     examples: Sequence[tuple[str, str]] = (),
 ) -> Letters:
-    """Add a sub-command; the first line of `run`'s docstring is its help, all of it its description."""
+    """Add a sub-command; the first line of `run`'s docstring is its help, all of it its description.
+
+    `options.parser` is the sub-command's: `error` of it refuses options that do not go together.
+    """
     description = " ".join((run.__doc__ or "").split())
     parser: Letters = commands.add_parser(letter, help=one_line(run), description=description)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     parser.examples = tuple(examples)
     return parser
 

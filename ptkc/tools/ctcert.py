@@ -92,7 +92,7 @@ def _subject(parser: ArgumentParser) -> None:
 def _certify(options: Namespace) -> int:
     """Sign a certificate: of a request, or of a new key pair with itself. It takes the label of the request."""
     if options.make_key == (options.ca is not None):
-        raise common.ToolError("give -c<CA_key_label> to sign a request, or -k to make a key pair", "see `ctcert c -h`")
+        options.parser.error("give either -c<CA_key_label>, to sign a request, or -k, to make a key pair")
     place = slots.at(options.slot)
     with slots.user(place) as session:
         if options.make_key:
@@ -101,9 +101,17 @@ def _certify(options: Namespace) -> int:
             (request,) = objects.pick(objects.named(session, options.label, (ObjectClass.CERTIFICATE_REQUEST,)))
             (key,) = objects.pick(objects.named(session, options.ca, (ObjectClass.PRIVATE_KEY,)))
             template = {Attribute.TOKEN: True, Attribute.LABEL: options.label}
-            encode(session, Mechanism.ENCODE_X_509, request, key, template, _signature(key))
+            with slots.hinted(_REFUSALS):
+                encode(session, Mechanism.ENCODE_X_509, request, key, template, _signature(key))
     common.note(_TOOL, f"the certificate {options.label} is on {place.name}; `ctcert x` exports it")
     return common.OK
+
+
+_REFUSALS = {
+    "CKR_SIGNATURE_INVALID": "the request is not signed by the key that it is for",
+    "CKR_KEY_FUNCTION_NOT_PERMITTED": "may this key sign? POK-Pending signs only for its own HSM: `ctident gen-key`",
+    "CKR_TEMPLATE_INCONSISTENT": "a POK signs requests of HSMs only, as `ctident gen-csr` makes them",
+}
 
 
 def _self_sign(session: Any, options: Namespace) -> None:  # noqa: ANN401 - python-pkcs11's session

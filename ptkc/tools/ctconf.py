@@ -17,7 +17,7 @@ from pkcs11 import TokenFlag
 
 from ptkc.hsm import policy
 from ptkc.spec.constants import CKF
-from ptkc.token.events import event_name
+from ptkc.token.events import Event, event_name
 from ptkc.tools import adapter, arguments, common, devices, pins, slots
 from ptkc.vendor import Attribute, ObjectClass, fetch_certificate, init_admin, initialise_token, reset_token
 
@@ -99,8 +99,12 @@ def _set_up(device: Device, *, yes: bool) -> None:
     pin = pins.ask_new(pins.ADMIN, device.serial)
     init_admin(device.admin_slot, so_pin, pin)
     common.note(_TOOL, f"the Admin token of {where} is initialised")
-    if common.confirm(f"Synchronise the clock of {where} with this machine's?", yes=yes):
-        with device.admin.open(rw=True, user_pin=pin) as session:
+    with device.admin.open(rw=True, user_pin=pin) as session:
+        for each in adapter.events(session):
+            if each.code == Event.TAMPER:
+                when = adapter.local_time(adapter.seconds(each.time))
+                common.note(_TOOL, f"event log of {where}: tamper at {when}, {each.detail}")
+        if common.confirm(f"Synchronise the clock of {where} with this machine's?", yes=yes):
             adapter.clock(session, time.time())
 
 
@@ -166,6 +170,10 @@ def _as_json(status: adapter.Status, places: list[slots.Place]) -> dict[str, Any
 
 # Changes
 
+_REFUSALS = {
+    "CKR_ACTION_PROHIBITED": "slots would be renumbered under other programs that use this HSM: end them and try again",
+}
+
 
 def _device(options: Namespace, found: list[Device]) -> Device:
     """Return the HSM that -a names, device 0 without it."""
@@ -197,7 +205,7 @@ def _create(options: Namespace, found: list[Device], count: int) -> None:
     device = _device(options, found)
     if not 0 < count <= _MOST_SLOTS:
         raise common.ToolError(f"{count} slots cannot be created", f"1 to {_MOST_SLOTS} at once")
-    with _administrator(device) as session:
+    with _administrator(device) as session, slots.hinted(_REFUSALS):
         for _ in range(count):
             session.create_object({Attribute.CLASS: ObjectClass.SLOT, Attribute.TOKEN: True})
     _show([_again(device)], options, verbose=True)
@@ -209,7 +217,7 @@ def _delete(options: Namespace, found: list[Device], number: int) -> None:
     if not common.confirm(f"Delete {place.name} and all its objects for ever?", yes=options.yes):
         raise common.ToolError("nothing was deleted")
     within = [slot.slot_id for slot in place.device.slots].index(place.number)
-    with _administrator(place.device) as session:
+    with _administrator(place.device) as session, slots.hinted(_REFUSALS):
         (slot,) = session.get_objects({Attribute.CLASS: ObjectClass.SLOT, Attribute.SLOT_ID: within})
         slot.destroy()
     _show([_again(place.device)], options, verbose=True)

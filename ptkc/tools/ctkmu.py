@@ -5,17 +5,19 @@ Files of keys are in `keyfiles`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pkcs11 import DEFAULT, TokenFlag
+from pkcs11 import DEFAULT, MechanismInvalid, TokenFlag
 
 from ptkc.tools import arguments, common, keyfiles, objects, pins, slots
 from ptkc.vendor import Attribute, ObjectClass, init_admin
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
 
 __all__ = ["main", "parser"]
 
@@ -128,7 +130,7 @@ def _create(options: Namespace) -> int:
     if making.pair is False and bits % 8:
         raise common.ToolError(f"{bits} bits are no whole number of bytes", "leave -z out for the usual size")
     place = slots.at(options.slot)
-    with slots.user(place, options.user_pin) as session:
+    with slots.user(place, options.user_pin) as session, _offered(options.type):
         common_part = {Attribute.ID: os.urandom(_ID_LENGTH)}
         if making.pair:
             public = {**common_part, **objects.template(ObjectClass.PUBLIC_KEY, given)}
@@ -153,6 +155,16 @@ def _create(options: Namespace) -> int:
     return common.OK
 
 
+@contextlib.contextmanager
+def _offered(kind: str) -> Iterator[None]:
+    """Say which keys cannot be made, where the HSM says that there is no such mechanism."""
+    try:
+        yield
+    except MechanismInvalid:
+        hint = "they are not offered, or hidden by the security flags"
+        raise common.ToolError(f"this HSM makes no {kind} keys", hint) from None
+
+
 def _delete(options: Namespace) -> int:
     """Delete the object with a label. Of several objects with the label one is chosen, or `all`."""
     place = slots.at(options.slot)
@@ -160,18 +172,25 @@ def _delete(options: Namespace) -> int:
         found = objects.named(session, options.label, tuple(objects.KINDS))
         for each in found if options.yes else objects.pick(found, several=True):
             shown = objects.describe(each)
-            each.destroy()
+            with slots.hinted(_REFUSALS):
+                each.destroy()
             common.note(_TOOL, f"deleted: {shown.kind} {shown.label}")
     return common.OK
+
+
+_REFUSALS = dict.fromkeys(
+    ("CKR_ACTION_PROHIBITED", "CKR_OBJECT_READ_ONLY"),
+    "the object says that it cannot be deleted; keys and certificates of the HSM itself are ctident's",
+)
 
 
 def _modify(options: Namespace) -> int:
     """Change attributes of the key with a label. What an attribute allows is the HSM's decision."""
     if not (options.given or options.taken or options.new_label):
-        raise common.ToolError("nothing is to be changed", "give -a, -r or -N")
+        options.parser.error("nothing is to be changed: give -a, -r or -N")
     both = sorted(set(options.given or "") & set(options.taken or ""))
     if both:
-        raise common.ToolError(f"{', '.join(both)} cannot be set and cleared at once", "nothing was changed")
+        options.parser.error(f"{', '.join(both)} cannot be set and cleared at once")
     place = slots.at(options.slot)
     with slots.user(place, options.user_pin) as session:
         for each in objects.pair(objects.named(session, options.label, objects.KEYS)):

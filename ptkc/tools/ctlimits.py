@@ -207,7 +207,7 @@ def _create(options: Namespace) -> int:
     }
     attributes = {kind: value for kind, value in changes.items() if value is not None}
     if not attributes:
-        raise common.ToolError("the ticket would change nothing", "give -L, -s, -e or -c")
+        options.parser.error("the ticket would change nothing: give -L, -s, -e or -c")
     now = time.time()
     content = tickets.content(
         tickets.Ticket(
@@ -247,14 +247,8 @@ def _present(options: Namespace) -> int:
     options.id = ticket.id if options.id is None else options.id
     with _open(options) as session:
         found = _find(session, options)
-        try:
+        with slots.hinted(_REFUSALS):
             present_ticket(session, found, raw)
-        except PKCS11Error as error:
-            message, _ = common.reason(error)
-            code = message.partition(":")[0]
-            if code not in _REFUSALS:
-                raise
-            raise common.ToolError(message, _REFUSALS[code]) from None
         _print(found)
     return common.OK
 
@@ -280,7 +274,7 @@ def _update(options: Namespace) -> int:
         (Attribute.USAGE_LIMIT, options.limit),
     )
     if all(value is None for _, value in changes):
-        raise common.ToolError("nothing is to be changed", "give -C, -L, -s, -e or -c")
+        options.parser.error("nothing is to be changed: give -C, -L, -s, -e or -c")
     with _open(options) as session:
         found = _find(session, options)
         for attribute, value in changes:

@@ -101,7 +101,7 @@ def _export(options: Namespace) -> int:
         left: list[Any] = []
         for each in _candidates(session, options.labels):
             if each.handle != key.handle:
-                (chosen if _may_leave(each) else left).append(each)
+                (chosen if _may_leave(each, key) else left).append(each)
         for each in left:
             shown = objects.describe(each)
             common.note(_TOOL, f"left out, since it may not be extracted: {shown.kind} {shown.label}")
@@ -121,10 +121,12 @@ def _candidates(session: Any, labels: list[str] | None) -> list[Any]:  # noqa: A
     return [each for label in labels for each in objects.named(session, label, objects.KEYS)]
 
 
-def _may_leave(key: Any) -> bool:  # noqa: ANN401 - python-pkcs11's object
-    """Whether a key may be wrapped: public keys, and those that say so."""
-    values = key.get_attributes([Attribute.CLASS, Attribute.EXTRACTABLE])
-    return values[Attribute.CLASS] == ObjectClass.PUBLIC_KEY or bool(values.get(Attribute.EXTRACTABLE))
+def _may_leave(key: Any, wrapping: Any) -> bool:  # noqa: ANN401 - python-pkcs11's objects
+    """Whether a key may be wrapped: public keys, and those that say so, some of them only under an export key."""
+    values = key.get_attributes([Attribute.CLASS, Attribute.EXTRACTABLE, Attribute.EXPORTABLE])
+    if values[Attribute.CLASS] == ObjectClass.PUBLIC_KEY or values.get(Attribute.EXTRACTABLE):
+        return True
+    return bool(values.get(Attribute.EXPORTABLE) and wrapping.get_attributes([Attribute.EXPORT]).get(Attribute.EXPORT))
 
 
 def _wrapping_key(session: Any, label: str, use: Attribute) -> Any:  # noqa: ANN401 - python-pkcs11's
@@ -139,7 +141,7 @@ def _wrapping_key(session: Any, label: str, use: Attribute) -> Any:  # noqa: ANN
 def _split(session: Any, options: Namespace) -> int:  # noqa: ANN401 - python-pkcs11's session
     """Write the shares of one key."""
     if len(options.labels or ()) != 1:
-        raise common.ToolError("shares are of one key", "name it by -n<label>")
+        options.parser.error("shares are of one key: name it by -n<label>")
     (key,) = objects.pick(objects.named(session, options.labels[0], (ObjectClass.SECRET_KEY, ObjectClass.PRIVATE_KEY)))
     needed, made = options.shares
     for number, share in enumerate(share_secret(session, key, needed, made), 1):
@@ -153,16 +155,13 @@ def _import(options: Namespace) -> int:
     found = [files.read(path) for path in options.files]
     if not options.shares:
         if len(found) > 1:
-            raise common.ToolError("one backup file at a time", "or are these shares? they need -M")
+            options.parser.error("one backup file at a time; shares need -M")
         count = _count(found[0], options.files[0])
     place = slots.at(options.slot)
     with slots.user(place, options.user_pin) as session:
         if options.shares:
-            try:
+            with slots.hinted({"CKR_WRAPPED_KEY_INVALID": "a share is wrong, or they are too few"}):
                 recover_secret(session, found, {Attribute.TOKEN: True})
-            except PKCS11Error as error:
-                message, _ = common.reason(error)
-                raise common.ToolError(f"no key: {message}", "a share is wrong, or they are too few") from None
             count = 1
         else:
             key = _wrapping_key(session, options.wrapping, Attribute.UNWRAP)

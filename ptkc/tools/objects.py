@@ -83,6 +83,8 @@ KEY_TYPES = {
 # Where python-pkcs11 does not know the mechanism by the key type.
 GENERATION = {"des": Mechanism.DES_KEY_GEN}
 
+_FIXED = {KeyType.DES: "64", KeyType.DES2: "128", KeyType.DES3: "192"}
+
 # Names: SEC 2, RFC 5639, RFC 8410, and NIST's.
 CURVES = {
     "secp192r1": "1.2.840.10045.3.1.1", "secp224r1": "1.3.132.0.33", "secp256r1": "1.2.840.10045.3.1.7",
@@ -181,6 +183,8 @@ def _size(values: dict[Attribute, Any]) -> str:
     """Return the bits of a key, or the name of its curve, as text."""
     if Attribute.MODULUS in values:
         return str(int.from_bytes(values[Attribute.MODULUS], "big").bit_length())
+    if values.get(Attribute.KEY_TYPE) in _FIXED:
+        return _FIXED[values[Attribute.KEY_TYPE]]
     if Attribute.VALUE_LEN in values and Attribute.KEY_TYPE in values:
         return str(values[Attribute.VALUE_LEN] * 8)
     if values.get(Attribute.EC_PARAMS):

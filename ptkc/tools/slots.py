@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pkcs11 import TokenFlag
+from pkcs11 import PKCS11Error, TokenFlag
 
 from ptkc.tools import common, devices, pins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ptkc.vendor import Device
 
-__all__ = ["Place", "at", "every", "officer", "require_initialised", "state", "user"]
+__all__ = ["Place", "at", "every", "hinted", "officer", "require_initialised", "state", "user"]
 
 
 class Place(NamedTuple):
@@ -103,3 +104,13 @@ def officer(place: Place, pin: str | None = None) -> Any:  # noqa: ANN401 - as a
     """Return a read/write session with the token's Security Officer, or the ASO, logged in."""
     require_initialised(place)
     return pins.log_in(place.token, place.officer, place.device.serial, place.name, pin)
+
+
+@contextlib.contextmanager
+def hinted(hints: Mapping[str, str]) -> Iterator[None]:
+    """Say of what the HSM refuses what it means here: `hints` by the names of return codes."""
+    try:
+        yield
+    except PKCS11Error as error:
+        message, hint = common.reason(error)
+        raise common.ToolError(message, hints.get(message.partition(":")[0], hint)) from None
