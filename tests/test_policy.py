@@ -24,6 +24,14 @@ _WEAK = {
     CKM.EXTRACT_KEY_FROM_KEY,
 }  # fmt: skip
 _AES = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: bytes(16), CKA.ENCRYPT: True}
+# P-256 as explicit parameters: openssl ecparam -name prime256v1 -param_enc explicit
+_EXPLICIT = bytes.fromhex(
+    "3081f7020101302c06072a8648ce3d0101022100ffffffff00000001000000000000000000000000ffffffffffffffffffffffff305b"
+    "0420ffffffff00000001000000000000000000000000fffffffffffffffffffffffc04205ac635d8aa3a93e7b3ebbd55769886bc651d"
+    "06b0cc53b0f63bce3c3e27d2604b031500c49d360886e704936a6678e1139d26b7819f7e900441046b17d1f2e12c4247f8bce6e563a4"
+    "40f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5022100ff"
+    "ffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551020101"
+)
 _PUBLIC = {**_AES, CKA.PRIVATE: False}
 
 
@@ -305,10 +313,32 @@ def test_increased_security_replaces_no_user_pin(hsm: Administration) -> None:
 
 
 def test_explicit_curve_parameters_need_their_flag(hsm: Administration) -> None:
-    """CKA_EC_PARAMS that is a SEQUENCE is CKR_CURVE_NOT_SUPPORTED without `E`."""
+    """A curve in full is CKR_CURVE_NOT_SUPPORTED without `E`; with it, it makes keys that sign."""
     session = hsm.user()
-    explicit = {CKA.EC_PARAMS: b"\x30\x03\x02\x01\x01"}
-    expect(CKR.CURVE_NOT_SUPPORTED, session.generate_pair, Mechanism(CKM.EC_KEY_PAIR_GEN), explicit, {})
+    generation, usage = Mechanism(CKM.EC_KEY_PAIR_GEN), {CKA.SIGN: True}
+    expect(CKR.CURVE_NOT_SUPPORTED, session.generate_pair, generation, {CKA.EC_PARAMS: _EXPLICIT}, usage)
+    hsm.set_mode("E")
+    public, private = session.generate_pair(generation, {CKA.EC_PARAMS: _EXPLICIT, CKA.VERIFY: True}, usage)
+    ecdsa = Mechanism(CKM.ECDSA)
+    session.verify(ecdsa, public, bytes(range(32)), session.sign(ecdsa, private, bytes(range(32))))
+
+
+def test_des_keys_have_odd_parity(hsm: Administration) -> None:
+    """A DES3 key with even parity is CKR_ET_NOT_ODD_PARITY without `d`; generated ones are odd."""
+    session = hsm.user()
+    odd = bytes.fromhex("0123456789abcdef23456789abcdef01456789abcdef0123")
+    even = bytes([odd[0] ^ 1]) + odd[1:]
+    des = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.DES3}
+    wrapper = session.create(_AES | {CKA.WRAP: True, CKA.UNWRAP: True})
+    ecb = Mechanism(CKM.AES_ECB)
+    wrapped = session.encrypt(ecb, wrapper, even + bytes(8))
+    session.create({**des, CKA.VALUE: odd})
+    expect(CKR.ET_NOT_ODD_PARITY, session.create, {**des, CKA.VALUE: even})
+    expect(CKR.ET_NOT_ODD_PARITY, session.unwrap, ecb, wrapper, wrapped, {**des})
+    made = session.generate(Mechanism(CKM.DES3_KEY_GEN), {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True})
+    assert {1} == {byte.bit_count() % 2 for byte in session.get(made, CKA.VALUE)}
+    hsm.set_mode("d")
+    session.create({**des, CKA.VALUE: even})
 
 
 def test_audit_records(hsm: Administration) -> None:

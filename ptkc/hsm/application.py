@@ -79,7 +79,7 @@ class Application:
         self._by_token: dict[Token, dict[int, Session]] = {}
         self.logins: dict[Token, Login] = {}
         self._records: dict[tuple[Token, int], int] = {}
-        self._features: dict[tuple[int, int], int] = {}
+        self._features: dict[tuple[Token, tuple[int, int]], int] = {}
 
     # Sessions (specification 6.7)
 
@@ -214,10 +214,10 @@ class Application:
 
     def hold_feature(self, token: Token, feature: Feature) -> int:
         """Return the handle of a feature of the HSM, the same one each time."""
-        handle = self._features.get(feature.key)
+        handle = self._features.get((token, feature.key))
         if handle is None:
             held = Held(token, None, None, feature=feature)
-            handle = self._features[feature.key] = self.handles.add(held)
+            handle = self._features[token, feature.key] = self.handles.add(held)
         return handle
 
     def feature(self, session: Session, handle: int) -> Feature | None:
@@ -235,7 +235,7 @@ class Application:
         if held.record is not None:
             self._records.pop((held.token, held.record), None)
         elif held.feature is not None:
-            self._features.pop(held.feature.key, None)
+            self._features.pop((held.token, held.feature.key), None)
         elif held.session is not None:
             held.session.objects.pop(handle, None)
 
