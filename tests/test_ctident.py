@@ -5,6 +5,7 @@ The procedures in their order, with their literal commands, are the scripts of t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,7 +21,6 @@ from machine import Machine
 from processes import program
 
 _DOCS = Path(__file__).parents[1] / "docs"
-_YES = {"PTKC_ADMIN_PIN": ""}
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,20 @@ def test_new_owner_waits_beside_the_former_one_and_replaces_it(owned):
     kinds = {hsm["serial"]: hsm["issuer"]["kind"] for hsm in owned.listed()}
     assert {"1197": "owner", "1111": "owner", "1310": "former owner"} == kinds
     assert "former owner 1197" in owned.ctident("list").out
+
+
+def test_store_of_a_client_that_was_killed_before_it_knew_its_new_owner_is_mended(owned):
+    """The HSM has established the POC that still waits in the store: the next command asks to go on."""
+    owner, pending = owned.store / "Owner_POC.crt", owned.store / "Owner_POC-pending.crt"
+    former = owner.read_bytes()
+    owned.ctident("gen-owner", "0")
+    waiting = pending.read_bytes()
+    owned.ctident("gen-key", "0", "0", "--yes")
+    owner.write_bytes(former)
+    pending.write_bytes(waiting)
+    said = owned.ctident("fetch-certs", "0", typed="y")
+    assert "replace it by that of" in said.err
+    assert (waiting, False) == (owner.read_bytes(), pending.exists())
 
 
 def test_pending_owner_is_replaced_after_confirmation_only(three):
@@ -440,6 +454,54 @@ def test_identity_survives_a_tamper_and_is_seen_meanwhile(owned):
     after = owned.hsm("1111")
     assert "not initialised" == after["admin_token"]
     assert (before["pic"], before["poc"], before["trusts"]) == (after["pic"], after["poc"], after["trusts"])
+
+
+# On a terminal
+
+
+def _on_terminal(machine, *arguments, typed):
+    """Run ctident with a terminal as input and error output, results in a pipe; return (code, results, terminal)."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        machine.words("ctident", *arguments), env={**machine.environment, "TERM": "xterm"}, cwd=machine.home,
+        stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        seen = b""
+        for prompt, answer in typed:
+            while prompt not in seen:
+                seen += os.read(ours, 4096)
+            if answer is None:
+                process.send_signal(signal.SIGINT)
+            else:
+                os.write(ours, answer + b"\n")
+        with contextlib.suppress(OSError):  # the other end is closed
+            while more := os.read(ours, 4096):
+                seen += more
+        results = process.stdout.read()
+    os.close(ours)
+    return process.returncode, results.decode(), seen.decode()
+
+
+def test_terminal_shows_prompts_and_progress_but_no_pin_and_no_results(three):
+    """Results go to standard output alone, whatever draws on the terminal."""
+    three.environment["PTKC_ADMIN_PIN_1111"] = "admin-1111"
+    typed = [(b"Admin PIN of HSM 1197: ", b"admin-1197"), (b"Admin PIN of HSM 1310: ", b"admin-1310")]
+    code, results, terminal = _on_terminal(three, "gen-selfsigned", "all", typed=typed)
+    assert 0 == code
+    assert 3 == results.count("PIK and self-signed PIC made")
+    assert "making keys" in terminal
+    assert "admin-1" not in terminal
+    assert "PIC made" not in terminal
+    typed = [(b"1197: ", b"admin-1197"), (b"overwrite it? [y/N] ", b"n")]
+    assert 1 == _on_terminal(three, "gen-selfsigned", "0", typed=typed)[0]
+
+
+def test_interruption_at_a_prompt_is_exit_code_130(three):
+    """Nothing was changed."""
+    code, results, _ = _on_terminal(three, "gen-selfsigned", "0", typed=[(b"Admin PIN of HSM 1197: ", None)])
+    assert (130, "") == (code, results)
+    assert three.hsm("1197")["pic"] is None
 
 
 # Many, and interrupted

@@ -115,8 +115,7 @@ def gen_key(options: Namespace) -> int:
         usable(ca)
         poc = _signing_owner(ca, own=ca in targets)
         establishes = poc == ca.pending_poc
-        if not establishes:
-            exports.check_owner(poc)
+        exports.replaces_owner(poc, former=ca.poc if establishes else None)
     targets.sort(key=lambda target: target is not ca and establishes)
     failures = common.Failures(_TOOL)
     targets = checked(targets, failures, usable)
@@ -125,10 +124,9 @@ def gen_key(options: Namespace) -> int:
     with contextlib.ExitStack() as sessions:
         with common.named(ca.where):
             ca_session = log_in(ca, sessions)
-            replaces = False
             if establishes:  # the others wait for it: whatever stops the CA stops the command
                 _may_overwrite(ca, exports)
-                replaces = exports.check_successor(ca, poc)
+            exports.may_replace_owner(poc)
         ready = [(ca, ca_session)] if establishes else []
         for target in targets[len(ready) :]:
             with failures.of(target.where):
@@ -141,8 +139,6 @@ def gen_key(options: Namespace) -> int:
                 first = establishes and target is ca
                 with common.named(ca.where) if first else failures.of(target.where):
                     _certify(ca_session, target, session, poc, pending=first)
-                    if first and replaces:
-                        exports.save_successor(poc)
                     exports.save_owner(poc)
                     path = exports.save_pic(target)
                     print(f"{target.where}: PIK made, PIC signed by {poc.name}, exported to {path}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from ptkc.client.certificates import PENDING_OWNER, certificate_file, from_pem
+from ptkc.client.certificates import certificate_file, from_pem
 from ptkc.tools import certificate, common, devices, identities
 from ptkc.tools.ctident_generate import checked, go_on, identity_template, log_in, owner_template, usable
 from ptkc.tools.exports import Exports
@@ -55,8 +55,7 @@ def store_poc(options: Namespace) -> int:
         hint = "a PIC is stored by store-pic" if not poc.is_authority else ""
         raise common.ToolError(f"{options.file} is no owner certificate (POC)", hint)
     exports = Exports(yes=options.yes)
-    if exports.certificate(PENDING_OWNER) != poc:
-        exports.check_owner(poc)
+    waits = exports.replaces_owner(poc)
     failures = common.Failures(_TOOL)
     ready = []
     with contextlib.ExitStack() as sessions:
@@ -76,7 +75,7 @@ def store_poc(options: Namespace) -> int:
                 identities.refresh(target, session)
                 state = "established" if target.poc == poc else "POC-Pending until a PIC under it is stored"
                 print(f"{target.where}: POC stored ({state})")
-    if exports.certificate(PENDING_OWNER) != poc and not failures.count:
+    if not waits and not failures.count:
         exports.save_owner(poc)
     return failures.exit_code
 
@@ -97,8 +96,7 @@ def store_pic(options: Namespace) -> int:
     with common.named(target.where), contextlib.ExitStack() as sessions:
         usable(target)
         issuer = _check_pic(pic, target, options.file)
-        if issuer is not None and exports.certificate(PENDING_OWNER) != issuer:
-            exports.check_owner(issuer)
+        waits = issuer is not None and exports.replaces_owner(issuer)
         if target.pic != pic:
             session = log_in(target, sessions)
             if target.pic is not None:
@@ -112,7 +110,7 @@ def store_pic(options: Namespace) -> int:
         else:
             exports.may_replace(certificate_file(target.serial), target.pic)
             print(f"{target.where}: has this PIC already")
-        if issuer is not None and exports.certificate(PENDING_OWNER) != issuer:
+        if issuer is not None and not waits:
             exports.save_owner(issuer)
         print(f"{target.where}: exported to {exports.save_pic(target)}")
     return common.OK
@@ -152,7 +150,8 @@ def fetch_certs(options: Namespace) -> int:
             if pic.serial != found.serial or not (pic.self_signed or pic.signed_by(found.poc)):
                 raise common.ToolError("its PIC is not that of this HSM, or not signed by its POC", "see `ptkc doctor`")
             if not pic.self_signed and found.poc is not None:
-                exports.check_owner(found.poc)
+                exports.replaces_owner(found.poc)
+                exports.may_replace_owner(found.poc)
                 exports.save_owner(found.poc)
             exports.may_replace(certificate_file(found.serial), pic)
             print(f"{found.where}: exported to {exports.save_pic(found)}")

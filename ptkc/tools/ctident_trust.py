@@ -1,7 +1,8 @@
 """The commands of ctident about trust: trust and remove.
 
 An HSM trusts another one by holding its PIC. What is there already is skipped, so that a command that was interrupted
-can simply be given again; an HSM on which nothing is to be done is not logged in to.
+can simply be given again. Each trusting HSM's PIN is asked for once, whatever there is to do on it, so that scripts
+know which; where nothing is to be done on any of them none is.
 """
 # ruff: noqa: T201 - commands print
 
@@ -123,10 +124,9 @@ def _do(
     """Log in to each HSM with something to do, in turn, then make the changes and say which were made."""
     ready = []
     with contextlib.ExitStack() as sessions:
-        for identity, changes in work:
-            if changes:
-                with failures.of(identity.where):
-                    ready.append((identity, log_in(identity, sessions), changes))
+        for identity, changes in work if any(changes for _, changes in work) else ():
+            with failures.of(identity.where):
+                ready.append((identity, log_in(identity, sessions), changes))
         with common.progress(doing, sum(len(changes) for _, _, changes in ready)) as step:
             for identity, session, changes in ready:
                 made = []

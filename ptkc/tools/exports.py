@@ -47,16 +47,33 @@ class Exports:
 
     # Owner certificates
 
-    def check_owner(self, poc: Certificate) -> None:
-        """Refuse an owner that is not the client's."""
+    def replaces_owner(self, poc: Certificate, former: Certificate | None = None) -> bool:
+        """Return whether `poc` takes the place of the client's owner certificate; refuse an owner that is not its own.
+
+        It may do so if it waited for that, or if the present one is the `former` one of the same CA.
+        """
+        known = self.certificate(OWNER)
+        if known is None or known == poc:
+            return False
+        if poc == self.certificate(PENDING_OWNER) or known == former:
+            return True
+        path = self.store.path(OWNER)
+        raise common.ToolError(f"{path} is another owner's ({known.name})", _OTHER_STORE.format(path))
+
+    def may_replace_owner(self, poc: Certificate) -> None:
+        """Ask whether `poc` may take the place of the client's owner certificate; ToolError if not."""
         known = self.certificate(OWNER)
         if known is not None and known != poc:
-            path = self.store.path(OWNER)
-            raise common.ToolError(f"{path} is another owner's ({known.name})", _OTHER_STORE.format(path))
+            question = f"{self.store.path(OWNER)} is that of {known.name}: replace it by that of {poc.name}?"
+            if not common.confirm(question, yes=self.yes):
+                raise common.ToolError("left as it is", _OTHER_NAME)
 
     def save_owner(self, poc: Certificate) -> None:
-        """Write the client's owner certificate, if it is not there; `check_owner` came before."""
-        self.store.write(OWNER, poc.der)
+        """Make `poc` the client's owner certificate; no copy of it waits any more. The checks came before."""
+        if self.certificate(OWNER) != poc:
+            self.store.write(OWNER, poc.der, replace=True)
+        if self.certificate(PENDING_OWNER) == poc:
+            self.store.remove(PENDING_OWNER)
 
     def check_new_owner(self, ca: Identity) -> str:
         """Return the name of the file that the pending POC to be made on `ca` goes to, or refuse."""
@@ -67,24 +84,6 @@ class Exports:
             path = self.store.path(PENDING_OWNER)
             raise common.ToolError(f"{path} is another pending owner's ({waiting.name})", _OTHER_STORE.format(path))
         return PENDING_OWNER
-
-    def check_successor(self, ca: Identity, poc: Certificate) -> bool:
-        """Return whether establishing `poc` on `ca` replaces the client's owner certificate, or refuse."""
-        known = self.certificate(OWNER)
-        if known is None or known == poc:
-            return False
-        if poc != self.certificate(PENDING_OWNER) and known != ca.poc:
-            self.check_owner(poc)
-        question = f"{self.store.path(OWNER)} is that of {known.name}: replace it by that of {poc.name}?"
-        if not common.confirm(question, yes=self.yes):
-            raise common.ToolError("left as it is", _OTHER_NAME)
-        return True
-
-    def save_successor(self, poc: Certificate) -> None:
-        """Make `poc` the client's owner certificate; no copy of it waits any more."""
-        self.store.write(OWNER, poc.der, replace=True)
-        if self.certificate(PENDING_OWNER) == poc:
-            self.store.remove(PENDING_OWNER)
 
     # Identity certificates and requests
 
