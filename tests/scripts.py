@@ -13,6 +13,7 @@ directory, which is also HOME and where commands run.
     stderr PATTERN              the same for standard error
     env NAME=VALUE              set an environment variable, an empty value removes it
     mkdir MODE PATH             make a directory
+    copy SOURCE TARGET          copy a file
     exists PATH, ! exists PATH  whether there is a file
     [MODULE]                    skip the rest if the shared object is not built
     -- NAME --                  the lines that follow, up to the next such line, are a file that is there from the start
@@ -21,6 +22,7 @@ directory, which is also HOME and where commands run.
 import os
 import re
 import shlex
+import shutil
 import string
 import subprocess
 import sys
@@ -109,6 +111,10 @@ class Script:
     def _mkdir(self, mode, path):
         os.mkdir(os.path.join(self.directory, path))
         os.chmod(os.path.join(self.directory, path), int(mode, 8))
+        return True
+
+    def _copy(self, source, target):
+        shutil.copyfile(os.path.join(self.directory, source), os.path.join(self.directory, target))
         return True
 
     def _exists(self, path):

@@ -17,7 +17,8 @@ from ptkc.token.store import HsmRecord
 from ptkc.tools import common, doctor
 from ptkc.tools import ptkc as tool
 
-SCRIPTS = sorted((pathlib.Path(__file__).parent / "cli").glob("*.txt"))
+_CLI = pathlib.Path(__file__).parent / "cli"
+SCRIPTS = sorted([*_CLI.glob("*.txt"), *_CLI.glob("procedures/*.txt")])
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

@@ -193,7 +193,7 @@ def _tamper(options: Namespace) -> int:
     if not common.confirm(f"{what}{_in_use(hsm)}. Go on?", yes=options.yes):
         return _not_done()
     hsm.tamper("by ptkc hsm tamper")
-    print(f"HSM {hsm.serial} was tampered")
+    print(f"HSM {hsm.serial} was tampered: tokens, PINs and security flags are gone, owner and identity keys are not")
     hsm.close()
     return common.OK
 
