@@ -29,6 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns("*.so", "__pycache__")
     for name in ("native", "ptkc"):
         shutil.copytree(_TOP / name, top / "source" / name, ignore=ignored)
+    shutil.copytree(_TOP / "docs" / "man", top / "source" / "docs" / "man")
     for file in _TOP.iterdir():
         if file.is_file() and not file.name.startswith("."):
             shutil.copy(file, top / "source")
@@ -50,12 +51,14 @@ def test_the_wheel_is_for_this_python_only(wheel: Path) -> None:
 
 
 def test_the_wheel_has_the_package_and_nothing_of_its_making(wheel: Path) -> None:
-    """The shared object under its own name, every module, the licence; no C and no tests."""
+    """The shared object under its own name, every module, the licence, man pages; no C and no tests."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     modules = {str(path.relative_to(_TOP)) for path in (_TOP / "ptkc").rglob("*.py")}
     assert set() == modules - set(names)
     assert "ptkc/libptkc.so" in names
+    pages = {path.name for path in (_TOP / "docs" / "man").iterdir()}
+    assert pages == {name.rpartition("/")[2] for name in names if "/share/man/man1/" in name}
     assert [] == [name for name in names if not name.startswith(("ptkc/", "ptkc-"))]
     assert [] == [name for name in names if name.endswith((".c", ".h", ".o"))]
 

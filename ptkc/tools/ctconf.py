@@ -100,10 +100,9 @@ def _set_up(device: Device, *, yes: bool) -> None:
     init_admin(device.admin_slot, so_pin, pin)
     common.note(_TOOL, f"the Admin token of {where} is initialised")
     with device.admin.open(rw=True, user_pin=pin) as session:
-        for each in adapter.events(session):
-            if each.code == Event.TAMPER:
-                when = adapter.local_time(adapter.seconds(each.time))
-                common.note(_TOOL, f"event log of {where}: tamper at {when}, {each.detail}")
+        for each in [each for each in adapter.events(session) if each.code == Event.TAMPER][-1:]:
+            when = adapter.local_time(adapter.seconds(each.time))
+            common.note(_TOOL, f"the tamper was at {when}, {each.detail}")
         if common.confirm(f"Synchronise the clock of {where} with this machine's?", yes=yes):
             adapter.clock(session, time.time())
 

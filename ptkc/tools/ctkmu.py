@@ -63,7 +63,7 @@ def parser() -> arguments.Letters:
     )
     arguments.slot(change)
     _label(change)
-    _letters(change, "-a", "given", "letters of attributes to set")
+    _letters(change, "-a", "given", "letters of attributes to set, as for `ctkmu c`")
     _letters(change, "-r", "taken", "letters of attributes to clear (ours)")
     change.add_argument("-N", dest="new_label", metavar="<label>", help="a new label (ours)")
     _pins(change, officer=False)
@@ -90,7 +90,9 @@ def _make(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name 
         help=f"key type and its bits without -z: {known}",
     )  # fmt: skip
     _label(making)
-    _letters(making, "-a", "given", "attribute letters, one word or more; else the type's usual ones", nargs="+")
+    attributes = ", ".join(f"{letter} {name}" for letter, name in objects.LETTERS.items())
+    meaning = f"attribute letters, one word or more, without it the type's usual ones: {attributes}"
+    _letters(making, "-a", "given", meaning, nargs="+")
     making.add_argument("-z", dest="bits", metavar="<bits>", type=arguments.number, help="size of the key")
     making.add_argument(
         "-C", dest="curve", metavar="<curve>", type=objects.curve, default="secp256r1",
@@ -106,9 +108,7 @@ def _label(parser: ArgumentParser) -> None:
 
 def _letters(parser: ArgumentParser, option: str, where: str, meaning: str, **more: Any) -> None:  # noqa: ANN401
     """Add an option of attribute letters."""
-    known = ", ".join(f"{letter} {name}" for letter, name in objects.LETTERS.items())
-    text = f"{meaning}: {known}"
-    parser.add_argument(option, dest=where, metavar="<letters>", type=objects.letters, help=text, **more)
+    parser.add_argument(option, dest=where, metavar="<letters>", type=objects.letters, help=meaning, **more)
 
 
 def _pins(parser: ArgumentParser, *, officer: bool = True) -> None:

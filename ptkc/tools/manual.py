@@ -10,7 +10,6 @@ import argparse
 import importlib
 from typing import TYPE_CHECKING
 
-from ptkc import __version__
 from ptkc.tools.arguments import ENVIRONMENT, EXIT_CODES
 
 if TYPE_CHECKING:
@@ -73,8 +72,27 @@ def _help(action: argparse.Action) -> str:
 
 
 def _synopsis(of: argparse.ArgumentParser) -> str:
-    """Return argparse's usage on one line, without the program."""
-    return " ".join(of.format_usage().removeprefix("usage: ").split())
+    """Return the usage on one line; argparse's own differs from one Python to the next."""
+    words = [of.prog]
+    groups = list(of._mutually_exclusive_groups)  # noqa: SLF001 - as above
+    for action in _options(of):
+        group = next((group for group in groups if action in group._group_actions), None)  # noqa: SLF001 - as above
+        if group is None:
+            text = _usage(action)
+            words.append(text if action.required or not action.option_strings else f"[{text}]")
+        elif action is group._group_actions[0]:  # noqa: SLF001 - as above
+            text = " | ".join(_usage(each) for each in group._group_actions)  # noqa: SLF001 - as above
+            words.append(f"({text})" if group.required else f"[{text}]")
+    return " ".join(words)
+
+
+def _usage(action: argparse.Action) -> str:
+    """Return an argument as the usage has it."""
+    value = "" if action.nargs == 0 else str(action.metavar or action.dest)
+    value = {"*": f"[{value} ...]", "+": f"{value} [{value} ...]", "?": f"[{value}]"}.get(str(action.nargs), value)
+    if not action.option_strings and action.choices and not action.metavar:
+        value = "|".join(map(str, action.choices))
+    return " ".join(filter(None, (action.option_strings[0] if action.option_strings else "", value)))
 
 
 # Man pages
@@ -101,7 +119,7 @@ def page(tool: str) -> str:
     """Return a tool's man page, section 1, in roff."""
     top = parser(tool)
     lines = [
-        f'.TH {tool.upper()} 1 "" "ptkc {__version__}" "ptkc"',
+        f'.TH {tool.upper()} 1 "" "ptkc" "ptkc"',
         ".SH NAME", f"{tool} \\- {_roff(_first(top))}",
         ".SH SYNOPSIS",
     ]  # fmt: skip
@@ -141,18 +159,25 @@ def _first(of: argparse.ArgumentParser) -> str:
 # Markdown
 
 
+def _text(text: str) -> str:
+    """Return text as Markdown on one line: what is in angle brackets is no tag, outside of code."""
+    parts = " ".join(text.split()).split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))
+
+
 def reference(tool: str) -> str:
     """Return the commands and options of a tool as Markdown, below a heading of level 2."""
     top = parser(tool)
-    lines = [f"## {tool}", "", top.description or "", ""]
+    lines = [f"## {tool}", "", _text(top.description or ""), ""]
     for words, leaf in _leaves(top):
         if words:
-            lines += [f"### {tool} {' '.join(words)}", "", leaf.description or "", ""]
+            lines += [f"### {tool} {' '.join(words)}", "", _text(leaf.description or ""), ""]
         lines += ["```", _synopsis(leaf), "```", ""]
         rows = []
         for action in _options(leaf):
             names, value = _written(action)
-            rows.append(f"| `{f'{names} {value}'.strip()}` | {_help(action)} |".replace("<slot list>", "<slots>"))
+            cells = (f"`{f'{names} {value}'.strip()}`", _text(_help(action)))
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         if rows:
             lines += ["| argument | meaning |", "| --- | --- |", *rows, ""]
         examples = getattr(leaf, "examples", ())
