@@ -103,7 +103,7 @@ def move(
         raise CryptokiError(CKR.SESSION_READ_ONLY, "a copy of a key with a limit replaces it: a token object")
 
     def use_up(attributes: Attributes) -> Attributes:
-        copy.update({kind: attributes[kind] for kind in LIMITING if kind in attributes})
+        copy.update({kind: attributes[kind] for kind in (*LIMITING, CKA.TIME_STAMP) if kind in attributes})
         used = max(attributes[CKA.USAGE_COUNT], attributes[CKA.USAGE_LIMIT], key=from_ulong)
         return {**attributes, CKA.USAGE_COUNT: used}
 
