@@ -6,6 +6,7 @@ The procedures in their order, with their literal commands, are the scripts of t
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import shutil
@@ -16,7 +17,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from machine import Machine
 from processes import program
 
@@ -421,6 +425,74 @@ def test_end_of_input_is_one_error_and_no_loop(three):
     assert "no Admin PIN of HSM 1111: the input is at its end" in said.err
     assert "PTKC_ADMIN_PIN" in said.err
     assert [None] * 3 == [hsm["pic"] for hsm in three.listed()]
+
+
+_OLD = """
+from ptkc.vendor import devices, generate_identity, lib
+with devices(lib())[1].admin.open(rw=True, user_pin="admin-1111") as session:
+    generate_identity(session, self_sign=True)
+"""
+
+
+def test_expired_identity_is_shown_and_used_for_nothing(three):
+    """An HSM that made it when its clock was 13 years behind."""
+    three.tool("ptkc", "hsm", "clock", "1111", "--offset", str(-13 * 365 * 86400))
+    three.script(_OLD)
+    three.tool("ptkc", "hsm", "clock", "1111", "--sync")
+    three.knowing_pins()
+    three.ctident("gen-selfsigned", "0,2")
+    assert "expired 20" in three.ctident("list", "1").out
+    assert three.hsm("1111")["pic"]["expired"]
+    assert "its PIC has expired" in three.ctident("trust", "0", "1", code=1).err
+    assert "its PIC has expired" in three.ctident("trust", "1", "0", code=1).err
+    assert "its PIC has expired" in three.ctident("fetch-certs", "1", code=1).err
+
+
+def _owner(directory, begins, lasts):
+    """Write a self-made owner certificate, as `openssl req -x509` would make it."""
+    key = ec.generate_private_key(ec.SECP521R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x"), x509.NameAttribute(NameOID.SERIAL_NUMBER, "1197")])
+    begin = dt.datetime.now(dt.UTC) + dt.timedelta(days=begins)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 5, begin, begin + dt.timedelta(days=lasts))
+    made = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(key, SHA512())
+    (directory / "poc.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    return directory / "poc.pem"
+
+
+@pytest.mark.parametrize("begins", [-20, 20])
+def test_owner_certificate_that_is_not_valid_now_is_refused(three, begins):
+    """Its time is over, or has not come."""
+    said = three.ctident("store-poc", "-p", _owner(three.home, begins, 10), "all", code=1)
+    assert "has expired or is not valid yet: it is valid from 20" in said.err
+    assert "PIN" not in said.err
+
+
+def test_broken_file_in_the_store_is_named_and_listing_goes_on(owned):
+    """Nothing is guessed from it, nothing written over it."""
+    (owned.store / "Owner_POC.crt").write_text("-----BEGIN CERTIFICATE-----\n")
+    said = owned.ctident("gen-key", "0", "1", code=1)
+    assert f"{owned.store / 'Owner_POC.crt'}: the PEM text has no end" in said.err
+    assert "1197" in owned.ctident("list").out
+
+
+_LOOKALIKE = """
+from pkcs11 import Attribute, CertificateType, ObjectClass
+from pkcs11.util.x509 import decode_x509_certificate
+from ptkc.vendor import devices, fetch_certificate, lib
+device = devices(lib())[0]
+der = fetch_certificate(0, Attribute.LOCAL_IDENTITY_CERT)
+with device.admin.open(rw=True, user_pin="admin-1197") as session:
+    template = {**decode_x509_certificate(der), Attribute.TOKEN: True, Attribute.PRIVATE: False}
+    for label in ("POC-Pending", "PIC 1310"):
+        session.create_object({**template, Attribute.LABEL: label})
+"""
+
+
+def test_ordinary_objects_with_the_labels_are_no_identity(owned):
+    """Anybody who may write to the Admin token can give objects any label."""
+    owned.script(_LOOKALIKE)
+    hsm = owned.hsm("1197")
+    assert (None, []) == (hsm["poc_pending"], hsm["trusts"])
 
 
 def test_pin_of_one_hsm_comes_before_that_of_all(three):

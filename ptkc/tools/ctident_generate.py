@@ -190,7 +190,7 @@ def _certify(ca_session: Any, target: Identity, session: Any, poc: Certificate, 
         signing = {
             Attribute.CLASS: ObjectClass.PRIVATE_KEY,
             Attribute.LABEL: "POK-Pending" if pending else "POK",
-            Attribute.MODIFIABLE: False,
+            Attribute.HSM_OWNER_CERT: True,
         }
         (pok,) = list(ca_session.get_objects(signing))
         certificate = encode(ca_session, Mechanism.ENCODE_X_509, request, pok)

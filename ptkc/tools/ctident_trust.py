@@ -104,14 +104,13 @@ def remove(options: Namespace) -> int:
     return _do(work, failures, _forget, "removing PICs", "no longer trusts")
 
 
-def _forget(session: Any, serial: str, pic: Certificate) -> None:  # noqa: ANN401
+def _forget(session: Any, serial: str, _: Certificate) -> None:  # noqa: ANN401
     """Destroy the PIC of an HSM that was trusted."""
     from ptkc.vendor import Attribute, ObjectClass  # noqa: PLC0415 - help and wrong arguments need no library
 
-    trusted = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.TRUSTED: True, Attribute.LABEL: f"PIC {serial}"}
-    for found in list(session.get_objects(trusted)):
-        if found[Attribute.VALUE] == pic.der:
-            found.destroy()
+    peers = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.LOCAL_IDENTITY_CERT: False}
+    for found in list(session.get_objects({**peers, Attribute.LABEL: f"PIC {serial}"})):
+        found.destroy()
 
 
 def _do(

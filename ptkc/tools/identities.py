@@ -168,24 +168,25 @@ def read(device: Device) -> Identity:
 
 def refresh(identity: Identity, session: Any) -> None:  # noqa: ANN401 - python-pkcs11's are untyped
     """Read certificates, keys and peers again, in a session that is there."""
-    from ptkc.vendor import Attribute, ObjectClass  # noqa: PLC0415 - loaded with the library
+    from ptkc.vendor import Attribute, Mechanism, ObjectClass  # noqa: PLC0415 - loaded with the library
 
-    identity.certificates, identity.keys, identity.peers = {}, {}, {}
-    for key in session.get_objects({Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.MODIFIABLE: False}):
-        label = key[Attribute.LABEL]
-        if label in _KEYS:
-            identity.keys[label] = _point(key[Attribute.EC_POINT])
-    for certificate in session.get_objects({Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.TRUSTED: True}):
-        label = certificate[Attribute.LABEL]
-        kind, _, serial = label.partition(" ")
-        if label in _CERTIFICATES:
-            identity.certificates[label] = Certificate(certificate[Attribute.VALUE])
-        elif kind == "PIC" and serial:
-            identity.peers[serial] = Certificate(certificate[Attribute.VALUE])
-
-
-_KEYS = ("POK", "POK-Pending", "PIK", "PIK-Pending")
-_CERTIFICATES = ("POC", "POC-Pending", "PIC")
+    # Only the HSM sets these marks: an ordinary object with one of the labels is none of them.
+    key, certificate = ({Attribute.CLASS: kind} for kind in (ObjectClass.PUBLIC_KEY, ObjectClass.CERTIFICATE))
+    owner, own, made_here = Attribute.HSM_OWNER_CERT, Attribute.LOCAL_IDENTITY_CERT, Attribute.KEY_GEN_MECHANISM
+    identity.keys = {
+        found[Attribute.LABEL]: _point(found[Attribute.EC_POINT])
+        for mark in ({owner: True}, {made_here: Mechanism.GEN_PIK_ECC_P521})
+        for found in session.get_objects({**key, **mark})
+    }
+    identity.certificates = {
+        found[Attribute.LABEL]: Certificate(found[Attribute.VALUE])
+        for mark in ({owner: True}, {own: True})
+        for found in session.get_objects({**certificate, **mark})
+    }
+    identity.peers = {
+        found[Attribute.LABEL].removeprefix("PIC "): Certificate(found[Attribute.VALUE])
+        for found in session.get_objects({**certificate, own: False})
+    }
 
 
 def _point(value: bytes) -> bytes:
