@@ -159,15 +159,20 @@ def _hex(text: str) -> bytes:
 
 def _open(options: Namespace) -> Any:  # noqa: ANN401 - python-pkcs11's session
     """Log in to the token that the key is on."""
-    name = options.key.token
+    name, pin, _ = options.key
     places = slots.every()
-    found = [place for place in places if place.token.label == name]
+    found = []
+    if pin is not None:
+        # The label of an Admin token itself ends with something in parentheses.
+        found = [place for place in places if place.token.label == f"{name}({pin})"]
+        pin = None if found else pin
+    found = found or [place for place in places if place.token.label == name.strip()]
     found = found or [place for place in places if str(place.number) == name]
     if len(found) != 1:
         labels = ", ".join(repr(place.token.label) for place in places if place.token.label)
         what = f"{len(found)} tokens are" if found else "no token is"
         raise common.ToolError(f"{what} called {name!r}", f"give the slot number; labels there: {labels or 'none'}")
-    return (slots.officer if options.user == "SO" else slots.user)(found[0], options.key.pin)
+    return (slots.officer if options.user == "SO" else slots.user)(found[0], pin)
 
 
 def _find(session: Any, options: Namespace) -> Any:  # noqa: ANN401 - python-pkcs11's session and object

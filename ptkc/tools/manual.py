@@ -197,7 +197,7 @@ _ptkc_words() {
   esac
 }
 _ptkc() {
-  local current="${COMP_WORDS[COMP_CWORD]}" path="${COMP_WORDS[0]##*/}" word found last=""
+  local current="${COMP_WORDS[COMP_CWORD]}" path="${COMP_WORDS[0]##*/}" word found last="none"
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     last="$word"
     [ -n "$(_ptkc_words "$path $word")" ] && path="$path $word"
