@@ -309,6 +309,7 @@ for _ in range(20):
         for worker in workers:
             worker.kill()
             worker.communicate()
+            assert worker.returncode in (0, -9)
         for serial in ("1", "2", "3"):
             try:
                 Hsm.plug(place.data_path, place.key_path, serial).close()

@@ -7,6 +7,7 @@ the store's lock.
 from __future__ import annotations
 
 import _sqlite3
+import os
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
@@ -104,6 +105,9 @@ class Connection:
         (version,) = link.execute("PRAGMA user_version").fetchone()
         if version > FORMAT:
             raise CryptokiError(CKR.DEVICE_ERROR, f"{self._database} was made by a newer ptkc (format {version})")
+        if self._write_protected and version < FORMAT:
+            reason = f"{self._database} was made by an older ptkc (format {version}): open it once as its owner"
+            raise CryptokiError(CKR.DEVICE_REMOVED, reason)
         if self._write_protected:
             return
         link.execute("PRAGMA synchronous = FULL")
@@ -120,6 +124,8 @@ def refusal(error: Exception, database: str) -> CryptokiError:
         return CryptokiError(CKR.DEVICE_MEMORY, f"no room on the disk of {database}")
     if name.startswith("SQLITE_READONLY"):
         return CryptokiError(CKR.TOKEN_WRITE_PROTECTED, f"{database} cannot be written by this user")
+    if name == "SQLITE_CANTOPEN" and not os.path.exists(database):
+        return CryptokiError(CKR.DEVICE_REMOVED, f"{database} is not there any more")
     if name.startswith("SQLITE_IOERR_SHM"):
         return CryptokiError(
             CKR.DEVICE_ERROR, f"{database}: no shared memory for the WAL here; put the data path on a local disk"

@@ -111,7 +111,10 @@ def abandon(database: str, link: object) -> None:
 def check_usable(database: str) -> None:
     """Refuse a database that was given up: CKR_DEVICE_REMOVED."""
     if _given_up:
-        status = os.stat(database)
+        try:
+            status = os.stat(database)
+        except OSError as error:
+            raise CryptokiError(CKR.DEVICE_REMOVED, f"{database}: {error.strerror}") from error
         if (status.st_dev, status.st_ino) in _given_up:
             raise CryptokiError(
                 CKR.DEVICE_REMOVED, f"{database} cannot be used again in this process, which closed or copied its state"

@@ -213,12 +213,12 @@ def _changing(data_path: str, change: Callable[[], None]) -> None:
 def _build(data_path: str, keys: KeySource, serial: str, ordinal: int) -> None:
     """Make the directory under another name, then give it its own; nobody else enters it before it is whole."""
     hsm = new_hsm(serial, ordinal)
-    hsm.tampers = hsm.wiped = keys.create(serial).tampers
     mode = place.directory_mode(data_path)
     unfinished = os.path.join(data_path, f".{serial}.{random_bytes(4).hex()}")
     os.mkdir(unfinished, 0o700)
     try:
         os.chmod(unfinished, 0o700)  # whatever our umask is
+        hsm.tampers = hsm.wiped = keys.create(serial).tampers
         SqliteStore.create(unfinished, hsm, new_tokens(serial, hsm), mode & 0o660)
         for name in os.listdir(unfinished):
             descriptor = os.open(os.path.join(unfinished, name), os.O_RDONLY | os.O_CLOEXEC)

@@ -7,8 +7,6 @@ CKR_DEVICE_REMOVED (or CKR_DEVICE_ERROR) with the reason: the HSM is absent.
 
 from __future__ import annotations
 
-import os
-
 from ptkc import log
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
@@ -111,10 +109,6 @@ class Hsm(HsmState):
         """
         tamper(self.materialise(), self._keys, self.serial, reason)
         self.refresh()
-        kept = {f"token-{token.number}.lock" for token in self._tokens}
-        for name in os.listdir(self.directory):
-            if name.startswith("token-") and name not in kept:
-                os.unlink(os.path.join(self.directory, name))
 
     def _leave(self) -> None:
         """Say in the store that the HSM is away, so that every process that has it open sees it, and close it.

@@ -95,10 +95,13 @@ class OpenedHsm(Owner):
         with self._lock:
             if self._closed:
                 raise CryptokiError(CKR.DEVICE_REMOVED, "the HSM was closed")
-            if self.store is None:
-                make_hsm(self._data_path, self._keys, self.serial)
+            store = self.store
+            if store is None:
+                if self._virtual:
+                    make_hsm(self._data_path, self._keys, self.serial)
                 return self._attach()
-            return self.store
+            self.refresh()
+            return self.store or store
 
     def record_event(self, store: Store, code: int, detail: str) -> None:
         """Add an event to the log, in the transaction that is under way, unless the log is full."""
@@ -189,8 +192,20 @@ class OpenedHsm(Owner):
         try:
             place.check_file_system(directory)
             place.check_plain(database)
+            here = presence.Presence(directory)
         except OSError as error:
             raise CryptokiError(CKR.DEVICE_REMOVED, f"{directory}: {error.strerror}") from error
+        if self._presence is not None:
+            self._presence.end()
+        self._presence = here
+        try:
+            return self._open_store(directory, database)
+        except CryptokiError:
+            self._detach()
+            raise
+
+    def _open_store(self, directory: str, database: str) -> Store:
+        """Open the store, read what is in it."""
         self.write_protected = not (os.access(directory, os.W_OK) and os.access(database, os.W_OK))
         if self.write_protected and os.path.exists(database + "-wal"):
             raise CryptokiError(
@@ -203,16 +218,7 @@ class OpenedHsm(Owner):
         self.store = store
         self._seen = None
         self._virtual = False
-        try:
-            if self._presence is None:
-                self._presence = presence.Presence(directory)
-            self._reload()
-        except OSError as error:
-            self._detach()
-            raise CryptokiError(CKR.DEVICE_REMOVED, f"{directory}: {error.strerror}") from error
-        except CryptokiError:
-            self._detach()
-            raise
+        self._reload()
         return store
 
     def _detach(self) -> None:

@@ -131,6 +131,8 @@ class AttemptLock:
                 os.fchmod(descriptor, self._mode)  # others of the group wait for it too, whatever our umask is
             _held.add(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except FileNotFoundError as failure:
+            raise CryptokiError(CKR.DEVICE_REMOVED, f"{self._path}: {failure.strerror}") from failure
         except OSError as failure:
             raise CryptokiError(CKR.DEVICE_ERROR, f"{self._path}: {failure.strerror}") from failure
         self._descriptor = descriptor

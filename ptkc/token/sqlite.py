@@ -305,17 +305,16 @@ class SqliteStore(Store):
 
     def _open_generation(self, path: str) -> Generation | None:
         """Open the generation file; a writer makes a lost one anew, a reader does without."""
+        writable = not self.write_protected
         try:
-            return Generation(path, writable=not self.write_protected)
-        except FileNotFoundError:
-            if self.write_protected:
-                return None
-            Generation.create(path, os.stat(self._database).st_mode & 0o777)
-            return Generation(path, writable=True)
+            if writable and not os.path.exists(path):
+                Generation.create(path, os.stat(self._database).st_mode & 0o777)
+            return Generation(path, writable=writable)
         except (OSError, ValueError) as error:
             if self.write_protected:
                 return None
-            raise CryptokiError(CKR.DEVICE_ERROR, f"{path} cannot be opened: {error}") from error
+            code = CKR.DEVICE_ERROR if os.path.exists(self._database) else CKR.DEVICE_REMOVED
+            raise CryptokiError(code, f"{path} cannot be opened: {error}") from error
 
 
 class _SqliteTransaction(Transaction):

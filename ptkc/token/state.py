@@ -233,6 +233,7 @@ class HsmState(OpenedHsm):
                 raise CryptokiError(CKR.DEVICE_REMOVED, "the slot was deleted")
             store.delete_token(token.number)
             self.record_event(store, Event.SLOT_REMOVED, serial)
+        token.forget_lock()
 
     def _changing(self, store: Store) -> HsmRecord:
         """Return the HSM's record in a transaction, to be changed and put back; CKR_DEVICE_RESET after a tamper."""

@@ -211,12 +211,22 @@ class Token(Contents):
         self._count(store, role, 0, 0)
         return token_key
 
+    def forget_lock(self) -> None:
+        """Delete the attempt lock's file, when the token is gone."""
+        try:
+            os.unlink(os.path.join(self._hsm.directory, f"token-{self.number}.lock"))
+        except OSError:
+            return
+
     def _attempt_lock(self) -> pins.AttemptLock | RLock:
         """Return the lock that makes login attempts serial: for this process only where nothing can be written."""
         hsm = self._hsm
         if hsm.write_protected:
             return _LOCAL_ATTEMPTS
-        mode = os.stat(hsm.directory).st_mode & 0o660
+        try:
+            mode = os.stat(hsm.directory).st_mode & 0o660
+        except OSError as error:
+            raise CryptokiError(CKR.DEVICE_REMOVED, f"{hsm.directory}: {error.strerror}") from error
         return pins.AttemptLock(os.path.join(hsm.directory, f"token-{self.number}.lock"), mode)
 
     def _holder(self, role: int) -> bytes:
