@@ -24,6 +24,8 @@ from cryptography.x509.oid import NameOID
 from machine import Machine
 from processes import program
 
+from ptkc.tools.ctident import parser
+
 _DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -62,6 +64,13 @@ def other(initialised, tmp_path):
 
 def _hints(said):
     return [line for line in said.err.splitlines() if "hint: " in line]
+
+
+def test_every_command_is_described():
+    """docs/ctident.md has a row for each."""
+    commands = next(action.choices for action in parser()._actions if action.dest == "==SUPPRESS==" or action.choices)
+    page = (_DOCS / "ctident.md").read_text()
+    assert [] == [name for name in commands if f"| `{name} " not in page]
 
 
 # Certificates
