@@ -72,8 +72,7 @@ class CertificateCommands(KeyCommands):
         number, parameter = given_mechanism(mechanism)
         marked = [(_OWNER, TRUE) in template for template in (public, private)]
         if number != CKM.GEN_PIK_ECC_P521 and not any(marked):
-            public, private = (_without(template, _MARKS) for template in (public, private))
-            return super().generate_key_pair(handle, mechanism, public, private)
+            return super().generate_key_pair(handle, mechanism, _unmarked(public), _unmarked(private))
         session = self._working(handle)
         self._need_administrator(session)
         maker = mechanism_for("generate_pair", number, self.application.mode)
@@ -96,7 +95,7 @@ class CertificateCommands(KeyCommands):
     def create_object(self, handle: int, template: Template) -> int:
         """C_CreateObject: owner and identity certificates by their marks; requests get what CKA_VALUE says."""
         given = dict(template)
-        if given.get(CKA.CLASS) == _CERTIFICATE and (given.get(_OWNER) == TRUE or _LOCAL in given):
+        if given.get(CKA.CLASS) == _CERTIFICATE and (given.get(_OWNER, FALSE) != FALSE or _LOCAL in given):
             return self._create_identity(handle, template)
         if given.get(CKA.CLASS) == _REQUEST and given.get(CKA.VALUE):
             load()
@@ -108,7 +107,7 @@ class CertificateCommands(KeyCommands):
             if any(given.get(attribute) not in (None, b"", made.get(attribute)) for attribute in _OF_REQUEST):
                 raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template contradicts the request")
             template = (*_without(template, tuple(made)), *made.items())
-        return super().create_object(handle, _without(template, _MARKS))
+        return super().create_object(handle, _unmarked(template))
 
     def _create_identity(self, handle: int, template: Template) -> int:
         """Take an owner certificate, this HSM's identity certificate or a peer's."""
@@ -275,7 +274,7 @@ class CertificateCommands(KeyCommands):
         rest = {CKA.ID: base.attributes.get(CKA.ID, b"")}
         if base.object_class == CKO.CERTIFICATE_REQUEST:
             rest[CKA.LABEL] = base.attributes[CKA.LABEL]
-        rest.update(item for item in said.items() if item[0] not in (*_SAID, *_MARKS))
+        rest.update(item for item in said.items() if item[0] not in _SAID)
         made = {CKA.VALUE: _EMPTY, CKA.SUBJECT: _EMPTY, **_ENCODED[number]}
         if any(rest.get(attribute, value) != value for attribute, value in made.items()) or CKA.PUBLIC_KEY_INFO in rest:
             raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template contradicts what is to be made")
@@ -302,7 +301,7 @@ class CertificateCommands(KeyCommands):
         except ValueError as error:
             raise CryptokiError(CKR.KEY_TYPE_INCONSISTENT, f"the certificate's key: {error}") from None
         implied = {CKA.CLASS: ulong(CKO.PUBLIC_KEY), CKA.KEY_TYPE: material.pop(CKA.KEY_TYPE)}
-        attributes = templates.prepare(templates.DERIVE, _without(template, _MARKS), implied, so=self._is_so(session))
+        attributes = templates.prepare(templates.DERIVE, template, implied, so=self._is_so(session))
         attributes.update(material)
         self._may_make(session, attributes)
         computed = key_type_of(attributes).check(CKO.PUBLIC_KEY, attributes)
@@ -381,6 +380,11 @@ def _check_identity_templates(public: Template, private: Template) -> None:
 def _without(template: Template, attributes: tuple[int, ...]) -> Template:
     """Return a template without some attributes."""
     return tuple(entry for entry in template if entry[0] not in attributes)
+
+
+def _unmarked(template: Template) -> Template:
+    """Return the template of an ordinary object: that it is no owner's may be said of it."""
+    return tuple(entry for entry in template if entry != (_OWNER, FALSE))
 
 
 def _filled(template: Template, made: Attributes) -> Template:
