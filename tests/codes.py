@@ -33,7 +33,7 @@ _OURS = {
 
 # What the vendor's objects and mechanisms add to the standard's functions. Limits of keys: any use of them.
 _VENDOR = {
-    "C_CreateObject": {"NOT_ADMIN_TOKEN", "CERT_NOT_VALIDATED", "ET_NOT_ODD_PARITY"},
+    "C_CreateObject": {"NOT_ADMIN_TOKEN", "CERT_NOT_VALIDATED", "ET_NOT_ODD_PARITY", "KEY_HANDLE_INVALID"},
     "C_SetAttributeValue": {"EVENT_LOG_NOT_FULL", "FUNCTION_REJECTED", "SECURITY_FLAGS_INCOMPATIBLE"},
     "C_DestroyObject": {"OBJECT_READ_ONLY", "USER_NOT_LOGGED_IN"},
     "C_GenerateKeyPair": {"NOT_ADMIN_TOKEN"},

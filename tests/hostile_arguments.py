@@ -11,6 +11,7 @@ from typing import Any
 
 import chance as st
 from chance import Strategy
+from hostile_certificates import CERTIFICATE, REQUEST, damaged
 from programs.hostile import OBJECTS
 
 from ptkc.mechanisms import MECHANISMS, load
@@ -113,6 +114,7 @@ _tag_bits, _mac_bytes = st.sampled_from((32, 96, 128, 127, 2**63)), st.sampled_f
 _gcm = _structure(_pointer(st.binary(max_size=20)), _small, _pointer(contents), _tag_bits)
 _ccm = _structure(_small, _pointer(st.binary(max_size=14)), _pointer(contents), _mac_bytes)
 _pss = _structure(_hashes, _masks, _small)
+_ENCODING = (CKM.ENCODE_X_509, CKM.ENCODE_X_509_LOCAL_CERT, CKM.ENCODE_PKCS_10)
 _mechanism_and_object = _structure(_hashes, _objects.map(lambda place: (place,)))
 _SHAPES: dict[int, Strategy] = {
     CKM.AES_GCM: _gcm,
@@ -120,7 +122,7 @@ _SHAPES: dict[int, Strategy] = {
     CKM.AES_CCM: _ccm,
     CKM.AES_CTR: _structure(_small, st.binary(min_size=16, max_size=16).map(lambda block: [block])),
     CKM.RSA_PKCS_OAEP: _structure(_hashes, _masks, st.sampled_from((1, 1, 0, 2**63)), _pointer(contents)),
-    **dict.fromkeys((CKM.ENCODE_X_509, CKM.ENCODE_X_509_LOCAL_CERT, CKM.ENCODE_PKCS_10), _mechanism_and_object),
+    **dict.fromkeys(_ENCODING, _mechanism_and_object),
     CKM.GEN_PIK_ECC_P521: st.sampled_from((b"\0", b"\1", b"\2", b"\1\0\0\0\0\0\0\0")),
     CKM.SECRET_SHARE_WITH_ATTRIBUTES: _structure(_small, _small),
     CKM.EDDSA: _structure(st.sampled_from((0, 1, 2, 256)), _turned(_pointer(contents))),
@@ -140,6 +142,7 @@ _RIGHT_SHAPES: dict[int, tuple[Any, ...]] = {
     CKM.AES_CBC_PAD: (b"i" * 16,),
     CKM.RSA_PKCS_OAEP: ((CKM.SHA_1, CKG.MGF1_SHA1, 1, None, 0), (CKM.SHA3_256, CKG.MGF1_SHA3_256, 1, b"l", 1)),
     CKM.RSA_PKCS_PSS: ((CKM.SHA256, CKG.MGF1_SHA256, 32), (CKM.SHA_1, CKG.MGF1_SHA512, 0)),
+    **dict.fromkeys(_ENCODING, tuple((CKM.ECDSA_SHA512, ("object", place)) for place in range(20))),
     CKM.GEN_PIK_ECC_P521: (b"\0", b"\1"),
     CKM.SECRET_SHARE_WITH_ATTRIBUTES: ((2, 3), (2, 2), (64, 64)),
     CKM.ECDH1_DERIVE: (
@@ -218,6 +221,7 @@ _VALUES: dict[int, Strategy] = {
     CKA.MODULUS_BITS: st.sampled_from((0, 1024, 1023, 8193, 16384, 2**32, 2**63, 2**64 - 1)).map(ulong),
     CKA.EC_PARAMS: st.sampled_from(_PARAMETERS),
     CKA.EC_POINT: _point,
+    CKA.VALUE: st.one_of(damaged, _any_value),
     CKA.CLASS: st.sampled_from(_numbers(CKO)).map(ulong),
     CKA.KEY_TYPE: st.sampled_from(_numbers(CKK)).map(ulong),
     CKA.CERTIFICATE_TYPE: st.sampled_from(_numbers(CKC)).map(ulong),
@@ -228,7 +232,8 @@ _VALUES: dict[int, Strategy] = {
 _flags = st.sampled_from([
     CKA.TOKEN, CKA.PRIVATE, CKA.SENSITIVE, CKA.EXTRACTABLE, CKA.MODIFIABLE, CKA.COPYABLE, CKA.DESTROYABLE, CKA.TRUSTED,
     CKA.WRAP_WITH_TRUSTED, CKA.ALWAYS_AUTHENTICATE, CKA.SIGN, CKA.VERIFY, CKA.ENCRYPT, CKA.DECRYPT, CKA.WRAP,
-    CKA.UNWRAP, CKA.DERIVE, CKA.LOCAL, CKA.ALWAYS_SENSITIVE,
+    CKA.UNWRAP, CKA.DERIVE, CKA.LOCAL, CKA.ALWAYS_SENSITIVE, CKA.HSM_OWNER_CERT, CKA.LOCAL_IDENTITY_CERT,
+    CKA.SIGN_LOCAL_CERT, CKA.EXPORT, CKA.EXPORTABLE, CKA.IMPORT, CKA.DELETABLE,
 ])  # fmt: skip
 _NESTED = (CKA.WRAP_TEMPLATE, CKA.UNWRAP_TEMPLATE, CKA.DERIVE_TEMPLATE)
 
@@ -273,10 +278,22 @@ def _key(object_class: int, key_type: int, **attributes: int | bytes) -> list[tu
     return _said(CLASS=object_class, KEY_TYPE=key_type, **attributes)
 
 
+def _certificate(**attributes: int | bytes) -> list[tuple[int, bytes, None]]:
+    """Return entries of a certificate."""
+    return _said(CLASS=CKO.CERTIFICATE, CERTIFICATE_TYPE=CKC.X_509, **attributes)
+
+
 RIGHT = (
     [],
     _said(CLASS=CKO.DATA, VALUE=b"value"),
     _said(CLASS=CKO.CERTIFICATE, CERTIFICATE_TYPE=CKC.X_509, SUBJECT=b"0\x00", VALUE=b"0\x00"),
+    _certificate(SUBJECT=b"0\x00", VALUE=CERTIFICATE),
+    _certificate(HSM_OWNER_CERT=_TRUE, VALUE=CERTIFICATE),
+    _certificate(LOCAL_IDENTITY_CERT=_TRUE, VALUE=CERTIFICATE),
+    _certificate(LOCAL_IDENTITY_CERT=_FALSE, VALUE=CERTIFICATE),
+    _certificate(),
+    _said(CLASS=CKO.CERTIFICATE_REQUEST, VALUE=REQUEST),
+    _said(CLASS=CKO.CERTIFICATE_REQUEST, LABEL=b"request"),
     _key(CKO.SECRET_KEY, CKK.AES, VALUE=b"k" * 16),
     _key(CKO.SECRET_KEY, CKK.AES, VALUE_LEN=16),
     _key(CKO.SECRET_KEY, CKK.AES),
@@ -317,9 +334,9 @@ _FITTING = {
     "C_GenerateKey template": (*_GENERATED, _said(VALUE_LEN=16), _said(VALUE_LEN=32)),
     "C_GenerateKeyPair public": (
         _said(MODULUS_BITS=1024), _said(EC_PARAMS=_P256), _said(EC_PARAMS=_ED25519),
-        _said(EC_PARAMS=b"\x13\x0acurve25519"),
+        _said(EC_PARAMS=b"\x13\x0acurve25519"), [], _said(HSM_OWNER_CERT=_TRUE),
     ),
-    "C_GenerateKeyPair private": ([],),
+    "C_GenerateKeyPair private": ([], [], _said(HSM_OWNER_CERT=_TRUE)),
 }
 
 

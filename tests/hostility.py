@@ -188,6 +188,7 @@ def _right_call(name: str) -> Strategy:
     return st.tuples(*parts).map(lambda values: (name, tuple(part for value in values for part in value)))
 
 
+_any_key = st.one_of(st.just(0), object_handles)
 _unwrapped = st.sampled_from([entries for entries in RIGHT if len(entries) == TYPE_ALONE]).flatmap(
     lambda entries: st.lists(flag_entries, max_size=1).map(lambda more: ("template", [*entries, *more]))
 )
@@ -201,7 +202,7 @@ def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
     number = draw(st.sampled_from(able(kind)))
     mechanism = ("mechanism", number, draw(shape(number)), None)
     labels = [label for key_type in MECHANISMS[number].key_types for label in keys.get(key_type, ())]
-    key = ("object", OBJECTS.index(draw(st.sampled_from(labels)))) if labels else 0
+    key = ("object", OBJECTS.index(draw(st.sampled_from(labels)))) if labels else draw(_any_key)
     start = (("session", 0), mechanism, *([key] if kind != "digest" else []))
     if kind == "wrap":
         return [(names[0], (*start, draw(object_handles), *draw(buffers)))]

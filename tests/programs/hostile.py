@@ -13,6 +13,7 @@ read-only (read/write for the SO); the `ADMINISTRATOR`'s sessions 0 and 1 are wi
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import resource
@@ -26,12 +27,14 @@ from conformance import keys
 from conformance.binding import ffi
 from conformance.cryptoki import Cryptoki, Refused, Session
 from conformance.fresh_token import SO_PIN, USER_PIN, prepare
+from conformance.parameters import Mechanism
 
-from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKC, CKF, CKK, CKM, CKO, CKR, CKU
 
 _MEMORY = 3 << 30
 """How much address space the process may have: what asks for more is found as a MemoryError."""
 
+_P256 = bytes.fromhex("06082a8648ce3d030107")
 _DIGEST = bytes.fromhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
 
 ADMINISTRATOR = -1
@@ -82,6 +85,31 @@ def furnish(session: Session) -> None:
     session.destroy(public)
 
 
+def _encode(session: Session, mechanism: int, base: int, key: int, **attributes: Any) -> int:
+    """Make a request or a certificate of a public key, a request of it: signed by a key."""
+    parameter = CKM.ECDSA_SHA512.to_bytes(8, "little") + key.to_bytes(8, "little")
+    template = {getattr(CKA, name): value for name, value in attributes.items()}
+    return session.derive(Mechanism(mechanism, parameter), base, template)
+
+
+def furnish_admin(session: Session) -> None:
+    """Give the HSM an owner and an identity that the owner has certified; leave key, request and certificates."""
+    owner = {CKA.HSM_OWNER_CERT: True}
+    _, owner_key = session.generate_pair(Mechanism(CKM.EC_KEY_PAIR_GEN), owner, owner)
+    public, private = session.generate_pair(Mechanism(CKM.GEN_PIK_ECC_P521, b"\0"), {}, {})
+    request = {"CLASS": CKO.CERTIFICATE_REQUEST, "LABEL": "request", "TOKEN": True}
+    made = _encode(session, CKM.ENCODE_PKCS_10, public, private, **request)
+    certificate = {"CLASS": CKO.CERTIFICATE, "CERTIFICATE_TYPE": CKC.X_509, "LABEL": "issued", "TOKEN": True}
+    issued = _encode(session, CKM.ENCODE_X_509, made, owner_key, **certificate)
+    value = {CKA.CLASS: CKO.CERTIFICATE, CKA.CERTIFICATE_TYPE: CKC.X_509, CKA.VALUE: session.get(issued, CKA.VALUE)}
+    session.create({**value, CKA.LOCAL_IDENTITY_CERT: True})
+    stay = {CKA.TOKEN: True, CKA.LABEL: "local"}
+    public, private = session.generate_pair(
+        Mechanism(CKM.EC_KEY_PAIR_GEN), {**stay, CKA.EC_PARAMS: _P256}, {**stay, CKA.SIGN: True}
+    )
+    _encode(session, CKM.ENCODE_PKCS_10, public, private, **{**request, "SUBJECT_STR": "CN=local"})
+
+
 class Player:
     """The loaded module, the sessions and objects that requests name by their places."""
 
@@ -94,6 +122,10 @@ class Player:
         self.cryptoki.initialize()
         self.slot = prepare(self.cryptoki)
         self.admin_slot = prepare(self.cryptoki)
+        session = self.cryptoki.open(self.admin_slot)
+        session.login(USER_PIN)
+        furnish_admin(session)
+        session.close()
         session = self.cryptoki.open(self.slot)
         session.login(USER_PIN)
         furnish(session)
@@ -138,7 +170,8 @@ class Player:
             with contextlib.suppress(Refused):  # what the HSM itself is has no label
                 found[session.get(handle, CKA.LABEL).decode()] = handle
         known = [found.pop(label, 0) for label in OBJECTS]
-        self.objects = [*known, *found.values()]
+        others = itertools.cycle([*found.values(), 0])
+        self.objects = [*(handle or next(others) for handle in known), *found.values()]
 
     def is_healthy(self) -> bool:
         """Whether a session can be opened and digest; the library is finalized in any case."""
