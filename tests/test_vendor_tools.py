@@ -3,6 +3,7 @@
 import argparse
 import datetime as dt
 import errno
+import json
 import os
 import pathlib
 import subprocess
@@ -336,3 +337,44 @@ def test_completion_knows_commands_options_and_files(tmp_path, words, expected):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert expected in done.stdout.split()
     assert "" == done.stderr
+
+
+# Tickets, from making to presenting: they need a CKA_ID, which scripts cannot know
+
+
+def test_ticket_changes_a_limit_once(tmp_path):
+    """Signed by the certificate's key it is taken, but neither again nor by another key's signature."""
+    pins = {"ADMIN": "admin-1", "ASO": "aso-1", "SO": "so-pin", "USER": "user-1"}
+    env = {"HOME": str(tmp_path), **{f"PTKC_{role}_PIN": pin for role, pin in pins.items()}}
+
+    def run(line, code=0):
+        tool, *words = line.split()
+        done = _run(tool, *words, env=env, cwd=tmp_path)
+        assert code == done.returncode, (line, done.stderr)
+        return done
+
+    for line in (
+        "ptkc hsm add 1197",
+        "ctconf --yes",
+        "ctkmu t -s0 -lKEYS",
+        "ctcert c -s0 -k -Csecp384r1 -lboss --subject CN=boss",
+        "ctcert c -s0 -k -z2048 -lrsa --subject CN=rsa",
+        "ctcert x -s0 -lboss -fboss.crt",
+        "ctcert x -s0 -lrsa -frsa.crt",
+        "ctkmu c -s0 -taes -npay",
+        "ctlimits up -kKEYS/pay -cboss.crt -L5",
+    ):
+        run(line)
+    key_id = json.loads(run("ctkmu l -s0 -npay --json").stdout)["objects"][0]["id"]
+    target = f"-S1197 -i{key_id} -tKEYS -lpay"
+    run(f"ctlimits ct -kKEYS/boss {target} -L500 -mmore first")
+    run(f"ctlimits ct -kKEYS/rsa {target} -L600 forged")
+    assert "Usage Limit       : 500\n" in run("ctlimits pt first -kKEYS/pay").stdout
+    assert "presented already" in run("ctlimits pt first -kKEYS/pay", 1).stderr
+    assert "CKR_SIGNATURE_INVALID" in run("ctlimits pt forged -kKEYS/pay", 1).stderr
+    assert "not for 'other'" in run("ctlimits pt first -kKEYS/other", 1).stderr
+    run(f"ctlimits ct -kKEYS/boss {target} -crsa.crt -e20991231 -d2 second")
+    run("ctlimits pt second -kKEYS/pay")
+    run(f"ctlimits ct -kKEYS/rsa {target} -L700 third")
+    shown = json.loads(run("ctlimits pt third -kKEYS/pay") and run("ctlimits vk -kKEYS/pay --json").stdout)
+    assert (700, "2099-12-31", "CN=rsa") == (shown["limit"], shown["end"], shown["administrator"])
