@@ -3,7 +3,6 @@
 Everything is done by objects of the Admin token and by the vendor's functions; the HSM decides. What it would refuse
 is looked up before a PIN is asked for, so that the reason can be said.
 """
-# ruff: noqa: T201 - commands print
 
 from __future__ import annotations
 
@@ -19,6 +18,7 @@ from ptkc.hsm import policy
 from ptkc.spec.constants import CKF
 from ptkc.token.events import Event, event_name
 from ptkc.tools import adapter, arguments, common, devices, pins, slots
+from ptkc.tools.ctconf_show import show
 from ptkc.vendor import Attribute, ObjectClass, fetch_certificate, init_admin, initialise_token, reset_token
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ __all__ = ["main", "parser"]
 _TOOL = "ctconf"
 _LARGEST_LABEL = 32
 _MOST_SLOTS = 1000
-_WIDTH = 22
 
 
 def parser() -> arguments.Letters:
@@ -78,7 +77,7 @@ def _run(options: Namespace) -> int:
     if not (options.json or options.verbose):
         for device in chosen:
             _set_up(device, yes=options.yes)
-    _show(chosen, options)
+    show(chosen, options)
     return common.OK
 
 
@@ -108,63 +107,6 @@ def _set_up(device: Device, *, yes: bool) -> None:
 
 
 _GONE = "its user tokens, PINs and security flags are gone, its identity and the peers' certificates are not"
-
-
-# Display
-
-
-def _show(chosen: list[Device], options: Namespace, *, verbose: bool = False) -> None:
-    """Print the configuration of HSMs."""
-    blocks = []
-    for device in chosen:
-        status = adapter.status(device)
-        places = slots.every([device])
-        if options.json:
-            blocks.append(_as_json(status, places))
-        else:
-            _print_block(status, places if verbose or options.verbose else [])
-    if options.json:
-        common.print_json({"devices": blocks})
-
-
-def _print_block(status: adapter.Status, places: list[slots.Place]) -> None:
-    """Print the configuration of one HSM, with its slots if they are given."""
-    print(f"Current Adapter Configuration for Device {status.device}:\n")
-    admin = "initialised" if status.initialised else f"not initialised{' (tampered)' * bool(status.tampers)}"
-    lines = [
-        ("Model", status.model),
-        ("Serial Number", status.serial),
-        ("Firmware Version", status.firmware),
-        ("Date of Manufacture", status.manufactured),
-        ("Adapter Clock", adapter.local_time(status.clock)),
-        ("Battery Status", status.battery),
-        ("Security Mode", adapter.modes(status.mode)),
-        ("Transport Mode", adapter.TRANSPORT_MODES.get(status.transport, str(status.transport))),
-        ("Admin Token", admin),
-        ("User Slots", str(status.user_slots)),
-        ("Event Log Count", f"{status.events}{' (full)' * status.log_full}"),
-        ("Tamper Count", str(status.tampers)),
-        ("Free Memory", "unknown" if status.free is None else f"{status.free >> 20} MiB"),
-    ]
-    for place in places:
-        kind = "Admin" if place.is_admin else "user"
-        lines.append((f"Slot {place.number}", f"{kind}, {place.token.label or '<no label>'}, {slots.state(place)}"))
-    for name, value in lines:
-        print(f"{name:<{_WIDTH}}: {value}")
-    print()
-
-
-def _as_json(status: adapter.Status, places: list[slots.Place]) -> dict[str, Any]:
-    """Return the configuration of one HSM as a JSON object."""
-    shown = status._asdict()
-    shown["clock"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(status.clock))
-    names = policy.names_of(status.mode)
-    shown["mode"] = {"flags": status.mode, "letters": policy.letters_of(status.mode), "names": names}
-    shown["slots"] = [
-        {"slot": place.number, "admin": place.is_admin, "label": place.token.label, "state": slots.state(place)}
-        for place in places
-    ]
-    return shown
 
 
 # Changes
@@ -207,7 +149,7 @@ def _create(options: Namespace, found: list[Device], count: int) -> None:
     with _administrator(device) as session, slots.hinted(_REFUSALS):
         for _ in range(count):
             session.create_object({Attribute.CLASS: ObjectClass.SLOT, Attribute.TOKEN: True})
-    _show([_again(device)], options, verbose=True)
+    show([_again(device)], options, verbose=True)
 
 
 def _delete(options: Namespace, found: list[Device], number: int) -> None:
@@ -219,7 +161,7 @@ def _delete(options: Namespace, found: list[Device], number: int) -> None:
     with _administrator(place.device) as session, slots.hinted(_REFUSALS):
         (slot,) = session.get_objects({Attribute.CLASS: ObjectClass.SLOT, Attribute.SLOT_ID: within})
         slot.destroy()
-    _show([_again(place.device)], options, verbose=True)
+    show([_again(place.device)], options, verbose=True)
 
 
 def _events(options: Namespace, found: list[Device], _: bool) -> None:  # noqa: FBT001 - as all actions
@@ -250,7 +192,7 @@ def _flags(options: Namespace, found: list[Device], mode: int) -> None:
             if not common.confirm(question, yes=options.yes):
                 raise common.ToolError("the flags were not changed")
         adapter.adapter(session)[Attribute.SECURITY_MODE] = mode
-    _show([device], options)
+    show([device], options)
 
 
 def _transport(options: Namespace, found: list[Device], mode: int) -> None:
@@ -258,7 +200,7 @@ def _transport(options: Namespace, found: list[Device], mode: int) -> None:
     device = _device(options, found)
     with _administrator(device) as session:
         adapter.adapter(session)[Attribute.TRANSPORT_MODE] = mode
-    _show([device], options)
+    show([device], options)
 
 
 def _initialise(options: Namespace, found: list[Device], number: int) -> None:
@@ -270,7 +212,7 @@ def _initialise(options: Namespace, found: list[Device], number: int) -> None:
         label = _label(place)
         initialise_token(session, place.number, pins.ask_new(pins.SO, place.device.serial, place.name), label)
     common.note(_TOOL, f"the token in slot {number} is initialised; `ctkmu p -s{number}` sets its user PIN")
-    _show([_again(place.device)], options, verbose=True)
+    show([_again(place.device)], options, verbose=True)
 
 
 def _reset(options: Namespace, found: list[Device], number: int) -> None:
@@ -284,7 +226,7 @@ def _reset(options: Namespace, found: list[Device], number: int) -> None:
     # The call closes the session. The variable, if there is one, holds the old PIN.
     reset_token(session, pins.ask_new(pins.SO, place.device.serial, place.name, {}), label)
     common.note(_TOOL, f"the token in slot {number} is reset; `ctkmu p -s{number}` sets its user PIN")
-    _show([_again(place.device)], options, verbose=True)
+    show([_again(place.device)], options, verbose=True)
 
 
 def _label(place: slots.Place) -> str:
@@ -302,7 +244,7 @@ def _synchronise(options: Namespace, found: list[Device], _: bool) -> None:  # n
     device = _device(options, found)
     with _administrator(device) as session:
         adapter.clock(session, time.time())
-    _show([device], options)
+    show([device], options)
 
 
 def _purge(options: Namespace, found: list[Device], _: bool) -> None:  # noqa: FBT001 - as all actions
@@ -314,7 +256,7 @@ def _purge(options: Namespace, found: list[Device], _: bool) -> None:  # noqa: F
         raise common.ToolError(f"CKR_EVENT_LOG_NOT_FULL: the event log has {status.events} records", hint)
     with _administrator(device) as session:
         adapter.event_log(session)[Attribute.PURGE] = True
-    _show([device], options)
+    show([device], options)
 
 
 def _tamper(options: Namespace, found: list[Device], _: bool) -> None:  # noqa: FBT001 - as all actions
