@@ -87,10 +87,9 @@ class Application:
         """Open a session and give it its handle; CKR_SESSION_READ_WRITE_SO_EXISTS."""
         session = Session(token, flags)
         with self._lock:
+            self._end_earlier_boot()
             if not session.writable and self.role(token) == CKU.SO:
                 raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
-            if not self.sessions:
-                self._boot = self.hsm.boot
             session.handle = self.handles.add(session)
             self.sessions[session.handle] = session
             self._by_token.setdefault(token, {})[session.handle] = session
@@ -104,13 +103,20 @@ class Application:
         stamp = self.hsm.stamp()
         if stamp is None or stamp != self._stamp:
             self.mode = self.hsm.security_mode
-            if self.hsm.boot != self._boot:
-                self._boot = self.hsm.boot
-                for open_session in list(self.sessions.values()):
-                    self.close(open_session)
+            if self._end_earlier_boot():
                 raise CryptokiError(CKR.DEVICE_RESET, "the HSM was restarted")
             self._stamp = stamp
         return session
+
+    def _end_earlier_boot(self) -> bool:
+        """Close the sessions of before a restart, and with them the logins; whether there was one."""
+        boot = self.hsm.boot
+        if boot == self._boot:
+            return False
+        self._boot = boot
+        for session in list(self.sessions.values()):
+            self.close(session)
+        return True
 
     def close(self, session: Session) -> None:
         """Close a session: its objects and operations go, and with the last one of a token the login."""
