@@ -232,7 +232,7 @@ def _export(options: Namespace) -> int:
     """Export a certificate or request. Of several objects with the label it is asked which one."""
     place = slots.at(options.slot)
     classes = (_KINDS[options.kind],) if options.kind else objects.CERTIFICATES
-    with slots.user(place) as session:
+    with slots.user(place, rw=False) as session:
         (found,) = objects.pick(objects.named(session, options.label, classes))
         values = found.get_attributes([Attribute.CLASS, Attribute.VALUE])
     text = files.armoured(_ARMOUR[values[Attribute.CLASS]], values[Attribute.VALUE])
@@ -260,7 +260,7 @@ def _trust(options: Namespace) -> int:
 def _list(options: Namespace) -> int:
     """List the certificates and requests of a token."""
     place = slots.at(options.slot)
-    with slots.user(place) as session:
+    with slots.user(place, rw=False) as session:
         rows = [_row(each) for each in objects.find(session, None, objects.CERTIFICATES)]
     names = ("label", "object", "subject", "issuer", "expires", "trusted")
     if options.json:

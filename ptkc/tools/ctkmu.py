@@ -206,7 +206,7 @@ def _list(options: Namespace) -> int:
     if options.slot is None:
         return _list_slots(json=options.json)
     place = slots.at(options.slot)
-    with slots.user(place, options.user_pin) as session:
+    with slots.user(place, options.user_pin, rw=False) as session:
         found = [objects.describe(each) for each in objects.find(session, options.label, tuple(objects.KINDS))]
     if options.json:
         fields = [each._asdict() for each in found]
@@ -251,6 +251,8 @@ def _token(options: Namespace) -> int:
         raise common.ToolError(f"the token in {place.name} is initialised already", hint)
     so_pin = options.so_pin or pins.ask_new(pins.SO, place.device.serial, place.name)
     user_pin = options.user_pin or pins.ask_new(pins.USER, place.device.serial, place.name)
+    pins.check_new(so_pin, pins.SO, place.name)
+    pins.check_new(user_pin, pins.USER, place.name)
     init_admin(place.slot, so_pin, user_pin, options.label)
     common.note(_TOOL, f"the token in slot {place.number} is initialised, its label is {options.label}")
     return common.OK

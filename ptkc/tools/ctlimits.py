@@ -157,7 +157,7 @@ def _hex(text: str) -> bytes:
 # Keys
 
 
-def _open(options: Namespace) -> Any:  # noqa: ANN401 - python-pkcs11's session
+def _open(options: Namespace, *, rw: bool = True) -> Any:  # noqa: ANN401 - python-pkcs11's session
     """Log in to the token that the key is on."""
     name, pin, _ = options.key
     places = slots.every()
@@ -172,7 +172,7 @@ def _open(options: Namespace) -> Any:  # noqa: ANN401 - python-pkcs11's session
         labels = ", ".join(repr(place.token.label) for place in places if place.token.label)
         what = f"{len(found)} tokens are" if found else "no token is"
         raise common.ToolError(f"{what} called {name!r}", f"give the slot number; labels there: {labels or 'none'}")
-    return (slots.officer if options.user == "SO" else slots.user)(found[0], pin)
+    return slots.officer(found[0], pin) if options.user == "SO" else slots.user(found[0], pin, rw=rw)
 
 
 def _find(session: Any, options: Namespace) -> Any:  # noqa: ANN401 - python-pkcs11's session and object
@@ -227,7 +227,7 @@ def _create(options: Namespace) -> int:
             attributes=attributes,
         )
     )
-    with _open(options) as session:
+    with _open(options, rw=False) as session:
         (key,) = objects.pick(objects.named(session, options.key.label, (ObjectClass.PRIVATE_KEY,)))
         kind = key[Attribute.KEY_TYPE].name
         if kind not in _SIGNATURES:
@@ -302,7 +302,7 @@ def _set(found: Any, attribute: Attribute, value: Any) -> None:  # noqa: ANN401 
 
 def _view(options: Namespace) -> int:
     """Show the limits of a key."""
-    with _open(options) as session:
+    with _open(options, rw=False) as session:
         _print(_find(session, options), json=options.json)
     return common.OK
 

@@ -93,7 +93,7 @@ def _shares(text: str) -> tuple[int, int]:
 def _export(options: Namespace) -> int:
     """Export keys to a backup file under a wrapping key, or one key as shares."""
     place = slots.at(options.slot)
-    with slots.user(place, options.user_pin) as session:
+    with slots.user(place, options.user_pin, rw=False) as session:
         if options.shares:
             return _split(session, options)
         key = _wrapping_key(session, options.wrapping, Attribute.WRAP)

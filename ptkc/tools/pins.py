@@ -15,7 +15,10 @@ from ptkc.tools import common
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ADMIN", "ASO", "SO", "USER", "Role", "ask", "ask_new", "log_in"]
+__all__ = ["ADMIN", "ASO", "SO", "USER", "Role", "ask", "ask_new", "check_new", "log_in"]
+
+
+_SHORTEST, _LONGEST = 4, 32  # bytes of a PIN
 
 
 class Role(NamedTuple):
@@ -42,14 +45,24 @@ def ask(role: Role, serial: str, where: str = "", environment: Mapping[str, str]
 def ask_new(role: Role, serial: str, where: str = "", environment: Mapping[str, str] | None = None) -> str:
     """Return a PIN that is being set, asked for twice; a variable needs no second entry."""
     found = _variable(role, serial, os.environ if environment is None else environment)
-    if found is not None:
-        return found
     where = where or f"HSM {serial}"
-    first = _checked(common.read_line(f"New {role.name} of {where}: ", hidden=True), role, where)
-    again = common.read_line(f"New {role.name} of {where}, once more: ", hidden=True)
+    if found is not None:
+        return check_new(found, role, where)
+    first = check_new(
+        _checked(common.read_line(f"New {role.name} of {where}: ", hidden=True), role, where), role, where
+    )
+    again = _checked(common.read_line(f"New {role.name} of {where}, once more: ", hidden=True), role, where)
     if first != again:
         raise common.ToolError(f"the two entries of the new {role.name} differ", "nothing was changed: try again")
     return first
+
+
+def check_new(pin: str, role: Role, where: str) -> str:
+    """Return a PIN that can be set; the HSM says no too, but a command may have changed something by then."""
+    if not _SHORTEST <= len(pin.encode()) <= _LONGEST:
+        text = f"the new {role.name} of {where} is too short or too long"
+        raise common.ToolError(text, "a PIN has 4 to 32 characters")
+    return pin
 
 
 def _variable(role: Role, serial: str, environment: Mapping[str, str]) -> str | None:
@@ -77,11 +90,13 @@ def log_in(  # python-pkcs11's are untyped
     serial: str,
     where: str = "",
     pin: str | None = None,
+    *,
+    rw: bool = True,
 ) -> Any:  # noqa: ANN401
-    """Ask for a PIN, unless one is given, and return a read/write session with `role` logged in."""
+    """Ask for a PIN, unless one is given, and return a session with `role` logged in, read/write by default."""
     pin = ask(role, serial, where) if pin is None else pin
     try:
-        return token.open(rw=True, **{role.keyword: pin})
+        return token.open(rw=rw, **{role.keyword: pin})
     except RuntimeError as error:
         if not common.is_refusal(error):
             raise

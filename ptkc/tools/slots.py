@@ -91,13 +91,13 @@ def require_initialised(place: Place) -> None:
         raise common.ToolError(f"the token in slot {place.number} is not initialised", hint)
 
 
-def user(place: Place, pin: str | None = None) -> Any:  # noqa: ANN401 - python-pkcs11's session
-    """Return a read/write session with the token's owner, or the Administrator, logged in."""
+def user(place: Place, pin: str | None = None, *, rw: bool = True) -> Any:  # noqa: ANN401 - python-pkcs11's session
+    """Return a session with the token's owner, or the Administrator, logged in; read-only needs no writable disk."""
     require_initialised(place)
     if not place.has(TokenFlag.USER_PIN_INITIALIZED):
         hint = f"`ctkmu p -s{place.number}` sets it"
         raise common.ToolError(f"{place.name} has no {place.owner.name} yet", hint)
-    return pins.log_in(place.token, place.owner, place.device.serial, place.name, pin)
+    return pins.log_in(place.token, place.owner, place.device.serial, place.name, pin, rw=rw)
 
 
 def officer(place: Place, pin: str | None = None) -> Any:  # noqa: ANN401 - as above
