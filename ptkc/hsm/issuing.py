@@ -12,6 +12,7 @@ from ptkc.mechanisms.identity import identity_certificate, identity_request, is_
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import Attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,14 +64,21 @@ def certify(hsm: Hsm, base: Object, key: Object) -> bytes:
     return identity_certificate(serial, wanted.public_key_info, signer(key, owner.subject), owner.not_after, now)
 
 
-def statement_signer(hsm: Hsm, key: Object) -> Signer:
-    """Return what signs statements on keys of this HSM: the identity key in force, named as in its certificate.
+def statement_signer(hsm: Hsm, key: Object, public_key_info: bytes, said: Attributes) -> Signer:
+    """Return what signs a statement on a key: the identity key in force, named as in its certificate.
 
-    CKR_KEY_FUNCTION_NOT_PERMITTED for another key, CKR_CERT_NOT_VALIDATED if its certificate is not valid now.
+    CKR_KEY_FUNCTION_NOT_PERMITTED for another key, and on identity keys: a statement on the identity key would be as
+    good as a self-signed certificate. CKR_TEMPLATE_INCONSISTENT if the template (`said`) names an issuer,
+    CKR_CERT_NOT_VALIDATED if the HSM's certificate is not valid now.
     """
-    certificate = read(hsm).certificate(PIC)
+    state = read(hsm)
+    certificate = state.certificate(PIC)
     if certificate is None or certificate.public_key_info != key.attributes[CKA.PUBLIC_KEY_INFO]:
         raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "not the identity key that the HSM's certificate is for")
+    if state.key_label(public_key_info, PIK, PIK_PENDING, POK, POK_PENDING) is not None:
+        raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "statements are on other keys than the HSM's own")
+    if CKA.ISSUER in said or CKA.ISSUER_STR in said:
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the issuer of a statement is the HSM")
     if not certificate.is_valid(hsm.now()):
         raise CryptokiError(CKR.CERT_NOT_VALIDATED, "this HSM's identity certificate is not valid now")
     return signer(key, certificate.subject)
