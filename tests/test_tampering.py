@@ -16,11 +16,16 @@ from ptkc.spec.constants import CKA, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import FALSE
 from ptkc.token import pins
+from ptkc.token.events import unpack
 from ptkc.token.hsms import Hsm
 
 _MATERIAL = b"key material of a key for everybody"
 _COLUMNS = {
-    "hsm": ("serial", "ordinal", "boot"),
+    "hsm": (
+        "serial", "ordinal", "boot", "tampers", "wiped", "removed", "slots", "origin", "identity", "clock", "counter",
+        "manufactured", "policy",
+    ),
+    "event": ("record",),
     "token": (
         "admin", "serial", "label", "proof", "so_pin", "so_failures", "so_failed_at", "user_pin", "user_failures",
         "user_failed_at", "changes",
@@ -44,6 +49,8 @@ def place(tmp_path: Path) -> Place:
     hsm, token, key = place.initialised()
     token.add_many([aes_key(b"a"), aes_key(b"b"), data_object(b"c")], key)
     token.add(aes_key(b"public", private=FALSE, value=_MATERIAL), None)
+    hsm.identity.add(data_object(b"identity"), None)
+    hsm.set_policy(security_mode=1)
     hsm.close()
     return place
 
@@ -72,6 +79,13 @@ def _use(hsm: Hsm) -> None:
             lambda token=token: _use_objects(token, token.login(CKU.USER, USER_PIN)),
             lambda token=token: token.initialise(SO_PIN, b"anew"),
         ]
+    steps += [
+        lambda: (hsm.security_mode, hsm.now(), hsm.count, hsm.manufactured, hsm.ordinal), lambda: hsm.set_policy(1, 1),
+        hsm.next_count, lambda: list(map(unpack, hsm.events())), lambda: hsm.set_clock(0), lambda: hsm.event_log_full,
+        lambda: hsm.remove_slot(hsm.add_slot()), lambda: hsm.identity.load(hsm.identity.find(())[0]),
+        lambda: hsm.identity.exchange(hsm.identity.find(()), [data_object(b"new")]), lambda: hsm.tamper("test"),
+        hsm.unplug,
+    ]  # fmt: skip
     for step in (*steps, hsm.restart):
         with suppress(CryptokiError):
             step()
@@ -117,6 +131,7 @@ def test_whatever_stands_in_a_column_is_no_bug(place: Place, table: str, column:
     [
         "DELETE FROM hsm", "DELETE FROM token", "DROP TABLE object", "DROP TABLE search", "PRAGMA user_version = 0",
         "UPDATE search SET record = 'text' WHERE record = (SELECT max(record) FROM search)",
+        "DELETE FROM event", "DROP TABLE event", "UPDATE event SET number = 9223372036854775807 WHERE number = 1",
         "UPDATE search SET record = record + 1000000", "UPDATE object SET number = number + 1000000",
     ],
 )  # fmt: skip

@@ -30,7 +30,6 @@ __all__ = [
 
 _ADMIN = 0
 _DIGITS = 7
-_DESTROYED = ".destroyed-"
 
 
 def new_hsm(serial: str, ordinal: int) -> HsmRecord:
@@ -144,7 +143,7 @@ def destroy_hsm(data_path: str, keys_of: Callable[[str], KeySource], serial: str
     def destroy() -> None:
         for path in (os.path.join(data_path, serial), place.hidden(data_path, serial)):
             if os.path.lexists(path):
-                os.rename(path, os.path.join(data_path, f"{_DESTROYED}{serial}-{random_bytes(4).hex()}"))
+                os.rename(path, os.path.join(data_path, f"{place.DESTROYED}{serial}-{random_bytes(4).hex()}"))
         sync_directory(data_path)
         _sweep(data_path, keys_of)
 
@@ -156,8 +155,8 @@ def _sweep(data_path: str, keys_of: Callable[[str], KeySource]) -> None:
     there = {*place.serials(data_path), *place.removed_serials(data_path)}
     for name in os.listdir(data_path):
         path = os.path.join(data_path, name)
-        if name.startswith(_DESTROYED):
-            serial = name[len(_DESTROYED) :].rpartition("-")[0]
+        if name.startswith(place.DESTROYED):
+            serial = name[len(place.DESTROYED) :].rpartition("-")[0]
             if place.is_serial(serial) and serial not in there:
                 keys_of(serial).destroy(serial)
             _delete(path)

@@ -252,6 +252,8 @@ class OpenedHsm(Owner):
         with store.lock:
             stamp = store.stamp()
             record = store.hsm()
+            if record.serial != self.serial:
+                raise CryptokiError(CKR.DEVICE_ERROR, f"{self.directory} is the directory of HSM {record.serial}")
             if record.removed:
                 raise self._away()
             if record.wiped != record.tampers:

@@ -16,8 +16,9 @@ from ptkc.spec.errors import CryptokiError
 from ptkc.token.seal import sha256
 
 __all__ = [
-    "DATABASE", "Locked", "check_file_system", "check_plain", "computed_serial", "directory_mode", "drop_after_fork",
-    "hidden", "is_serial", "is_writable", "locked", "open_plain", "removed_serials", "serials",
+    "DATABASE", "DESTROYED", "REMOVED", "Locked", "check_file_system", "check_plain", "computed_serial",
+    "directory_mode", "drop_after_fork", "hidden", "is_serial", "is_writable", "locked", "open_plain",
+    "removed_serials", "serials",
 ]  # fmt: skip
 
 _REMOTE = frozenset((
@@ -25,7 +26,8 @@ _REMOTE = frozenset((
     "gfs2", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone",
 ))  # fmt: skip
 DATABASE = "store.db"
-_REMOVED = ".removed-"
+REMOVED = ".removed-"
+DESTROYED = ".destroyed-"
 _LONGEST = 10
 
 _held: set[int] = set()
@@ -34,7 +36,7 @@ _DIGITS = 7
 
 
 def serials(data_path: str) -> list[str]:
-    """Return the serials of the HSMs that exist below a data path; CKR_DEVICE_REMOVED if it cannot be read."""
+    """Return the serials of the HSMs that exist below a data path; CKR_DEVICEREMOVED if it cannot be read."""
     try:
         names = os.listdir(data_path)
     except FileNotFoundError:
@@ -61,12 +63,12 @@ def removed_serials(data_path: str) -> list[str]:
         names = os.listdir(data_path)
     except OSError:
         return []
-    return sorted(name[len(_REMOVED) :] for name in names if name.startswith(_REMOVED))
+    return sorted(name[len(REMOVED) :] for name in names if name.startswith(REMOVED))
 
 
 def hidden(data_path: str, serial: str) -> str:
     """Return where the directory of an HSM is while it is taken away."""
-    return os.path.join(data_path, _REMOVED + serial)
+    return os.path.join(data_path, REMOVED + serial)
 
 
 def is_serial(text: str) -> bool:
@@ -141,7 +143,7 @@ def is_writable(path: str) -> bool:
 
 
 def check_file_system(path: str, mounts: str = "/proc/self/mountinfo") -> None:
-    """Refuse a directory on a network file system: CKR_DEVICE_REMOVED with the way out.
+    """Refuse a directory on a network file system: CKR_DEVICEREMOVED with the way out.
 
     Real disks have a device number with a major part; only where there is none is the mount table read.
     """

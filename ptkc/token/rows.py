@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.token.events import RECORD_LENGTH
 from ptkc.token.store import TERM_LENGTH, HsmRecord, ObjectRecord, PinRecord, TokenRecord
 
 TYPE_CHECKING = False
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADD_HSM", "CANDIDATES", "COUNT", "HSM", "NUMBERS", "OBJECT", "PUT_HSM", "PUT_OBJECT", "PUT_TOKEN", "TOKENS",
-    "candidates", "events", "hsm_record", "hsm_row", "numbers", "object_record", "object_row", "search_rows",
-    "token_record", "token_row",
+    "candidates", "event_numbers", "events", "hsm_record", "hsm_row", "numbers", "object_record", "object_row",
+    "search_rows", "token_record", "token_row",
 ]  # fmt: skip
 
 _HSM_COLUMNS = (
@@ -127,11 +128,17 @@ def candidates(found: list[Any], database: str) -> list[tuple[int, bytes]]:
 
 
 def events(found: list[tuple[Any]], database: str) -> list[bytes]:
-    """Return the records in rows of one column."""
+    """Return the event records in rows of one column."""
     values = [record for (record,) in found]
-    if set(map(type, values)) - {bytes}:
+    if any(type(record) is not bytes or len(record) != RECORD_LENGTH for record in values):
         raise _damaged(database)
     return values
+
+
+def event_numbers(found: list[tuple[Any, ...]], database: str) -> tuple[int, int]:
+    """Return how many events there are, and the number of the last one."""
+    count, last = _sound(found[0], (_NUMBER, _NUMBER), database)
+    return count, last
 
 
 def _sound(row: tuple[Any, ...], kinds: tuple[tuple[tuple[type, ...], int], ...], database: str) -> tuple[Any, ...]:

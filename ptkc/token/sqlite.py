@@ -96,8 +96,7 @@ class SqliteStore(Store):
 
     def event_numbers(self) -> tuple[int, int]:
         """Return how many events there are, and the number of the last one, 0 if there is none."""
-        ((count, last),) = self._all("SELECT count(*), coalesce(max(number), 0) FROM event", ())
-        return count, last
+        return rows.event_numbers(self._all("SELECT count(*), coalesce(max(number), 0) FROM event", ()), self._database)
 
     def object(self, number: int) -> ObjectRecord | None:
         """Return an object's record, None if it is gone."""

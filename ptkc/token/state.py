@@ -15,16 +15,30 @@ from ptkc.token.directories import new_token
 from ptkc.token.events import CAPACITY, Event, pack
 from ptkc.token.keysource import KeySource, Roots
 from ptkc.token.opened import OpenedHsm
-from ptkc.token.seal import sign, verified
+from ptkc.token.seal import KEY_LENGTH, sign, verified
 from ptkc.token.store import IDENTITY, HsmRecord, Store
 from ptkc.token.tokens import Token
 
-__all__ = ["CONTINUOUS_TRANSPORT", "NO_TRANSPORT", "SINGLE_TRANSPORT", "HsmState"]
+__all__ = ["CONTINUOUS_TRANSPORT", "NO_TRANSPORT", "SINGLE_TRANSPORT", "HsmState", "policy_key", "policy_values"]
 
 NO_TRANSPORT, SINGLE_TRANSPORT, CONTINUOUS_TRANSPORT = 0, 1, 2
 _POLICY = Struct("<QQ")
 _DEFAULT = (0, NO_TRANSPORT)
 _LIMIT = 1 << 60  # milliseconds, for clocks
+
+
+def policy_key(device_key: bytes) -> bytes:
+    """Return the key of the MAC of an HSM's policy."""
+    return sign(device_key, b"policy")[:KEY_LENGTH]
+
+
+def policy_values(key: bytes, sealed: bytes) -> tuple[int, int] | None:
+    """Return (security mode, transport mode) of a stored policy, None if its MAC is wrong."""
+    content = verified(key, sealed)
+    if content is None or len(content) != _POLICY.size:
+        return None
+    security, transport = _POLICY.unpack(content)
+    return security, transport
 
 
 class HsmState(OpenedHsm):
@@ -79,25 +93,20 @@ class HsmState(OpenedHsm):
         """Return (security mode, transport mode); CKR_DEVICE_ERROR if the MAC is wrong."""
         if sealed is None:
             return _DEFAULT
-        content = verified(self._policy_key(), sealed)
-        if content is None or len(content) != _POLICY.size:
+        policy = policy_values(policy_key(self.device_key), sealed)
+        if policy is None:
             raise CryptokiError(CKR.DEVICE_ERROR, "the MAC of the security policy is wrong: it was changed")
-        security, transport = _POLICY.unpack(content)
-        return security, transport
+        return policy
 
     def _seal_policy(self, security: int, transport: int) -> bytes | None:
         """Return the policy as it is stored."""
         policy = (security, transport)
-        return None if policy == _DEFAULT else sign(self._policy_key(), _POLICY.pack(*policy))
+        return None if policy == _DEFAULT else sign(policy_key(self.device_key), _POLICY.pack(*policy))
 
     def _without_single_transport(self, sealed: bytes | None) -> bytes | None:
         """Return a stored policy whose transport mode is 0 if it was 1."""
         security, transport = self._open_policy(sealed)
         return self._seal_policy(security, NO_TRANSPORT) if transport == SINGLE_TRANSPORT else sealed
-
-    def _policy_key(self) -> bytes:
-        """Return the key of the MAC."""
-        return sign(self.device_key, b"policy")[:32]
 
     # Restart, clock, counter
 

@@ -16,25 +16,22 @@ import stat
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import ptkc
 from ptkc.configuration import ENVIRONMENT, ITEMS
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.token import place
-from ptkc.token.keysource import CredentialKeySource, FileKeySource
-from ptkc.token.sqlite import DATABASE, SqliteStore
+from ptkc.tools.doctor_hsms import examine_hsms as _hsms
+from ptkc.tools.findings import ERROR, FINE, NOTE, WARNING, Finding, rights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ptkc.configuration import Configuration
-    from ptkc.token.keysource import KeySource
 
 __all__ = ["ERROR", "FINE", "NOTE", "WARNING", "Finding", "examine", "module_path"]
-
-FINE, NOTE, WARNING, ERROR = "fine", "note", "warning", "error"
 
 _PATIENCE = 30  # seconds for a start-up that takes milliseconds
 _SCARCE = 16 * 1024 * 1024  # bytes left on the file system that are called scarce
@@ -64,15 +61,6 @@ if code == 0:
     library.C_Finalize(ffi.NULL)
 print(json.dumps(found))
 """
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at: how it stands, what there is to say, and what to do."""
-
-    state: str
-    check: str
-    text: str
-    hint: str = ""
 
 
 def module_path() -> str:
@@ -321,7 +309,7 @@ def _directory(check: str, item: str, path: str | None) -> Iterator[Finding]:
         return
     found = os.stat(path)
     if not os.access(path, os.R_OK | os.X_OK):
-        yield Finding(ERROR, check, f"{path} cannot be read by user {os.geteuid()}", _rights(path))
+        yield Finding(ERROR, check, f"{path} cannot be read by user {os.geteuid()}", rights(path))
         return
     if found.st_mode & stat.S_IWOTH:
         yield Finding(ERROR, check, f"{path} can be written by everybody", f"chmod o-w {path}")
@@ -329,14 +317,8 @@ def _directory(check: str, item: str, path: str | None) -> Iterator[Finding]:
         text = f"{path} is open to its group or to others (mode {found.st_mode & 0o777:04o})"
         yield Finding(NOTE, check, text, f"chmod 0700 {path}, unless they are meant to use the HSMs")
     if not os.access(path, os.W_OK):
-        yield Finding(WARNING, check, f"{path} cannot be written: its tokens are write-protected", _rights(path))
+        yield Finding(WARNING, check, f"{path} cannot be written: its tokens are write-protected", rights(path))
     yield Finding(FINE, check, path)
-
-
-def _rights(path: str) -> str:
-    """Return a hint that says whose a path is."""
-    found = os.stat(path)
-    return f"it belongs to user {found.st_uid}, group {found.st_gid}, mode {found.st_mode & 0o777:04o}"
 
 
 def _existing(path: str) -> str:
@@ -344,77 +326,3 @@ def _existing(path: str) -> str:
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
-
-
-# HSMs
-
-
-def _hsms(configuration: Configuration) -> Iterator[Finding]:
-    """Check each HSM below the data path."""
-    data_path = configuration.data_path
-    if data_path is None or not os.path.isdir(data_path):
-        return
-    try:
-        place.check_file_system(data_path)
-        found = place.serials(data_path)
-    except CryptokiError:
-        return  # said of the data path already
-    if not found:
-        yield Finding(FINE, "HSM", "none yet: the first is made when something is written to it")
-    for serial in found:
-        check = f"HSM {serial}"
-        yield from _keys(check, serial, configuration)
-        yield from _database(check, os.path.join(data_path, serial))
-
-
-def _keys(check: str, serial: str, configuration: Configuration) -> Iterator[Finding]:
-    """Read the key source of an HSM as the HSM would read it."""
-    source: KeySource | None = None
-    if configuration.credentials is not None:
-        credential = CredentialKeySource(configuration.credentials)
-        source = credential if credential.has(serial) else None
-    if source is None and configuration.key_path is not None:
-        source = FileKeySource(configuration.key_path)
-    if source is None:
-        return
-    try:
-        source.load(serial)
-    except CryptokiError as error:
-        hint = "without its keys an HSM cannot be opened: restore the file, or correct ET_PTKC_SW_KEYPATH"
-        yield Finding(ERROR, check, error.message, hint)
-
-
-def _database(check: str, directory: str) -> Iterator[Finding]:
-    """Check the database of an HSM, opened read-only: its format and its pages."""
-    path = os.path.join(directory, DATABASE)
-    mode = os.stat(path).st_mode
-    if mode & stat.S_IRWXO:
-        yield Finding(WARNING, check, f"{path} is open to everybody (mode {mode & 0o777:04o})", f"chmod o= {path}")
-    try:
-        SqliteStore(directory, write_protected=True).close()
-        tokens, objects, wrong = _count(path)
-    except CryptokiError as error:
-        yield Finding(ERROR, check, error.message or str(error), "restore it from a backup, or use a newer ptkc")
-    except sqlite3.Error as error:
-        yield Finding(ERROR, check, f"{path}: {error}", "restore the directory from a backup")
-    else:
-        if wrong != "ok":
-            yield Finding(ERROR, check, f"{path} is damaged: {wrong}", "restore the directory from a backup")
-        if not os.access(directory, os.W_OK) or not os.access(path, os.W_OK):
-            yield Finding(WARNING, check, f"{directory} cannot be written: write-protected", _rights(path))
-        yield Finding(FINE, check, f"{directory}: {tokens} tokens, {objects} objects")
-
-
-def _count(path: str) -> tuple[int, int, str]:
-    """Return the number of tokens and objects, and what SQLite finds wrong, `ok` if nothing."""
-    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    # Where the directory cannot be written SQLite cannot share memory with writers: then there are none to see.
-    still = "" if os.access(os.path.dirname(path), os.W_OK) else "&immutable=1"
-    link = sqlite3.connect(f"file:{name}?mode=ro{still}", uri=True)
-    try:
-        ((tokens,),) = link.execute("SELECT count(*) FROM token")
-        ((objects,),) = link.execute("SELECT count(*) FROM object")
-        (wrong,) = link.execute("PRAGMA quick_check(1)").fetchone()
-    finally:
-        link.close()
-    return tokens, objects, wrong

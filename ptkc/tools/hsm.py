@@ -1,8 +1,8 @@
-"""`ptkc hsm`: the hand on the boards. Put HSMs in and take them out, tamper, restart, put their clocks off.
+"""Put HSMs in and take them out, tamper and restart them, put their clocks off: the hand on the boards.
 
 What is done here is done to the HSM as an object: no PIN is asked for, whoever may write the data path may do it. Other
-processes notice at their next call. Device numbers are those of the applications on this data path; they shift when an
-HSM is away, serial numbers do not.
+processes notice at their next call. Device numbers are those that applications see on this data path; they shift when
+an HSM is away, serial numbers do not.
 """
 # ruff: noqa: T201 - commands print
 
@@ -16,7 +16,7 @@ from ptkc.token import place
 from ptkc.token.events import digits
 from ptkc.token.hsms import Hsm
 from ptkc.token.state import CONTINUOUS_TRANSPORT, NO_TRANSPORT, SINGLE_TRANSPORT
-from ptkc.tools import common
+from ptkc.tools import common, devices
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -26,7 +26,7 @@ __all__ = ["add_commands", "add_restart", "restart"]
 READY, VIRTUAL, WRITE_PROTECTED, REMOVED, ABSENT = "ready", "virtual", "write-protected", "removed", "absent"
 _TRANSPORT = {NO_TRANSPORT: "none", SINGLE_TRANSPORT: "single", CONTINUOUS_TRANSPORT: "continuous"}
 _PREFIX = "sn:"
-_SERIAL = "the HSM: a device number, sn:<serial>, or a serial number that is no device number"
+_HSM = "a device number, sn:<serial>, or a serial number that is no device number"
 
 
 class Paths(NamedTuple):
@@ -71,7 +71,7 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
     subs = top.add_subparsers(title="commands", metavar="command", required=True)
 
     add = subs.add_parser("add", help="put an HSM in", description=_add.__doc__)
-    add.add_argument("serials", nargs="*", metavar="serial", help="1 to 10 letters and digits; none: one at random")
+    add.add_argument("serials", nargs="*", metavar="<serial>", help="1 to 10 letters and digits; none: one at random")
     add.set_defaults(run=_add)
 
     show = subs.add_parser("list", help="show the HSMs", description=_list.__doc__)
@@ -79,13 +79,13 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
     show.set_defaults(run=_list)
 
     remove = subs.add_parser("remove", help="take an HSM out", description=_remove.__doc__)
-    remove.add_argument("serial", help=_SERIAL)
+    remove.add_argument("serial", metavar=devices.DEVICE, help=_HSM)
     remove.add_argument("--destroy", action="store_true", help="destroy it for good, identity included")
     remove.add_argument("--yes", action="store_true", help="do not ask")
     remove.set_defaults(run=_remove)
 
     tamper = subs.add_parser("tamper", help="tamper an HSM", description=_tamper.__doc__)
-    tamper.add_argument("serial", help=_SERIAL)
+    tamper.add_argument("serial", metavar=devices.DEVICE, help=_HSM)
     tamper.add_argument("--yes", action="store_true", help="do not ask")
     tamper.set_defaults(run=_tamper)
 
@@ -93,9 +93,9 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
     add_restart(again)
 
     clock = subs.add_parser("clock", help="show an HSM's clock, or put it off", description=_clock.__doc__)
-    clock.add_argument("serial", help=_SERIAL)
+    clock.add_argument("serial", metavar=devices.DEVICE, help=_HSM)
     change = clock.add_mutually_exclusive_group()
-    change.add_argument("--offset", type=float, metavar="seconds", help="so much ahead of the machine's, or behind (-)")
+    change.add_argument("--offset", type=float, metavar="<seconds>", help="ahead of the machine's, or behind it (-)")
     change.add_argument("--sync", action="store_true", help="set it to the machine's clock")
     clock.add_argument("--json", action="store_true", help="print JSON")
     clock.set_defaults(run=_clock)
@@ -103,19 +103,21 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
 
 def add_restart(parser: ArgumentParser) -> None:
     """Add the arguments of a restart to a parser, and have it restart."""
-    parser.add_argument("serial", nargs="?", metavar="<device>", help=_SERIAL)
+    help_text = f"{_HSM}; needed if there are several HSMs"
+    parser.add_argument("serial", nargs="?", metavar=devices.DEVICE, help=help_text)
     parser.add_argument("--all", action="store_true", help="restart all HSMs")
     parser.set_defaults(run=restart)
 
 
 def _add(options: Namespace) -> int:
-    """Put HSMs in: new ones with these serial numbers, or those that were taken out and have them.
+    """Put HSMs in: new ones with these serial numbers, or those that have them and were taken out.
 
-    Without a serial number one more is added; the HSM that is there without any configuration stays beside it. The
-    first HSMs that are named take its place.
+    Without a serial number one more is added, its serial number drawn at random. The HSM that is there without any
+    configuration becomes real then and stays the first one; where serial numbers are named before anything was written
+    to it, exactly these HSMs are made.
     """
     paths = Paths.configured()
-    serials = [text.removeprefix(_PREFIX) for text in options.serials]
+    serials = [text.removeprefix(_PREFIX).strip() for text in options.serials]
     away = _away(paths)
     there = place.serials(paths.data_path)
     for serial in serials:
@@ -128,7 +130,7 @@ def _add(options: Namespace) -> int:
             hsm.materialise() if hsm.store is None else None
             hsm.close()
     for serial in serials or [None]:
-        hsm = paths.plug(serial) if serial in away and serial is not None else paths.add(serial)
+        hsm = paths.plug(serial) if serial is not None and serial in away else paths.add(serial)
         print(f"HSM {hsm.serial} was {'put back' if serial in away else 'added'}")
         hsm.close()
     return common.OK
@@ -147,7 +149,7 @@ def _list(options: Namespace) -> int:
         rows.append((
             "" if entry["device"] is None else str(entry["device"]), str(entry["serial"]), str(entry["state"]),
             str(entry.get("tokens", "")), "" if mode is None else f"{mode:#x}", str(entry.get("transport_mode", "")),
-            "" if offset is None else f"{offset:+.0f} s", "yes" if entry.get("in_use") else "",
+            "" if offset is None else f"{offset:+.0f} s" if offset else "right", "yes" if entry.get("in_use") else "",
         ))  # fmt: skip
     headings = ("device", "serial", "state", "tokens", "security mode", "transport mode", "clock", "in use")
     common.print_table(headings, rows)
@@ -199,14 +201,14 @@ def _tamper(options: Namespace) -> int:
 
 
 def restart(options: Namespace) -> int:
-    """Restart an HSM: all sessions with it end; of transport mode single, that too."""
+    """Restart an HSM: all sessions with it end, and so does transport mode single."""
     paths = Paths.configured()
-    if (options.serial is None) != bool(options.all):
-        found = paths.open_all()
-        if options.all or len(found) != 1:
-            raise common.ToolError("which HSM is to be restarted?", "name one, or --all")
-    else:
-        found = paths.open_all() if options.all else [_opened(paths, options.serial)]
+    if options.serial is not None and options.all:
+        raise common.ToolError("which HSM is to be restarted?", "name one, or write --all, not both")
+    found = paths.open_all() if options.serial is None else [_opened(paths, options.serial)]
+    if len(found) != 1 and not options.all:
+        text = "there are several HSMs" if found else "there is no HSM"
+        raise common.ToolError(text, "name the one to be restarted, or write --all; `ptkc hsm list` shows them")
     failures = common.Failures("ptkc")
     for hsm in found:
         with failures.of(f"HSM {hsm.serial}"):
@@ -229,9 +231,16 @@ def _clock(options: Namespace) -> int:
     if options.json:
         common.print_json({"serial": hsm.serial, "time": shown, "offset": hsm.clock_offset})
     else:
-        print(f"HSM {hsm.serial}: {shown} UTC, {hsm.clock_offset:+.3f} s off the machine's clock")
+        print(f"HSM {hsm.serial}: {shown} UTC, {_beside(hsm.clock_offset)} the machine's clock")
     hsm.close()
     return common.OK
+
+
+def _beside(offset: float) -> str:
+    """Return how a clock stands beside another one."""
+    if offset == 0:
+        return "as"
+    return f"{abs(offset):.3f} s {'ahead of' if offset > 0 else 'behind'}"
 
 
 def _inventory(paths: Paths) -> list[dict[str, Any]]:
@@ -280,7 +289,7 @@ def _chosen(paths: Paths, text: str, *, absent: bool) -> Hsm | str:
     """Return the HSM that a word names, open; the serial of one that cannot be opened, if such a one will do."""
     opened = paths.open_all()
     chosen: Hsm | None = None
-    serial = text.removeprefix(_PREFIX)
+    serial = text.removeprefix(_PREFIX).strip()
     if serial == text and text.isascii() and text.isdigit() and int(text) < len(opened):
         chosen = opened[int(text)]
     else:
