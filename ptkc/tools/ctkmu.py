@@ -66,7 +66,7 @@ def parser() -> arguments.Letters:
     _letters(change, "-a", "given", "letters of attributes to set, as for `ctkmu c`")
     _letters(change, "-r", "taken", "letters of attributes to clear (ours)")
     change.add_argument("-N", dest="new_label", metavar="<label>", help="a new label (ours)")
-    _pins(change, officer=False)
+    _pins(change)
     keyfiles.add(commands, _pins)
     return top
 
@@ -98,7 +98,7 @@ def _make(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name 
         "-C", dest="curve", metavar="<curve>", type=objects.curve, default="secp256r1",
         help=f"curve of an EC key: {', '.join(objects.CURVES)}; without it %(default)s",
     )  # fmt: skip
-    _pins(making, officer=False)
+    _pins(making)
 
 
 def _label(parser: ArgumentParser) -> None:
@@ -130,7 +130,7 @@ def _create(options: Namespace) -> int:
     if making.pair is False and bits % 8:
         raise common.ToolError(f"{bits} bits are no whole number of bytes", "leave -z out for the usual size")
     place = slots.at(options.slot)
-    with slots.user(place, options.user_pin) as session, _offered(options.type):
+    with _session(place, options, given) as session, _offered(options.type):
         common_part = {Attribute.ID: os.urandom(_ID_LENGTH)}
         if making.pair:
             public = {**common_part, **objects.template(ObjectClass.PUBLIC_KEY, given)}
@@ -153,6 +153,15 @@ def _create(options: Namespace) -> int:
             )  # fmt: skip
     common.note(_TOOL, f"{options.label} was made on {place.name}")
     return common.OK
+
+
+def _session(place: slots.Place, options: Namespace, given: str) -> Any:  # noqa: ANN401 - python-pkcs11's session
+    """Log in the token's owner; for letters that only the Security Officer gives, to keys that are public, this one."""
+    if set(given) & set(objects.BY_OFFICER):
+        if "P" in given:
+            raise common.ToolError("the Security Officer gives w and I, and sees no private keys", "leave P out")
+        return slots.officer(place, options.so_pin)
+    return slots.user(place, options.user_pin)
 
 
 @contextlib.contextmanager
@@ -192,7 +201,7 @@ def _modify(options: Namespace) -> int:
     if both:
         options.parser.error(f"{', '.join(both)} cannot be set and cleared at once")
     place = slots.at(options.slot)
-    with slots.user(place, options.user_pin) as session:
+    with _session(place, options, options.given or "") as session:
         for each in objects.pair(objects.named(session, options.label, objects.KEYS)):
             objects.change(each, options.given or "", options.taken or "", options.new_label)
     return common.OK

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "CERTIFICATES", "CURVES", "GENERATION", "KEYS", "KEY_TYPES", "KINDS", "LETTERS", "Description", "Making", "change",
-    "curve", "curve_type", "describe", "find", "letters", "name_text", "named", "pair", "parameters", "pick",
-    "template",
+    "BY_OFFICER", "CERTIFICATES", "CURVES", "GENERATION", "KEYS", "KEY_TYPES", "KINDS", "LETTERS", "Description",
+    "Making", "change", "curve", "curve_type", "describe", "find", "letters", "name_text", "named", "pair",
+    "parameters", "pick", "template",
 ]  # fmt: skip
 
 LETTERS = {
@@ -35,6 +35,9 @@ LETTERS = {
 
 KEYS = (ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.PRIVATE_KEY)
 CERTIFICATES = (ObjectClass.CERTIFICATE_REQUEST, ObjectClass.CERTIFICATE)
+
+BY_OFFICER = "wI"
+"""The letters that only the Security Officer gives."""
 
 # The letters that a class of objects has, and those of them that are not even named when they are not given: the HSM's
 # default is false, and other HSMs and older ones do not know them.
