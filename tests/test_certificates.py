@@ -124,6 +124,17 @@ def test_a_signing_key_needs_what_any_signature_needs(board: Board, user: int) -
         device.derive_key(user, (CKM.ENCODE_X_509, None), public, ())
 
 
+def test_a_subject_that_a_key_was_given_is_read_first(board: Board, user: int) -> None:
+    """CKA_SUBJECT of a key may be anything: what is no name makes no certificate and no request."""
+    public, private = pair(board, user, SUBJECT=b"no name")
+    for mechanism in (CKM.ENCODE_X_509, CKM.ENCODE_PKCS_10):
+        with refusal(CKR.ATTRIBUTE_VALUE_INVALID):
+            board.encode(mechanism, public, private, session=user)
+    other, _ = pair(board, user)
+    with refusal(CKR.ATTRIBUTE_VALUE_INVALID):
+        board.encode(CKM.ENCODE_X_509, other, private, session=user, SUBJECT_STR="CN=a")
+
+
 def test_what_the_template_says_of_the_object_is_checked_first(board: Board, user: int) -> None:
     """Nothing is signed, and nothing counted, for an object that cannot be."""
     public, private = pair(board, user, USAGE_LIMIT=ulong(1))

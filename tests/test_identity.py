@@ -88,6 +88,14 @@ def test_the_owner_certificate_is_as_documented(board: Board) -> None:
         assert identifier == board.get(target, "ID")
 
 
+def test_at_the_end_of_time_certificates_end_with_it(board: Board) -> None:
+    """The HSM's clock may be anywhere: no certificate names a year beyond 9999."""
+    board.hsm.set_clock(dt.datetime(9999, 12, 30, tzinfo=dt.UTC).timestamp())
+    board.generate_owner()
+    board.generate_identity(self_sign=True)
+    assert {9999} == {board.parsed(label).not_valid_after_utc.year for label in ("POC-Pending", "PIC")}
+
+
 def test_a_second_pending_owner_replaces_the_first(board: Board) -> None:
     """There is one at a time."""
     first = board.generate_owner()

@@ -98,7 +98,7 @@ class CertificateCommands(IdentityCommands):
 
     def _signer(self, session: Session, key: Object, number: int) -> Signer:
         """Return what signs with an ordinary key: a use like any other, which counts where the key counts."""
-        from ptkc.mechanisms.certificates import Signer  # noqa: PLC0415 - cryptography, at the first need
+        from ptkc.mechanisms.certificates import Signer, subject_of  # noqa: PLC0415 - at the first need
         from ptkc.mechanisms.signatures import scheme_of  # noqa: PLC0415
 
         info = key.attributes.get(CKA.PUBLIC_KEY_INFO, b"")
@@ -120,10 +120,10 @@ class CertificateCommands(IdentityCommands):
             use()
             return scheme.encode(operation.single(body))
 
-        return Signer(info, scheme, sign, self._name_of(session, key), use)
+        return Signer(info, scheme, sign, self._name_of(session, key) or subject_of(key.attributes), use)
 
     def _name_of(self, session: Session, key: Object) -> bytes | None:
-        """Return the issuer's name that a signing key has: of its certificate on the token, or CKA_SUBJECT."""
+        """Return the subject of a signing key's certificate on the token."""
         from ptkc.mechanisms.x509 import Certificate  # noqa: PLC0415 - at the first need
 
         wanted = ((CKA.CLASS, _CERTIFICATE), (CKA.ID, key.attributes.get(CKA.ID, b"")))
@@ -134,7 +134,7 @@ class CertificateCommands(IdentityCommands):
                 continue
             if certificate.public_key_info == key.attributes[CKA.PUBLIC_KEY_INFO]:
                 return certificate.subject
-        return key.attributes.get(CKA.SUBJECT) or None
+        return None
 
     def _matching(self, session: Session, template: Template) -> list[Attributes]:
         """Return the attributes of the objects that match and the session may see, session objects first."""

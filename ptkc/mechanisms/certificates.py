@@ -35,7 +35,7 @@ from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.parameters import GEN_PIK, MECH_AND_OBJECT, GenPik
 from ptkc.spec.values import Attributes
 
-__all__ = ["Signer", "key_identifiers", "named_in", "random_number", "read_certificate", "read_request"]
+__all__ = ["Signer", "key_identifiers", "named_in", "random_number", "read_certificate", "read_request", "subject_of"]
 
 _SERIAL_BYTES, _SPARE_BITS = 20, 1
 _YEAR = timedelta(days=365)
@@ -46,8 +46,8 @@ _DATE, _TIME = 8, 14
 class Signer:
     """What signs a certificate or a request.
 
-    `public_key_info` is the signing key's, `name` the issuer's if the key says one (DER), `number` the serial number
-    if the key counts; `sign` gives the signature over a body in the form that `scheme` has.
+    `public_key_info` is the signing key's, `name` the issuer's if the key says one (a Name in DER), `number` the serial
+    number if the key counts; `sign` gives the signature over a body in the form that `scheme` has.
     """
 
     __slots__ = ("name", "number", "public_key_info", "scheme", "sign")
@@ -113,6 +113,11 @@ def named_in(template: Attributes, name: int, text: int) -> bytes | None:
     if given not in (None, said):
         raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKA, text)} says another name")
     return said
+
+
+def subject_of(attributes: Attributes) -> bytes:
+    """Return CKA_SUBJECT of a key, which anybody may have said; CKR_ATTRIBUTE_VALUE_INVALID."""
+    return named_in({CKA.SUBJECT: attributes.get(CKA.SUBJECT, b"")}, CKA.SUBJECT, CKA.SUBJECT_STR) or b""
 
 
 def _number_in(template: Attributes) -> int | None:
@@ -206,7 +211,7 @@ class EncodeX509(Mechanism):
             request.check_signed_by(request.public_key_info)
             info, default = request.public_key_info, request.subject
         else:
-            info, default = _public_key_info(base), base.attributes.get(CKA.SUBJECT, b"")
+            info, default = _public_key_info(base), b"" if subject else subject_of(base.attributes)
         subject = subject or default
         if not subject:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_SUBJECT and CKA_SUBJECT_STR are missing")
@@ -254,7 +259,7 @@ class EncodePkcs10(Mechanism):
         info = _public_key_info(base)
         if info != signer.public_key_info:
             raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the signing key is not the public key's private key")
-        subject = named_in(template, CKA.SUBJECT, CKA.SUBJECT_STR) or base.attributes.get(CKA.SUBJECT)
+        subject = named_in(template, CKA.SUBJECT, CKA.SUBJECT_STR) or subject_of(base.attributes)
         if not subject:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_SUBJECT and CKA_SUBJECT_STR are missing")
         return signer.seal(request_info(subject, info, *_entries_in(template)))

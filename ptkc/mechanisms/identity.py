@@ -82,6 +82,12 @@ def _identity_name(serial: str) -> bytes:
     ])
 
 
+def _later(moment: datetime, span: timedelta) -> datetime:
+    """Return a later moment, or the last one that a certificate can name."""
+    last = datetime.max.replace(microsecond=0, tzinfo=moment.tzinfo)
+    return moment + span if span < last - moment else last
+
+
 def owner_certificate(serial: str, owner: Signer, now: float) -> bytes:
     """Return the self-signed POC of an owner key."""
     info = owner.public_key_info
@@ -92,7 +98,7 @@ def owner_certificate(serial: str, owner: Signer, now: float) -> bytes:
         extension(_USAGE, _CERTIFIES, critical=True),
         *key_identifiers(info, info),
     ]
-    validity = begin - _BEFORE, begin + _OWNER_TIME
+    validity = begin - _BEFORE, _later(begin, _OWNER_TIME)
     return owner.seal(tbs_certificate(random_number(), _SCHEME.algorithm, name, validity, name, info, extensions))
 
 
@@ -105,7 +111,8 @@ def identity_certificate(
     """
     subject = _identity_name(serial)
     begin = utc(now)
-    validity = begin - _BEFORE, min(begin + _IDENTITY_TIME, end or datetime.max.replace(tzinfo=begin.tzinfo))
+    last = _later(begin, _IDENTITY_TIME)
+    validity = begin - _BEFORE, min(last, end or last)
     extensions = [
         extension(_BASIC, _NO_CA, critical=True),
         extension(_USAGE, _SIGNS, critical=True),
