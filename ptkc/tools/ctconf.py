@@ -131,9 +131,9 @@ def _place(options: Namespace, found: list[Device], number: int) -> slots.Place:
     return place
 
 
-def _administrator(device: Device) -> Any:  # noqa: ANN401 - python-pkcs11's session
+def _administrator(device: Device, *, rw: bool = True) -> Any:  # noqa: ANN401 - python-pkcs11's session
     """Return a session of the Administrator of an HSM."""
-    return slots.user(slots.every([device])[-1])
+    return slots.user(slots.every([device])[-1], rw=rw)
 
 
 def _again(device: Device) -> Device:
@@ -167,7 +167,7 @@ def _delete(options: Namespace, found: list[Device], number: int) -> None:
 def _events(options: Namespace, found: list[Device], _: bool) -> None:  # noqa: FBT001 - as all actions
     """Show the event log."""
     device = _device(options, found)
-    with _administrator(device) as session:
+    with _administrator(device, rw=False) as session:
         records = adapter.events(session)
     fields = ("number", "time", "event", "detail")
     rows = [

@@ -7,7 +7,9 @@ the vendor's pages print it; the serial numbers of a list that follows `sn:` as 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import atexit
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 from ptkc.tools import common
 
@@ -30,10 +32,20 @@ def connect() -> list[Device]:
     """Load the library and return all HSMs, their Admin slots too, in the order of their device numbers."""
     from ptkc import vendor  # noqa: PLC0415 - help and wrong arguments need no library
 
-    found = vendor.devices(vendor.lib())
+    library = vendor.lib()
+    # C_Finalize folds the store's write-ahead log in: the data can be copied and mounted read-only then.
+    atexit.unregister(_end)
+    atexit.register(_end, library)
+    found = vendor.devices(library)
     if not found:
         raise common.ToolError("there is no HSM", "`ptkc hsm add` makes one; `ptkc doctor` says what is wrong")
     return found
+
+
+def _end(library: Any) -> None:  # noqa: ANN401 - python-pkcs11's library
+    """C_Finalize; what it cannot do at the end is nothing that the user should know."""
+    with contextlib.suppress(RuntimeError):
+        library.finalize()
 
 
 def glued(arguments: Sequence[str]) -> list[str]:
