@@ -20,9 +20,9 @@ from ptkc.token.sqlite import SqliteStore
 __all__ = ["each_step", "killed_at", "names"]
 
 _WATCHED: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (os, ("open", "write", "pwrite", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "chmod", "fchmod")),
+    (os, ("open", "write", "pwrite", "fsync", "rename", "link", "unlink", "mkdir", "rmdir")),
     (fcntl, ("flock",)),
-    (SqliteStore, ("_run", "end", "_all")),
+    (SqliteStore, ("_run", "end")),
     (Generation, ("start", "finish", "unlock")),
 )
 _MOST = 400
