@@ -73,7 +73,7 @@ def main() -> int:
         elif not target.exists() or target.read_text(encoding="utf-8") != text:
             print(f"{target} is not what docs/procedures.py makes of {script.name}", file=sys.stderr)
             wrong = 1
-    for stray in set(_PAGES.glob("*.md")) - set(scripts):
+    for stray in set(_PAGES.glob("[0-9]*.md")) - set(scripts):
         print(f"{stray} has no script", file=sys.stderr)
         wrong = 1
     return wrong
