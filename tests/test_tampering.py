@@ -82,7 +82,7 @@ def _use(hsm: Hsm) -> None:
     steps += [
         lambda: (hsm.security_mode, hsm.now(), hsm.count, hsm.manufactured, hsm.ordinal), lambda: hsm.set_policy(1, 1),
         hsm.next_count, lambda: list(map(unpack, hsm.events())), lambda: hsm.set_clock(0), lambda: hsm.event_log_full,
-        lambda: hsm.remove_slot(hsm.add_slot()), lambda: hsm.identity.load(hsm.identity.find(())[0]),
+        lambda: hsm.remove_slot(hsm.add_slot()), lambda: list(map(hsm.identity.load, hsm.identity.find(()))),
         lambda: hsm.identity.exchange(hsm.identity.find(()), [data_object(b"new")]), lambda: hsm.tamper("test"),
         hsm.unplug,
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hsm_directory import SO_PIN, USER_PIN, Place, aes_key, data_object
 from kills import each_step, names
+from lengths import KILLS, SECONDS
 
 from ptkc.spec.constants import CKA, CKR, CKU
 from ptkc.spec.errors import CryptokiError
@@ -265,8 +266,8 @@ def test_a_new_hsm_of_a_destroyed_one_s_name_has_other_keys(copies: Copies) -> N
 
 @pytest.mark.soak
 def test_a_tamper_killed_at_any_moment_is_none_or_is_finished(copies: Copies) -> None:
-    """200 real kills, wherever the process just is."""
-    for round_number in range(200):
+    """Real kills, wherever the process just is."""
+    for round_number in range(KILLS):
         copies.renew()
         process = copies.place.process(f"""
 from ptkc.token.hsms import Hsm
@@ -275,7 +276,7 @@ print(flush=True)
 hsm.tamper("test")
 """)
         process.stdout.readline()  # type: ignore[union-attr]
-        time.sleep(0.0002 * round_number)
+        time.sleep(0.04 * round_number / KILLS)
         process.kill()
         process.communicate()
         assert look(copies.place) in (OLD, TAMPERED)
@@ -283,7 +284,7 @@ hsm.tamper("test")
 
 @pytest.mark.soak
 def test_hsms_come_and_go_while_processes_are_killed(tmp_path: Path) -> None:
-    """A minute of adding, taking away, putting back, tampering and destroying, each killed at some moment."""
+    """Adding, taking away, putting back, tampering and destroying, each killed at some moment."""
     place = Place(tmp_path)
     script = """
 import random
@@ -300,7 +301,7 @@ for _ in range(20):
     except CryptokiError:
         pass
 """
-    end = time.monotonic() + 60
+    end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         workers = [place.process(script) for _ in range(3)]
         for worker in workers:
