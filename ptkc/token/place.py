@@ -36,7 +36,7 @@ _DIGITS = 7
 
 
 def serials(data_path: str) -> list[str]:
-    """Return the serials of the HSMs that exist below a data path; CKR_DEVICEREMOVED if it cannot be read."""
+    """Return the serials of the HSMs that exist below a data path; CKR_DEVICE_REMOVED if it cannot be read."""
     try:
         names = os.listdir(data_path)
     except FileNotFoundError:
@@ -143,7 +143,7 @@ def is_writable(path: str) -> bool:
 
 
 def check_file_system(path: str, mounts: str = "/proc/self/mountinfo") -> None:
-    """Refuse a directory on a network file system: CKR_DEVICEREMOVED with the way out.
+    """Refuse a directory on a network file system: CKR_DEVICE_REMOVED with the way out.
 
     Real disks have a device number with a major part; only where there is none is the mount table read.
     """
