@@ -19,7 +19,7 @@ from ptkc.client.transport import DirectTransport
 from ptkc.configuration import Configuration
 from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
-from ptkc.hsm.endpoint import Endpoint
+from ptkc.hsm.endpoint import answer
 from ptkc.hsm.handles import Handles
 from ptkc.spec import loading
 from ptkc.spec.constants import CKR
@@ -102,7 +102,7 @@ def _open(configuration: Configuration) -> list[Hsm]:
 def _device(hsm: Hsm, handles: Handles, transport: str) -> Device:
     """Return an HSM as this application's device, behind the codec if the configuration asks for it."""
     device = LocalDevice(hsm, Application(hsm, handles))
-    return RemoteDevice(DirectTransport(Endpoint(device).answer)) if transport == "encoded" else device
+    return RemoteDevice(DirectTransport(lambda request: answer(device, request))) if transport == "encoded" else device
 
 
 @_uncollected

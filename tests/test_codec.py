@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ptkc.client.remote import RemoteDevice
 from ptkc.client.transport import DirectTransport
-from ptkc.hsm.endpoint import Endpoint
+from ptkc.hsm.endpoint import answer
 from ptkc.spec import parameters
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
@@ -188,7 +189,7 @@ Pair = namedtuple("Pair", "device remote")
 def pair():
     """Return a recorded device and the remote device that reaches it."""
     device = Recorded()
-    return Pair(device, RemoteDevice(DirectTransport(Endpoint(device).answer)))
+    return Pair(device, RemoteDevice(DirectTransport(partial(answer, device))))
 
 
 @pytest.mark.parametrize("command", CROSSING, ids=lambda command: command.name)
@@ -221,7 +222,7 @@ def test_result_that_is_none_of_the_table_is_general_error(pair):
 
 def test_command_a_device_lacks_is_not_supported():
     """A method that is not there answers CKR_FUNCTION_NOT_SUPPORTED."""
-    remote = RemoteDevice(DirectTransport(Endpoint(Device()).answer))
+    remote = RemoteDevice(DirectTransport(partial(answer, Device())))
     with pytest.raises(CryptokiError) as caught:
         remote.sign(1, b"data", None)
     assert CKR.FUNCTION_NOT_SUPPORTED == caught.value.code

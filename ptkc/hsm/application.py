@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _thread import RLock
 
-from ptkc.hsm import usage
+from ptkc.hsm import policy, usage
 from ptkc.hsm.features import Feature
 from ptkc.hsm.handles import Handles
 from ptkc.hsm.session import Session
@@ -17,6 +17,10 @@ from ptkc.spec.constants import CKR, CKS, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.hsms import Hsm
 from ptkc.token.tokens import Token
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Application", "Held", "Login"]
 
@@ -60,11 +64,13 @@ class Application:
 
     What depends on which sessions and logins there are is decided and done under one lock: another thread may be
     closing or logging out. `mode` are the HSM's security flags, as they were when a session was last asked for.
+    `accepted` says which protection of messages (`sms.protection`) the way here guarantees; it is none where methods
+    are called. `most_sessions` is a limit, 0 for none; `has_neighbours` says whether the HSM is serving others.
     """
 
     __slots__ = (
-        "_boot", "_by_token", "_features", "_lock", "_records", "_stamp", "handles", "hsm", "logins", "mode",
-        "sessions",
+        "_boot", "_by_token", "_features", "_lock", "_records", "_stamp", "accepted", "handles", "has_neighbours", "hsm",
+        "logins", "mode", "most_sessions", "sessions",
     )  # fmt: skip
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
@@ -75,6 +81,9 @@ class Application:
         self._lock = RLock()
         self._stamp: int | None = None
         self.mode = 0
+        self.accepted = 0
+        self.most_sessions = 0
+        self.has_neighbours: Callable[[], bool] = bool
         self.sessions: dict[int, Session] = {}
         self._by_token: dict[Token, dict[int, Session]] = {}
         self.logins: dict[Token, Login] = {}
@@ -84,10 +93,17 @@ class Application:
     # Sessions (specification 6.7)
 
     def open(self, token: Token, flags: int) -> Session:
-        """Open a session and give it its handle; CKR_SESSION_READ_WRITE_SO_EXISTS."""
+        """Open a session and give it its handle; CKR_SESSION_READ_WRITE_SO_EXISTS, CKR_SESSION_COUNT.
+
+        CKR_BAD_PROTECTION where the flags want messages protected and the way here does not.
+        """
         session = Session(token, flags)
+        mode = self.hsm.security_mode
         with self._lock:
             self._end_earlier_boot()
+            self._follow(mode)
+            if self.most_sessions and len(self.sessions) >= self.most_sessions:
+                raise CryptokiError(CKR.SESSION_COUNT, f"there are {self.most_sessions} sessions, which are the most")
             if not session.writable and self.role(token) == CKU.SO:
                 raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
             session.handle = self.handles.add(session)
@@ -96,17 +112,51 @@ class Application:
         return session
 
     def session(self, handle: int) -> Session:
-        """Return an open session; CKR_SESSION_HANDLE_INVALID, or once CKR_DEVICE_RESET after the HSM was restarted."""
+        """Return an open session; CKR_SESSION_HANDLE_INVALID, CKR_BAD_PROTECTION as `open`.
+
+        Once CKR_DEVICE_RESET after the HSM was restarted, or its flags want less protection of messages than before.
+        """
         session = self.sessions.get(handle)
         if session is None:
             raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {handle}")
         stamp = self.hsm.stamp()
         if stamp is None or stamp != self._stamp:
-            self.mode = self.hsm.security_mode
-            if self._end_earlier_boot():
-                raise CryptokiError(CKR.DEVICE_RESET, "the HSM was restarted")
-            self._stamp = stamp
+            mode = self.hsm.security_mode
+            with self._lock:
+                if self._end_earlier_boot():
+                    self.mode = mode
+                    raise CryptokiError(CKR.DEVICE_RESET, "the HSM was restarted")
+                if self._follow(mode):
+                    raise CryptokiError(CKR.DEVICE_RESET, "the security flags protect messages less than before")
+                self._stamp = stamp
         return session
+
+    def _follow(self, mode: int) -> bool:
+        """Take the flags as they are now; close the sessions if they became weaker, and say whether there was one.
+
+        CKR_BAD_PROTECTION if they want more than the way here guarantees.
+        """
+        before, now = policy.protection(self.mode), policy.protection(mode)
+        self.mode = mode
+        ended = bool(before & ~now and self.sessions)
+        if ended:
+            self._close_all()
+        if now & ~self.accepted:
+            raise CryptokiError(CKR.BAD_PROTECTION, f"the security flags want messages protected ({now:#x})")
+        return ended
+
+    def know_mode(self) -> None:
+        """Take the flags as this application itself has set them: that ends no session of its own."""
+        self.mode = self.hsm.security_mode
+
+    def end(self) -> None:
+        """Close all sessions: the application is over."""
+        with self._lock:
+            self._close_all()
+
+    def _close_all(self) -> None:
+        for session in list(self.sessions.values()):
+            self.close(session)
 
     def _end_earlier_boot(self) -> bool:
         """Close the sessions of before a restart, and with them the logins; whether there was one."""
@@ -114,8 +164,7 @@ class Application:
         if boot == self._boot:
             return False
         self._boot = boot
-        for session in list(self.sessions.values()):
-            self.close(session)
+        self._close_all()
         return True
 
     def close(self, session: Session) -> None:

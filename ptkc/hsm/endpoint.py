@@ -1,40 +1,308 @@
-"""The HSM's end of a transport: bytes of a request in, bytes of its reply out.
+"""The HSM's end of a transport: a frame in, the frame that answers it out.
 
-This is one of the two places where a `CryptokiError` becomes a CK_RV. Any other exception of a device is a bug: it is
-logged without values and answered with CKR_GENERAL_ERROR. Bytes that are no request are a `PeerError`, and whoever
-brought them closes the connection.
+A connection is used by one thread at a time, for one exchange after the other. It has at most one channel; what is sent
+beside it, or without one, is plain. Whether a command had the protection that it needs is decided here, for each
+request, by the flags in force at that moment and by what the channel was made for. This is one of the two places where
+a `CryptokiError` becomes a CK_RV. Any other exception of a device is a bug: logged without values, CKR_GENERAL_ERROR.
 """
 
 from __future__ import annotations
 
-from ptkc import log
-from ptkc.spec.constants import CKR
-from ptkc.spec.errors import CryptokiError
-from ptkc.wire.codec import decode_request, encode_reply
+import os
+from time import time
 
-__all__ = ["Endpoint"]
+from ptkc import log, sms
+from ptkc.sms.bodies import refusal
+from ptkc.sms.errors import MALFORMED, FrameError, LocalError, TerminatedError
+from ptkc.sms.frames import HEADER_LENGTH, clear, decode
+from ptkc.sms.protection import policy_of_flags, reply_needs, request_needs
+from ptkc.sms.state import CONFIRM, HELLO, HSM, PLAIN_REPLY, PLAIN_REQUEST, QUESTION, REQUEST, TERMINATE
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
+from ptkc.wire.codec import binding, decode_request, encode_reply, is_sensitive
+
+__all__ = ["Connection", "Endpoint", "answer"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ptkc.wire.commands import Device
+    from collections.abc import Callable
+    from typing import Any
+
+    from ptkc.hsm.applications import Applications, OneApplication, Served
+    from ptkc.hsm.statement import Presented
+    from ptkc.sms.channel import Channel
+    from ptkc.sms.handshake import Offer
+    from ptkc.token.hsms import Hsm
+    from ptkc.wire.commands import Command, Device
+
+
+def _run(device: Device, command: Command, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the command's result
+    """Return what a command gives, or the `CryptokiError` that it is refused with."""
+    try:
+        return getattr(device, command.method)(*arguments)
+    except CryptokiError as error:
+        return error
+    except Exception:  # noqa: BLE001 - the boundary: nothing but a CK_RV leaves an HSM
+        log.bug(command.name)
+        return CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log")
+
+
+def answer(device: Device, request: bytes) -> bytes:
+    """Return a device's reply to a request; `PeerError` if it is none. No policy, no application: for one device."""
+    command, arguments = decode_request(request)
+    return encode_reply(command, _run(device, command, arguments))
+
+
+def _silent(_event: str, **_facts: object) -> None:
+    """Tell nobody."""
 
 
 class Endpoint:
-    """Answers requests with a device's methods."""
+    """What connections to one HSM have in common."""
 
-    __slots__ = ("_device",)
+    __slots__ = ("_presented", "applications", "attempts", "hsm", "tell")
 
-    def __init__(self, device: Device) -> None:
-        """Keep the device."""
-        self._device = device
+    def __init__(
+        self, hsm: Hsm, applications: Applications | OneApplication, tell: Callable[..., None] = _silent
+    ) -> None:
+        """Serve `hsm`; `tell(event, **facts)` is told what a server's log should have."""
+        self.hsm = hsm
+        self.applications = applications
+        self.tell = tell
+        self.attempts: Callable[[str, Callable[[], Any]], Any] | None = None
+        self._presented: Presented | None = None
 
-    def answer(self, request: bytes) -> bytes:
-        """Return the reply to a request; `PeerError` if it is none."""
-        command, arguments = decode_request(request)
+    def connection(self, address: str, group: bytes) -> Connection:
+        """Return the end of a new connection; `group` is the client's prelude's, `address` for limits and logs."""
+        return Connection(self, address, group)
+
+    def presented(self) -> Presented:
+        """Return what speaks for the HSM in handshakes."""
+        if self._presented is None:
+            sms.load()
+            from ptkc.hsm.statement import Presented  # noqa: PLC0415 - behind `load`
+
+            self._presented = Presented(self.hsm)
+        return self._presented
+
+
+class Connection:
+    """The HSM's end of one connection.
+
+    `farewell` is what may still be sent when `answer` raised; `is_over` says that nothing will be answered any more.
+    """
+
+    __slots__ = (
+        "_ends", "_endpoint", "_group", "_offer", "_served", "address", "channel", "farewell", "is_over", "since",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: Endpoint, address: str, group: bytes) -> None:
+        """Begin without a channel."""
+        self._endpoint = endpoint
+        self._group = group
+        self._served: Served | None = None
+        self._offer: Offer | None = None
+        self._ends: int | None = None
+        self.address = address
+        self.channel: Channel | None = None
+        self.since = 0.0
+        self.farewell = b""
+        self.is_over = False
+
+    # One exchange
+
+    def answer(self, data: bytes) -> bytes:
+        """Return the frame that answers a frame; nothing where the client ended the channel, see `is_over`.
+
+        `PeerError` if the connection must be closed at once.
+        """
+        if self.is_over:
+            raise PeerError("the connection is over")
         try:
-            return encode_reply(command, getattr(self._device, command.method)(*arguments))
+            step = _STEPS.get(data[1]) if len(data) >= HEADER_LENGTH else None
+            if step is None:
+                raise FrameError(MALFORMED[HSM], "no frame of a client")
+            if self._ends is not None:
+                return self.end(self._ends)
+            return step(self, data)
+        except PeerError as error:
+            self._fail(error)
+            raise
+        except TerminatedError as error:
+            self._over("ended", channel=self._number, code=error.code)
+            return b""
+        except LocalError as error:
+            self._over("refused", code=error.code, reason=error.message)
+            return refusal(CKR.SMS_ERROR)
+
+    @property
+    def _number(self) -> int:
+        return self.channel.number if self.channel is not None else 0
+
+    def _over(self, event: str, **facts: object) -> None:
+        """Answer nothing any more."""
+        self.is_over = True
+        self._endpoint.tell(event, address=self.address, **facts)
+
+    def _fail(self, error: PeerError) -> None:
+        """End because of what the peer sent: only the fact goes to it, the reason to the log."""
+        code = error.code if isinstance(error, CryptokiError) else CKR.SMS_ERROR
+        channel = self.channel
+        if channel is None:
+            self.farewell = refusal(CKR.NO_SESSION_KEYS)
+        else:
+            self.farewell = channel.terminate(code) if channel.is_alive else channel.farewell
+        self._over("broken", channel=self._number, code=code, reason=str(error))
+
+    def end(self, code: int = 0) -> bytes:
+        """End it in good order, or for the reason that a CK_RV says; return the frame that tells the client."""
+        frame = b""
+        if self.channel is not None and self.channel.is_alive:
+            frame = self.channel.terminate(code)
+        self._over("ended", channel=self._number, code=code)
+        return frame
+
+    def end_soon(self, code: int) -> None:
+        """Have the next frame answered with the end of the channel: it is said by another thread than the one here.
+
+        What that frame asked for is not done.
+        """
+        self._ends = code
+
+    def close(self) -> None:
+        """Forget channel and application: there is nobody at the other end any more."""
+        if self.channel is not None and self.channel.is_alive:
+            self.channel.terminate()
+        self.is_over = True
+        if self._served is not None:
+            self._endpoint.applications.leave(self._served, self)
+            self._served = None
+
+    # The handshake
+
+    def _greet(self, data: bytes) -> bytes:
+        """HELLO: ANSWER."""
+        if self.channel is not None or self._offer is not None:
+            raise FrameError(CKR.SMS_ERROR, "a second HELLO")
+        presented = self._endpoint.presented()
+        from ptkc.sms.handshake import read_greeting  # noqa: PLC0415 - behind `load`
+
+        number = 1 + int.from_bytes(os.urandom(6), "little")
+        self._offer = read_greeting(data).answer(presented.identity(), number, is_sensitive)
+        return self._offer.frame
+
+    def _confirm(self, data: bytes) -> bytes:
+        """CONFIRM: ACCEPT, and the channel."""
+        offer, self._offer = self._offer, None
+        if offer is None:
+            raise FrameError(CKR.SMS_ERROR, "CONFIRM without HELLO")
+        applications = self._endpoint.applications
+        channel, frame = offer.confirmed(data, applications.secret_of)
+        self._join(applications.of_channel(channel, self._group))
+        self.channel = channel
+        self.since = time()
+        self._endpoint.tell(
+            "channel", address=self.address, channel=channel.number, policy=channel.policy, outcome=channel.outcome
+        )
+        return frame
+
+    def _state(self, data: bytes) -> bytes:
+        """QUESTION: STATEMENT."""
+        presented = self._endpoint.presented()
+        from ptkc.sms.statement import read_inquiry  # noqa: PLC0415 - behind `load`
+
+        return read_inquiry(data).answer(presented.identity())
+
+    def _join(self, served: Served) -> Served:
+        """Take part in an application."""
+        if served is not self._served:
+            applications = self._endpoint.applications
+            if self._served is not None:
+                applications.leave(self._served, self)
+            applications.enter(served, self)
+            self._served = served
+        return served
+
+    # Commands
+
+    def _request(self, data: bytes) -> bytes:
+        """REQUEST: REPLY, under the channel. TERMINATE of the client: `TerminatedError`."""
+        channel, served = self.channel, self._served
+        if channel is None or served is None:
+            raise FrameError(CKR.NO_SESSION_KEYS, "there is no channel")
+        payload, associated, protection = channel.open(data)
+        command, arguments = decode_request(payload)
+        try:
+            if self._endpoint.hsm.boot != channel.statement.boot:
+                served.application.end()
+                return self.end(CKR.DEVICE_RESET)
+            self._check(command, protection, reply_needs(channel.policy), channel.policy)
+            _check_binding(served, command, arguments, associated)
+        except CryptokiError as error:
+            return channel.seal(self._reply(command, error))
+        return channel.seal(self._perform(served, command, arguments))
+
+    def _plain(self, data: bytes) -> bytes:
+        """PLAIN_REQUEST: PLAIN_REPLY; empty for an empty one."""
+        payload = bytes(decode(data, HSM).body)
+        if not payload:
+            return clear(PLAIN_REPLY, b"")
+        command, arguments = decode_request(payload)
+        try:
+            if command.has_session and self.channel is not None:
+                raise CryptokiError(CKR.BAD_PROTECTION, f"{command.name} beside a channel")
+            self._check(command, 0, 0, 0)
+            served = self._served
+            if served is None or self.channel is None:
+                served = self._join(self._endpoint.applications.of_group(self._group))
+        except CryptokiError as error:
+            return clear(PLAIN_REPLY, self._reply(command, error))
+        return clear(PLAIN_REPLY, self._perform(served, command, arguments))
+
+    def _check(self, command: Command, request: int, reply: int, policy: int) -> None:
+        """Refuse a command with a session if request or reply lack protection: CKR_BAD_PROTECTION."""
+        if not command.has_session:
+            return
+        wanted = policy | policy_of_flags(self._endpoint.hsm.security_mode)
+        if request_needs(wanted, sensitive=command.sensitive) & ~request or reply_needs(wanted) & ~reply:
+            raise CryptokiError(CKR.BAD_PROTECTION, f"{command.name} with protection {request:#x}, reply {reply:#x}")
+
+    def _perform(self, served: Served, command: Command, arguments: tuple[Any, ...]) -> bytes:
+        """Return the reply to a command that may be done."""
+        attempts = self._endpoint.attempts
+        if attempts is not None and command.sensitive:
+            return self._reply(command, attempts(self.address, lambda: _run(served.device, command, arguments)))
+        return self._reply(command, _run(served.device, command, arguments))
+
+    def _reply(self, command: Command, result: Any) -> bytes:  # noqa: ANN401 - the command's result
+        """Return a reply; why a command is refused stays with the HSM if the client is somebody else."""
+        endpoint = self._endpoint
+        if isinstance(result, CryptokiError) and not isinstance(result, BufferTooSmallError):
+            if not endpoint.applications.reasons:
+                endpoint.tell(
+                    "refusal", address=self.address, command=command.name, code=result.code, reason=result.message
+                )
+                result = CryptokiError(result.code)
+        try:
+            return encode_reply(command, result)
         except CryptokiError as error:
             return encode_reply(command, error)
-        except Exception:  # noqa: BLE001 - the boundary: nothing but a CK_RV leaves an HSM
-            log.bug(command.name)
-            return encode_reply(command, CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log"))
+
+
+_STEPS: dict[int, Callable[[Connection, bytes], bytes]] = {
+    HELLO: Connection._greet,  # noqa: SLF001 - a table of its own steps
+    CONFIRM: Connection._confirm,  # noqa: SLF001
+    QUESTION: Connection._state,  # noqa: SLF001
+    REQUEST: Connection._request,  # noqa: SLF001
+    TERMINATE: Connection._request,  # noqa: SLF001
+    PLAIN_REQUEST: Connection._plain,  # noqa: SLF001
+}
+
+
+def _check_binding(served: Served, command: Command, arguments: tuple[Any, ...], associated: bytes) -> None:
+    """Refuse a request that is meant for another token than its session's: CKR_SMS_ERROR."""
+    if not command.has_session:
+        return
+    session = served.application.sessions.get(arguments[0])
+    if session is not None and associated != binding(session.slot, session.token.serial.encode()):
+        raise CryptokiError(CKR.SMS_ERROR, "the request is bound to another slot or token than its session")

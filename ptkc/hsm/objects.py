@@ -149,6 +149,7 @@ class ObjectCommands(SessionCommands):
         if feature is not None:
             self._need_administrator(session)
             feature.set(template)
+            self.application.know_mode()
             return
         while True:
             obj = self._changeable(session, target)
@@ -237,8 +238,8 @@ class ObjectCommands(SessionCommands):
         self.application.forget(handle)
 
     def _need_alone(self) -> None:
-        """Refuse to change the slots while other processes have the HSM open."""
-        if self.hsm.others_running():
+        """Refuse to change the slots while other processes have the HSM open, or others are served by this one."""
+        if self.hsm.others_running() or self.application.has_neighbours():
             raise CryptokiError(CKR.ACTION_PROHIBITED, "other applications are running: slots cannot change")
 
     def find_objects(self, handle: int, most: int) -> tuple[int, ...]:

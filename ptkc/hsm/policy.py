@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from ptkc.sms.protection import REQUESTS_ENCRYPTED, SENSITIVE_ENCRYPTED, policy_of_flags
 from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMPOSITES", "FLAGS", "FLAG_LETTERS", "check_material", "check_mode", "check_new_pin", "check_template", "explain",
-    "is_offered", "letters_of", "mode_of", "names_of", "shortest_pin",
+    "is_offered", "letters_of", "mode_of", "names_of", "protection", "shortest_pin",
 ]  # fmt: skip
 
 Flag = namedtuple("Flag", "letter bit name")
@@ -55,7 +56,7 @@ _EXCLUSIVE = (
     (CKF.WEAK_PKCS11_MECHANISM, CKF.FIPS_ALGORITHMS),
 )
 _SECURE_MESSAGING = CKF.AUTH_PROTECTION | CKF.NO_CLEAR_PINS | CKF.FULL_SMS_ENC | CKF.FULL_SMS_SIGN
-_OFFERED_FLAGS = sum(flag.bit for flag in FLAGS) & ~_SECURE_MESSAGING
+_OFFERED_FLAGS = sum(flag.bit for flag in FLAGS)
 
 
 def mode_of(letters: str) -> int:
@@ -83,8 +84,8 @@ def check_mode(current: int, wanted: int, *, has_identity: bool) -> None:
     """Refuse to change the flags from `current` to `wanted`.
 
     CKR_ACTION_PROHIBITED under Mode Locked; CKR_SECURITY_FLAGS_INCOMPATIBLE for a set that cannot be: flags that
-    exclude each other, that need secure messaging (and thus a PIC, which `has_identity` says is there), that we do not
-    have. To lock the mode is the last change, and may come together with others.
+    exclude each other, that need secure messaging and thus a valid PIC (`has_identity` says whether there is one), that
+    we do not have. To lock the mode is the last change, and may come together with others.
     """
     if current & CKF.MODE_LOCKED and wanted != current:
         raise CryptokiError(CKR.ACTION_PROHIBITED, "Mode Locked is set: only a tamper clears it")
@@ -99,11 +100,16 @@ def _refusal(wanted: int, has_identity: bool) -> str:  # noqa: FBT001 - the call
         if wanted & one and wanted & others:
             return f"{names_of(one)[0]} excludes {', '.join(names_of(wanted & others))}"
     protected = ", ".join(names_of(wanted & _SECURE_MESSAGING))
-    if protected:
-        missing = "which is not there yet" if has_identity else "and so a PIC, which this HSM does not have"
-        return f"{protected}: needs secure messaging, {missing}"
+    if protected and not has_identity:
+        return f"{protected}: needs secure messaging, and so a valid PIC, which this HSM does not have"
     unknown = wanted & ~_OFFERED_FLAGS
     return f"no such security flag: {', '.join(names_of(unknown))}" if unknown else ""
+
+
+def protection(mode: int) -> int:
+    """Return the policy (`sms.protection`) that the flags want; all requests encrypted are the sensitive ones too."""
+    wanted = policy_of_flags(mode)
+    return wanted | SENSITIVE_ENCRYPTED if wanted & REQUESTS_ENCRYPTED else wanted
 
 
 # Mechanisms
@@ -183,18 +189,23 @@ def check_new_pin(mode: int, pin: bytes) -> None:
 # Keys
 
 _SECRET_CLASSES = frozenset(number.to_bytes(8, "little") for number in (CKO.PRIVATE_KEY, CKO.SECRET_KEY))
+_SENSITIVE_ONLY = CKF.INCREASED_SECURITY | CKF.NO_CLEAR_PINS
 _EXPLICIT = b"\x30"
 
 
 def check_template(mode: int, attributes: Attributes) -> None:
-    """Refuse a new private or secret key that Increased Security does not let be with CKR_TEMPLATE_INCONSISTENT.
+    """Refuse a new private or secret key that the flags do not let be with CKR_TEMPLATE_INCONSISTENT.
 
-    The list is ours: CKA_SENSITIVE must be true, and what is extractable must be private.
+    Under No Clear PINs and under Increased Security CKA_SENSITIVE must be true; under the latter (ours) what is
+    extractable must be private.
     """
-    if not mode & CKF.INCREASED_SECURITY or attributes.get(CKA.CLASS) not in _SECRET_CLASSES:
+    if not mode & _SENSITIVE_ONLY or attributes.get(CKA.CLASS) not in _SECRET_CLASSES:
         return
     if attributes.get(CKA.SENSITIVE) == FALSE:
-        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "Increased Security: CKA_SENSITIVE must be true")
+        flags = ", ".join(names_of(mode & _SENSITIVE_ONLY))
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{flags}: CKA_SENSITIVE must be true")
+    if not mode & CKF.INCREASED_SECURITY:
+        return
     if attributes.get(CKA.EXTRACTABLE) == TRUE and attributes.get(CKA.PRIVATE) != TRUE:
         raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "Increased Security: an extractable key must be private")
 

@@ -59,11 +59,12 @@ class Active:
 class Session:
     """A session of an application with a token."""
 
-    __slots__ = ("flags", "found", "handle", "objects", "operations", "token")
+    __slots__ = ("flags", "found", "handle", "objects", "operations", "slot", "token")
 
     def __init__(self, token: Token, flags: int) -> None:
-        """Open it; `flags` are those of C_OpenSession."""
+        """Open it; `flags` are those of C_OpenSession. `slot` stays what it was, should slots be deleted."""
         self.token = token
+        self.slot = token.slot
         self.flags = flags
         self.handle = 0
         self.objects: dict[int, Object] = {}

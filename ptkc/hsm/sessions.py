@@ -7,6 +7,7 @@ import time
 from ptkc.hsm import policy
 from ptkc.hsm.application import Application
 from ptkc.hsm.session import Session
+from ptkc.sms.protection import SENSITIVE_ENCRYPTED
 from ptkc.spec.constants import CK, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.events import Event
@@ -124,8 +125,13 @@ class SessionCommands(Device):
         )
 
     def init_token(self, slot: int, pin: bytes | None, label: bytes) -> None:
-        """C_InitToken: CKR_SESSION_EXISTS while this application has a session with the token."""
+        """C_InitToken: CKR_SESSION_EXISTS while this application has a session with the token.
+
+        CKR_ACCESS_DENIED where requests with PINs are to be encrypted: this one cannot be, CT_InitToken can.
+        """
         token = self._token(slot)
+        if policy.protection(self.hsm.security_mode) & SENSITIVE_ENCRYPTED:
+            raise CryptokiError(CKR.ACCESS_DENIED, "the security flags want PINs encrypted: use CT_InitToken")
         if self.application.sessions_with(token):
             raise CryptokiError(CKR.SESSION_EXISTS, f"slot {slot} has open sessions")
         self._initialise(token, pin, label)

@@ -19,7 +19,9 @@ from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire.commands import COMMANDS
 
-__all__ = ["LARGEST", "VERSION", "decode_reply", "decode_request", "encode_reply", "encode_request"]
+__all__ = [
+    "LARGEST", "VERSION", "binding", "decode_reply", "decode_request", "encode_reply", "encode_request", "is_sensitive",
+]  # fmt: skip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,6 +243,23 @@ _ASKED = ("buffer", "fill", "found", "ulong_in")  # kinds of outputs about which
 def _kinds(fields: list[str]) -> list[str]:
     """Return the kinds in a row's `name:kind` fields."""
     return [field.rpartition(":")[2] for field in fields]
+
+
+_SENSITIVE = frozenset(command.number for command in COMMANDS if command.sensitive)
+_BINDING = Struct("<Q16s")
+
+
+def is_sensitive(payload: bytes) -> bool:
+    """Whether a request may carry a PIN or the value of a key; False for bytes that are no request."""
+    return int.from_bytes(payload[2:4], "little") in _SENSITIVE and len(payload) >= _HEAD.size
+
+
+def binding(slot: int, serial: bytes) -> bytes:
+    """Return what a protected request with a session is bound to: the slot's number on the HSM, the token's serial.
+
+    Both as when the session was opened; the serial as C_GetTokenInfo has it, blanks at its end or not.
+    """
+    return _BINDING.pack(slot, serial[:16].ljust(16))
 
 
 _REQUESTS = {}

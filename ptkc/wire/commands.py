@@ -63,8 +63,8 @@ class Command:
 
     `number` is the place in the function list from 1, the vendor's functions after the last, and the number on the
     wire; `method` the name of the `Device` method; `operation` the kind of operation the command works on, which a
-    refused argument ends; `library` is true for what the client library answers itself; `sensitive` for what secure
-    messaging encrypts on request.
+    refused argument ends; `library` is true for what the client library answers itself; `sensitive` for requests that
+    may carry a PIN or the value of a key, or a part of it: what No Clear PINs has encrypted.
     """
 
     __slots__ = ("inputs", "library", "method", "name", "number", "operation", "outputs", "sensitive")
@@ -100,7 +100,7 @@ class Device:
             """Stand for the methods that the table below puts here."""
 
 
-# Marks: L answered by the library, s data are sensitive, - neither.
+# Marks: L answered by the library, s the request may carry a PIN or the value of a key, - neither.
 _TABLE = """\
 L C_Initialize | | |
 L C_Finalize | reserved | |
@@ -118,55 +118,55 @@ s C_SetPIN | session old:secret new:secret | |
 - C_CloseSession | session | |
 - C_CloseAllSessions | slot:ulong | |
 - C_GetSessionInfo | session | session_info |
-s C_GetOperationState | session | state:buffer |
-s C_SetOperationState | session state:bytes encryption_key:handle authentication_key:handle | |
+- C_GetOperationState | session | state:buffer |
+- C_SetOperationState | session state:bytes encryption_key:handle authentication_key:handle | |
 s C_Login | session user:ulong pin:secret | |
 - C_Logout | session | |
 s C_CreateObject | session template | object:ulong |
-s C_CopyObject | session object:handle template | new:ulong |
+- C_CopyObject | session object:handle template | new:ulong |
 - C_DestroyObject | session object:handle | |
 - C_GetObjectSize | session object:handle | size:ulong |
-s C_GetAttributeValue | session object:handle types | values |
-s C_SetAttributeValue | session object:handle template | |
+- C_GetAttributeValue | session object:handle types | values |
+- C_SetAttributeValue | session object:handle template | |
 - C_FindObjectsInit | session template | | find
 - C_FindObjects | session | found | find
 - C_FindObjectsFinal | session | | find
 - C_EncryptInit | session mechanism key:handle | | encrypt
-s C_Encrypt | session data:bytes | encrypted:buffer | encrypt
-s C_EncryptUpdate | session part:bytes | encrypted:buffer | encrypt
-s C_EncryptFinal | session | encrypted:buffer | encrypt
+- C_Encrypt | session data:bytes | encrypted:buffer | encrypt
+- C_EncryptUpdate | session part:bytes | encrypted:buffer | encrypt
+- C_EncryptFinal | session | encrypted:buffer | encrypt
 - C_DecryptInit | session mechanism key:handle | | decrypt
-s C_Decrypt | session encrypted:bytes | data:buffer | decrypt
-s C_DecryptUpdate | session encrypted:bytes | part:buffer | decrypt
-s C_DecryptFinal | session | part:buffer | decrypt
+- C_Decrypt | session encrypted:bytes | data:buffer | decrypt
+- C_DecryptUpdate | session encrypted:bytes | part:buffer | decrypt
+- C_DecryptFinal | session | part:buffer | decrypt
 - C_DigestInit | session mechanism | | digest
-s C_Digest | session data:bytes | digest:buffer | digest
-s C_DigestUpdate | session part:bytes | | digest
+- C_Digest | session data:bytes | digest:buffer | digest
+- C_DigestUpdate | session part:bytes | | digest
 - C_DigestKey | session key:handle | | digest
-s C_DigestFinal | session | digest:buffer | digest
+- C_DigestFinal | session | digest:buffer | digest
 - C_SignInit | session mechanism key:handle | | sign
-s C_Sign | session data:bytes | signature:buffer | sign
-s C_SignUpdate | session part:bytes | | sign
-s C_SignFinal | session | signature:buffer | sign
+- C_Sign | session data:bytes | signature:buffer | sign
+- C_SignUpdate | session part:bytes | | sign
+- C_SignFinal | session | signature:buffer | sign
 - C_SignRecoverInit | session mechanism key:handle | | sign_recover
-s C_SignRecover | session data:bytes | signature:buffer | sign_recover
+- C_SignRecover | session data:bytes | signature:buffer | sign_recover
 - C_VerifyInit | session mechanism key:handle | | verify
-s C_Verify | session data:bytes signature:bytes | | verify
-s C_VerifyUpdate | session part:bytes | | verify
-s C_VerifyFinal | session signature:bytes | | verify
+- C_Verify | session data:bytes signature:bytes | | verify
+- C_VerifyUpdate | session part:bytes | | verify
+- C_VerifyFinal | session signature:bytes | | verify
 - C_VerifyRecoverInit | session mechanism key:handle | | verify_recover
-s C_VerifyRecover | session signature:bytes | data:buffer | verify_recover
-s C_DigestEncryptUpdate | session part:bytes | encrypted:buffer | digest,encrypt
-s C_DecryptDigestUpdate | session encrypted:bytes | part:buffer | decrypt,digest
-s C_SignEncryptUpdate | session part:bytes | encrypted:buffer | sign,encrypt
-s C_DecryptVerifyUpdate | session encrypted:bytes | part:buffer | decrypt,verify
+- C_VerifyRecover | session signature:bytes | data:buffer | verify_recover
+- C_DigestEncryptUpdate | session part:bytes | encrypted:buffer | digest,encrypt
+- C_DecryptDigestUpdate | session encrypted:bytes | part:buffer | decrypt,digest
+- C_SignEncryptUpdate | session part:bytes | encrypted:buffer | sign,encrypt
+- C_DecryptVerifyUpdate | session encrypted:bytes | part:buffer | decrypt,verify
 s C_GenerateKey | session mechanism template | key:ulong |
-s C_GenerateKeyPair | session mechanism public:template private:template | public_key:ulong private_key:ulong |
-s C_WrapKey | session mechanism wrapping_key:handle key:handle | wrapped:buffer |
+- C_GenerateKeyPair | session mechanism public:template private:template | public_key:ulong private_key:ulong |
+- C_WrapKey | session mechanism wrapping_key:handle key:handle | wrapped:buffer |
 s C_UnwrapKey | session mechanism unwrapping_key:handle wrapped:bytes template | key:ulong |
 s C_DeriveKey | session mechanism base_key:handle template | key:ulong |
 s C_SeedRandom | session seed:bytes | |
-s C_GenerateRandom | session | random:fill |
+- C_GenerateRandom | session | random:fill |
 L C_GetFunctionStatus | session | |
 L C_CancelFunction | session | |
 L C_WaitForSlotEvent | flags:ulong | slot:ulong reserved |
@@ -175,45 +175,45 @@ L C_GetInterface | | |
 s C_LoginUser | session user:ulong pin:secret username:bytes | |
 - C_SessionCancel | session flags:ulong | |
 - C_MessageEncryptInit | session mechanism key:handle | | message_encrypt
-s C_EncryptMessage | session parameter associated:bytes plaintext:bytes | ciphertext:buffer | message_encrypt
-s C_EncryptMessageBegin | session parameter associated:bytes | | message_encrypt
-s C_EncryptMessageNext | session parameter plaintext:bytes | ciphertext:buffer flags:ulong_in | message_encrypt
+- C_EncryptMessage | session parameter associated:bytes plaintext:bytes | ciphertext:buffer | message_encrypt
+- C_EncryptMessageBegin | session parameter associated:bytes | | message_encrypt
+- C_EncryptMessageNext | session parameter plaintext:bytes | ciphertext:buffer flags:ulong_in | message_encrypt
 - C_MessageEncryptFinal | session | | message_encrypt
 - C_MessageDecryptInit | session mechanism key:handle | | message_decrypt
-s C_DecryptMessage | session parameter associated:bytes ciphertext:bytes | plaintext:buffer | message_decrypt
-s C_DecryptMessageBegin | session parameter associated:bytes | | message_decrypt
-s C_DecryptMessageNext | session parameter ciphertext:bytes | plaintext:buffer flags:ulong_in | message_decrypt
+- C_DecryptMessage | session parameter associated:bytes ciphertext:bytes | plaintext:buffer | message_decrypt
+- C_DecryptMessageBegin | session parameter associated:bytes | | message_decrypt
+- C_DecryptMessageNext | session parameter ciphertext:bytes | plaintext:buffer flags:ulong_in | message_decrypt
 - C_MessageDecryptFinal | session | | message_decrypt
 - C_MessageSignInit | session mechanism key:handle | | message_sign
-s C_SignMessage | session parameter data:bytes | signature:buffer | message_sign
-s C_SignMessageBegin | session parameter | | message_sign
-s C_SignMessageNext | session parameter data:bytes | signature:buffer | message_sign
+- C_SignMessage | session parameter data:bytes | signature:buffer | message_sign
+- C_SignMessageBegin | session parameter | | message_sign
+- C_SignMessageNext | session parameter data:bytes | signature:buffer | message_sign
 - C_MessageSignFinal | session | | message_sign
 - C_MessageVerifyInit | session mechanism key:handle | | message_verify
-s C_VerifyMessage | session parameter data:bytes signature:bytes | | message_verify
-s C_VerifyMessageBegin | session parameter | | message_verify
-s C_VerifyMessageNext | session parameter data:bytes signature:bytes | | message_verify
+- C_VerifyMessage | session parameter data:bytes signature:bytes | | message_verify
+- C_VerifyMessageBegin | session parameter | | message_verify
+- C_VerifyMessageNext | session parameter data:bytes signature:bytes | | message_verify
 - C_MessageVerifyFinal | session | | message_verify
-s C_EncapsulateKey | session mechanism public_key:handle template | ciphertext:buffer key:ulong |
-s C_DecapsulateKey | session mechanism private_key:handle template ciphertext:bytes | key:ulong |
-s C_VerifySignatureInit | session mechanism key:handle signature:bytes | | verify_signature
-s C_VerifySignature | session data:bytes | | verify_signature
-s C_VerifySignatureUpdate | session part:bytes | | verify_signature
+- C_EncapsulateKey | session mechanism public_key:handle template | ciphertext:buffer key:ulong |
+- C_DecapsulateKey | session mechanism private_key:handle template ciphertext:bytes | key:ulong |
+- C_VerifySignatureInit | session mechanism key:handle signature:bytes | | verify_signature
+- C_VerifySignature | session data:bytes | | verify_signature
+- C_VerifySignatureUpdate | session part:bytes | | verify_signature
 - C_VerifySignatureFinal | session | | verify_signature
 - C_GetSessionValidationFlags | session type:ulong | flags:ulong |
-s C_AsyncComplete | session function:name | async_data |
+- C_AsyncComplete | session function:name | async_data |
 - C_AsyncGetID | session function:name | id:ulong |
-s C_AsyncJoin | session function:name id:ulong data:bytes | |
-s C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer |
-s C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
+- C_AsyncJoin | session function:name id:ulong data:bytes | |
+- C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer |
+- C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
 s CT_InitToken | session slot:ulong pin:secret label | |
 s CT_InitPIN | session user:ulong pin:secret | |
 s CT_ResetToken | session pin:secret label | |
-s CT_CopyObject | session source:ulong object:handle template | new:ulong |
+- CT_CopyObject | session source:ulong object:handle template | new:ulong |
 L CT_HsmIdFromSlotId | slot:ulong | id:uint |
 L CT_ToHsmSession | session | hsm_session:ulong |
 L CT_GetHSMId | session | id:ulong |
-s CT_PresentTicket | session object:handle mechanism ticket:bytes | |
+- CT_PresentTicket | session object:handle mechanism ticket:bytes | |
 - CT_FetchCertificate | hsm:device type:ulong | certificate:buffer |
 """  # noqa: E501 - rows
 
