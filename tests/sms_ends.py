@@ -54,11 +54,14 @@ def sign(private: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
 
 def certificate(
     serials: Iterable[str], private: Key, issuer: Key | None = None, *, ca: bool = False,
-    days: tuple[int, int] = (-1, 365), name: str = "HSM", issuer_name: str | None = None, usage: bool = True,
+    days: tuple[int, int] = (-1, 365), name: str = "HSM", issuer_name: str | None = None, usage: str | None = "",
     digest: HashAlgorithm | None = None,
     extension: x509.ExtensionType | None = None,
 ) -> bytes:  # fmt: skip
-    """Return a certificate (DER): a PIC, or a POC if it is a CA's; signed by itself without an issuer."""
+    """Return a certificate (DER): a PIC, or a POC if it is a CA's; signed by itself without an issuer.
+
+    `usage` is another key usage than it should have, None if there is to be none.
+    """
 
     def named(common: str, numbers: Iterable[str]) -> x509.Name:
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common)]
@@ -76,12 +79,12 @@ def certificate(
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
-    if usage:
+    if usage is not None:
         bits = dict.fromkeys(
             ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
              "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False,
         )  # fmt: skip
-        bits["key_cert_sign" if ca else "digital_signature"] = True
+        bits[usage or ("key_cert_sign" if ca else "digital_signature")] = True
         builder = builder.add_extension(x509.KeyUsage(**bits), critical=True)
     if extension is not None:
         builder = builder.add_extension(extension, critical=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -162,6 +165,21 @@ def test_flags_and_letters_mean_what_the_text_says(flags, letters, plain, sensit
     for policy in policies:
         needs = [request_needs(policy, sensitive=False), request_needs(policy, sensitive=True), reply_needs(policy)]
         assert [plain, sensitive, reply] == needs
+
+
+def test_what_a_session_may_load_brings_no_cryptography_in():
+    """States, policies and frames are there before libcrypto; the rest waits for `sms.load`."""
+    plain = "errors state protection frames bodies"
+    program = f"""
+import sys
+before = set(sys.modules)
+from ptkc.sms import {plain.replace(" ", ", ")}
+late = {{"cryptography", "hashlib", "_hashlib", "hmac", "typing", "dataclasses", "enum", "re", "logging"}}
+print(sorted(late & (set(sys.modules) - before)))
+"""
+    root = str(Path(__file__).resolve().parent.parent)
+    run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert "[]\n" == run.stdout
 
 
 def test_a_letter_that_says_nothing_is_named():

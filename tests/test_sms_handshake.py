@@ -30,7 +30,7 @@ from ptkc.sms.bodies import JOINED, NEW, UNKNOWN, refusal
 from ptkc.sms.errors import AuthenticationError, FrameError, LocalError, RefusedError
 from ptkc.sms.handshake import Handshake, Identity, read_greeting
 from ptkc.sms.keys import identifier_of
-from ptkc.sms.protection import REPLIES_SIGNED, REQUESTS_SIGNED, policy_of_flags
+from ptkc.sms.protection import EVERYTHING, REPLIES_SIGNED, REQUESTS_SIGNED, policy_of_flags
 from ptkc.sms.state import ANSWER
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, PeerError
@@ -173,6 +173,15 @@ def test_the_demand_of_the_client_cannot_be_taken_away():
     with pytest.raises(AuthenticationError) as refused:
         client.answered(offer.frame, verifier())
     assert CKR.CANNOT_DERIVE_KEYS == refused.value.code
+
+
+def test_a_demand_that_nobody_knows_is_refused():
+    """A later client that wants more than this HSM can give does not get less."""
+    hello = bytearray(Handshake(SERIAL, 0, is_sensitive).frame)
+    hello[24 + 32 + 133] = EVERYTHING + 1
+    with pytest.raises(FrameError) as refused:
+        read_greeting(bytes(hello))
+    assert CKR.SMS_ERROR == refused.value.code
 
 
 def test_another_hsm_under_the_same_owner_is_refused():

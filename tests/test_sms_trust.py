@@ -63,7 +63,7 @@ def not_validated(believer, chain, serial=SERIAL):
         (verifier({OTHER_SERIAL: SELF_SIGNED}, OWNER), (UNDER_OWNER, OWNER)),
         (verifier({SERIAL: SELF_SIGNED}, OTHER_OWNER), (SELF_SIGNED,)),
         (verifier({SERIAL: SELF_SIGNED}, now=NOW + 364 * DAY), (SELF_SIGNED,)),
-        (verifier({SERIAL: certificate([SERIAL], PIK, usage=False)}), (certificate([SERIAL], PIK, usage=False),)),
+        (verifier({SERIAL: certificate([SERIAL], PIK, usage=None)}), (certificate([SERIAL], PIK, usage=None),)),
     ],
 )
 def test_an_hsm_is_believed(believer, chain):
@@ -105,6 +105,7 @@ def test_an_hsm_is_not_believed(believer, chain, reason):
         (certificate([SERIAL, OTHER_SERIAL], PIK), "names"),
         (certificate([], PIK), "names no HSM"),
         (certificate([SERIAL], PIK, ca=True), "a CA's"),
+        (certificate([SERIAL], PIK, usage="key_cert_sign"), "key usage"),
         (certificate([SERIAL], P384), "P-521"),
         (certificate([SERIAL], PIK, digest=SHA256()), "ecdsa-with-SHA512"),
         (certificate([SERIAL], PIK, extension=x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0")),
