@@ -1,4 +1,4 @@
-"""Another implementation of secure messaging, for the vectors: it knows docs/secure-messaging.md and nothing of ptkc.
+"""Another implementation of secure messaging, for the vectors: it follows the page and uses nothing of ptkc.
 
 It does no more than what shows that the page says all that is needed: the key schedule, frames in both directions, and
 both ends of a handshake, whose signature it verifies.

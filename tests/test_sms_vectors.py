@@ -1,4 +1,4 @@
-"""The vectors of secure messaging: our implementation and another one, made of the documentation, agree on them."""
+"""The vectors of secure messaging: our implementation and another one, which shares no code with it, agree."""
 
 from __future__ import annotations
 
