@@ -67,13 +67,15 @@ class Direction:
     def __init__(self, secret: bytes, channel: int, counter: int = 0, bad: str = "BAD_REQ_SIGNATURE") -> None:
         """Begin at a counter under the first keys."""
         self.secret, self.channel, self.counter, self.bad = secret, channel, counter, bad
+        self.encrypted = counter
 
     def _keys(self) -> tuple[bytes, bytes, bytes]:
         secret = self.secret
         return _expand(secret, b"encrypt", 32), _expand(secret, b"nonce", 4), _expand(secret, b"sign", 64)
 
-    def _next(self) -> None:
+    def _next(self, protection: int) -> None:
         self.counter += 1
+        self.encrypted += protection & 1
         if self.counter % 65536 == 0:
             self.secret = _expand(self.secret, b"roll over", 64)
 
@@ -84,9 +86,9 @@ class Direction:
         start = bytes((1, kind, protection, len(associated))) + length.to_bytes(4, "little")
         start += self.channel.to_bytes(8, "little") + self.counter.to_bytes(8, "little") + associated
         if protection & 1:
-            payload = AESGCM(encrypt).encrypt(fixed + self.counter.to_bytes(8, "little"), payload, start)
+            payload = AESGCM(encrypt).encrypt(fixed + self.encrypted.to_bytes(8, "little"), payload, start)
         frame = start + payload
-        self._next()
+        self._next(protection)
         return frame + _hmac(sign, frame) if protection & 2 else frame
 
     def take(
@@ -111,12 +113,13 @@ class Direction:
         payload = frame[24 + size :]
         if protection & 1:
             try:
-                payload = AESGCM(encrypt).decrypt(fixed + frame[16:24], payload, frame[: 24 + size])
+                nonce = fixed + self.encrypted.to_bytes(8, "little")
+                payload = AESGCM(encrypt).decrypt(nonce, payload, frame[: 24 + size])
             except InvalidTag:
                 raise Refused(self.bad) from None
         elif sensitive(payload):
             raise Refused("BAD_PROTECTION")
-        self._next()
+        self._next(protection)
         return payload
 
 

@@ -118,10 +118,10 @@ def bad_replies(name: str) -> dict[str, Any]:
     pair = ChannelPair(FLAG_SETS[name], number=7, name=label)
     pair.exchange(b"PIN first", b"reply")
     pair.hsm.open(pair.ask(b"PIN second"))
-    terminated = pair.hsm._conversation._out
-    counter = terminated.counter
-    ended = terminated.seal(TERMINATE, BOTH, write_code(0x80000386), b"")
-    terminated.counter = counter
+    replies = pair.hsm._conversation._out
+    before = replies.counter, replies.encrypted
+    ended = replies.seal(TERMINATE, BOTH, write_code(0x80000386), b"")
+    replies.counter, replies.encrypted = before
     right = pair.reply(b"the reply")
     cases = [
         ("a bit of the body is flipped", flip(right, 24), "BAD_REPLY_SIGNATURE"),

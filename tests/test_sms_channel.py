@@ -12,7 +12,7 @@ from sms_ends import FLAG_SETS, SMALL_N, ChannelPair, N, U, flip, is_sensitive
 from ptkc.sms import traffic
 from ptkc.sms.bodies import refusal, write_code
 from ptkc.sms.errors import AuthenticationError, FrameError, LocalError, RefusedError, TerminatedError
-from ptkc.sms.frames import LARGEST, clear, decode
+from ptkc.sms.frames import LARGEST, clear, decode, header
 from ptkc.sms.protection import BOTH, ENCRYPTED, SIGNED
 from ptkc.sms.state import ACCEPT, CLIENT, HELLO, HSM, QUESTION, REPLY, REQUEST, TERMINATE
 from ptkc.spec.constants import CKR
@@ -134,6 +134,23 @@ def test_a_sensitive_request_cannot_be_made_of_another_one():
     assert CKR.BAD_PROTECTION == refused(pair.hsm.open, frame.replace(b"abc", b"PIN")).code
 
 
+def test_an_encrypted_request_cannot_be_passed_for_one_in_clear():
+    """A flipped bit in the header leaves the ciphertext, which is no request, and so counts as a sensitive one."""
+    pair = ChannelPair(SMALL_N)
+    frame = pair.ask(PIN)
+    assert CKR.BAD_PROTECTION == refused(pair.hsm.open, flip(frame, 2)).code
+
+
+def test_a_sensitive_request_that_was_replaced_is_missed_at_the_next_one():
+    """Under No Clear PINs anybody can write requests in clear, but not in place of encrypted ones without notice."""
+    pair = ChannelPair(SMALL_N)
+    pair.ask(PIN)
+    forged = header(REQUEST, 0, b"", len(PLAIN), 9, 0) + PLAIN
+    assert PLAIN == pair.hsm.open(forged).payload
+    pair.client.open(pair.reply(b"reply"))
+    assert CKR.BAD_REQ_SIGNATURE == refused(pair.hsm.open, pair.ask(PIN)).code
+
+
 def test_associated_data_is_bound_to_its_message():
     """Another slot or token is another message."""
     pair = ChannelPair(N)
@@ -151,7 +168,7 @@ def test_keys_roll_over_on_both_ends_at_the_same_message(monkeypatch):
         assert b"%d" % number == request.payload
         assert b"reply" == reply.payload
     assert (11, 11, 4) == pair.client.counts == pair.hsm.counts
-    early._conversation._in.counter = 11  # as if it had never rolled
+    early._conversation._in.counter = early._conversation._in.encrypted = 11  # as if it had never rolled
     assert CKR.BAD_REQ_SIGNATURE == refused(early.open, pair.ask(b"11")).code
 
 

@@ -170,7 +170,8 @@ def ends(case, first=0):
     for end in (CLIENT, HSM):
         conversation = Conversation(end, case["channel"], raw(case["requests"]), raw(case["replies"]))
         conversation.state = "open"
-        conversation._in.counter = conversation._out.counter = first
+        for direction in (conversation._in, conversation._out):
+            direction.counter = direction.encrypted = first
         statement = Statement("1234567", case["flags"], 3, (), proven=True)
         made.append(Channel(conversation, statement, case["policy"], NEW, bytes(32), is_sensitive))
     return made
