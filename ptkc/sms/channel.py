@@ -46,7 +46,11 @@ class Channel:
         self, conversation: Conversation, statement: Statement, policy: int, outcome: int, secret: bytes,
         is_sensitive: Callable[[bytes], bool],
     ) -> None:  # fmt: skip
-        """Begin after a handshake; `is_sensitive` says of any bytes whether they are a sensitive request."""
+        """Begin after a handshake.
+
+        `is_sensitive` says of any bytes whether they are a sensitive request; of bytes that are no request too, or
+        an encrypted one could be passed for one in clear.
+        """
         self._conversation = conversation
         self._is_sensitive = is_sensitive
         self.statement = statement

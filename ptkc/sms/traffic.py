@@ -1,6 +1,7 @@
 """One direction of a channel: its keys, its counter, and what protects a frame or opens it.
 
-The counter counts every frame of the direction and never begins anew. Each 65,536 frames the keys roll over; both ends
+The counter counts every frame of the direction and never begins anew; the nonces count the encrypted ones, so that one
+that somebody replaced by a frame in clear is missed at the next one. Each 65,536 frames the keys roll over; both ends
 know when, since they count the same. State changes after a frame was verified, never before.
 """
 
@@ -35,14 +36,17 @@ _COUNTER = Struct("<Q")
 
 
 class Traffic:
-    """One direction; `counter` is the number of the next frame, `rolled` how often the keys have changed."""
+    """One direction: `counter` is the number of the next frame, `encrypted` that of the next one that is encrypted.
 
-    __slots__ = ("_channel", "_cipher", "_fixed", "_mac", "_next", "counter", "rolled")
+    `rolled` says how often the keys have changed.
+    """
+
+    __slots__ = ("_channel", "_cipher", "_fixed", "_mac", "_next", "counter", "encrypted", "rolled")
 
     def __init__(self, secret: bytes, channel: int) -> None:
         """Begin with the first traffic secret of a channel's direction."""
         self._channel = channel
-        self.counter = self.rolled = 0
+        self.counter = self.encrypted = self.rolled = 0
         self._use(TrafficKeys(secret))
 
     def _use(self, keys: TrafficKeys) -> None:
@@ -52,20 +56,21 @@ class Traffic:
         self._fixed = keys.fixed
         self._next = keys.next
 
-    def _advance(self) -> None:
+    def _advance(self, protection: int) -> None:
         """Count a frame that was sealed or verified."""
         self.counter += 1
+        if protection & ENCRYPTED:
+            self.encrypted += 1
         if not self.counter % ROLL_OVER:
             self._use(TrafficKeys(self._next))
             self.rolled += 1
 
     def seal(self, kind: int, protection: int, payload: bytes, associated: bytes) -> bytes:
         """Return the next frame."""
-        counter = self.counter
-        start = header(kind, protection, associated, len(payload), self._channel, counter)
+        start = header(kind, protection, associated, len(payload), self._channel, self.counter)
         if protection & ENCRYPTED:
             # SP 800-38D, 8.2.1: a fixed field of 32 bits, here of the key schedule, then an invocation field of 64.
-            payload = self._cipher.encrypt(self._fixed + _COUNTER.pack(counter), payload, start)
+            payload = self._cipher.encrypt(self._fixed + _COUNTER.pack(self.encrypted), payload, start)
         if protection & SIGNED:
             mac = self._mac.copy()
             mac.update(start)
@@ -73,7 +78,7 @@ class Traffic:
             frame = b"".join((start, payload, mac.finalize()))
         else:
             frame = start + payload
-        self._advance()
+        self._advance(protection)
         return frame
 
     def open(self, frame: Frame, reader: int) -> bytes:
@@ -94,10 +99,10 @@ class Traffic:
                 mac.update(frame.signed)
                 mac.verify(frame.mac)
             if frame.protection & ENCRYPTED:
-                payload = self._cipher.decrypt(self._fixed + _COUNTER.pack(self.counter), payload, frame.start)
+                payload = self._cipher.decrypt(self._fixed + _COUNTER.pack(self.encrypted), payload, frame.start)
             else:
                 payload = bytes(payload)
         except (InvalidSignature, InvalidTag):
             raise AuthenticationError(BAD_MAC[reader], f"{KINDS[frame.kind]} {frame.counter} was changed") from None
-        self._advance()
+        self._advance(frame.protection)
         return payload

@@ -1,0 +1,367 @@
+"""The server: HSMs on TCP and UNIX sockets, a thread a connection.
+
+It knows sockets, the prelude and limits; what a frame means is the endpoint's. Nothing from the wire is believed: a
+length is bounded before anything is made of it, memory grows only with bytes that came, and each frame and each answer
+must be over in a given time. A stop lets exchanges under way end. What happens is told as events without secrets, and
+only there is said why something was refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import threading
+from collections import Counter, namedtuple
+from struct import Struct
+from time import monotonic
+
+from ptkc.hsm.applications import Applications
+from ptkc.hsm.attempts import Attempts
+from ptkc.hsm.endpoint import Connection, Endpoint
+from ptkc.sms.bodies import refusal
+from ptkc.sms.frames import HEADER_LENGTH, length_that_follows
+from ptkc.sms.state import HSM
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError, PeerError
+from ptkc.wire import prelude
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ptkc.token.hsms import Hsm
+
+__all__ = ["Limits", "Server", "is_loopback"]
+
+Limits = namedtuple(
+    "Limits", "connections client_connections applications sessions message idle transfer linger",
+    defaults=(512, 128, 256, 1024, 1 << 26, 600.0, 60.0, 60.0),
+)  # fmt: skip
+"""What one server bears.
+
+Connections in all and of one address; applications of an HSM, and sessions of each; bytes in a frame; seconds without a
+request, for a frame to come or an answer to go, and that an application without connections lives on.
+"""
+
+_PRELUDE = 10.0  # seconds
+_PART, _LARGE_PART = 1 << 16, 1 << 20
+_TIMEVAL = Struct("@ll")
+_CREDENTIALS = Struct("@iII")  # struct ucred: process, user, group
+_REFUSED_AT_ONCE = 64  # connections beyond the limit that are told so; more are closed without a word
+_BACKLOG = 128
+_SWEEP = 10.0  # seconds
+_SILENCE, _PROBES = 60, 3
+
+
+class _GoneError(Exception):
+    """The client has gone, or the server stops."""
+
+
+class _LateError(Exception):
+    """The client took too long."""
+
+
+class Server:
+    """Offers HSMs; `listen` and `listen_at` before `serve`, which returns after `stop`."""
+
+    def __init__(self, hsms: list[Hsm], limits: Limits, tell: Callable[..., None]) -> None:
+        """Offer these; `tell(event, **facts)` is the log."""
+        self.limits = limits
+        self._tell = tell
+        self._endpoints = {}
+        attempts = Attempts()
+        for hsm in hsms:
+            applications = Applications(
+                hsm, most=limits.applications, sessions=limits.sessions, linger=limits.linger
+            )
+            endpoint = self._endpoints[hsm.serial] = Endpoint(hsm, applications, self._of(hsm.serial))
+            endpoint.attempts = attempts.make
+        self._listeners: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, str] = {}
+        self._by_address: Counter[str] = Counter()
+        self._threads: set[threading.Thread] = set()
+        self._stopping = threading.Event()
+
+    def _of(self, serial: str) -> Callable[..., None]:
+        """Return what tells events of one HSM."""
+        return lambda event, **facts: self._tell(event, hsm=serial, **facts)
+
+    # Where it listens
+
+    def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on TCP at an address, port 0 for any; return the address. OSError if that cannot be."""
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+        self._listeners.append(listener)
+        return listener.getsockname()[:2]  # type: ignore[no-any-return]
+
+    def listen_at(self, path: str) -> None:
+        """Listen on a UNIX socket that only this user may use; what a dead server left there is removed. OSError."""
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISSOCK(os.lstat(path).st_mode) and not _answers(path):
+                    os.unlink(path)
+            before = os.umask(0o177)
+            try:
+                listener.bind(path)
+            finally:
+                os.umask(before)
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+        self._listeners.append(listener)
+
+    # Life
+
+    def serve(self) -> None:
+        """Take connections until `stop`, then let what is under way end."""
+        takers = [threading.Thread(target=self._take, args=(listener,), daemon=True) for listener in self._listeners]
+        for taker in takers:
+            taker.start()
+        while not self._stopping.wait(_SWEEP):
+            for endpoint in self._endpoints.values():
+                with contextlib.suppress(CryptokiError):  # it was taken away
+                    endpoint.applications.sweep()
+        self._tell("stopping", connections=len(self._open))
+        for listener in self._listeners:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            if listener.family == socket.AF_UNIX:
+                with contextlib.suppress(OSError):
+                    os.unlink(listener.getsockname())
+            listener.close()
+        with self._lock:
+            waiting, threads = list(self._open), list(self._threads)
+        for each in waiting:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RD)  # wakes who waits for a request; answers still go out
+        deadline = monotonic() + self.limits.transfer
+        for thread in (*takers, *threads):
+            thread.join(max(0.0, deadline - monotonic()))
+        self._tell("stopped")
+
+    def stop(self) -> None:
+        """Have `serve` end; from any thread, and from a signal handler."""
+        self._stopping.set()
+
+    # Connections
+
+    def _take(self, listener: socket.socket) -> None:
+        """Take connections."""
+        while not self._stopping.is_set():
+            try:
+                connection, peer = listener.accept()
+            except OSError as error:
+                if self._stopping.is_set():
+                    return
+                self._tell("not accepted", reason=error.strerror)  # of descriptors, say, there are too few
+                self._stopping.wait(0.1)
+                continue
+            address = _address_of(connection, peer)
+            with self._lock:
+                excess = len(self._open) - self.limits.connections
+                if excess >= _REFUSED_AT_ONCE or self._stopping.is_set():
+                    connection.close()
+                    continue
+                self._open[connection] = address
+                self._by_address[address] += 1
+                busy = prelude.OK
+                if excess >= 0:
+                    busy = prelude.BUSY
+                elif self._by_address[address] > self.limits.client_connections:
+                    busy = prelude.BUSY_FOR_CLIENT
+                thread = threading.Thread(target=self._run, args=(connection, address, busy), daemon=True)
+                self._threads.add(thread)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads
+                self._tell("not accepted", reason="no more threads")
+                self._forget(connection, address, thread)
+
+    def _run(self, connection: socket.socket, address: str, busy: int) -> None:
+        """Serve a connection to its end."""
+        try:
+            _prepare(connection)
+            self._begin(connection, address, busy)
+        except (_GoneError, _LateError, OSError):
+            pass
+        except PeerError as error:
+            self._tell("no client", address=address, reason=str(error))
+        finally:
+            self._forget(connection, address, threading.current_thread())
+
+    def _forget(self, connection: socket.socket, address: str, thread: threading.Thread) -> None:
+        connection.close()
+        with self._lock:
+            del self._open[connection]
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+            self._threads.discard(thread)
+
+    def _begin(self, stream: socket.socket, address: str, busy: int) -> None:
+        """Read the prelude, and do what it asks for."""
+        wire = _Wire(stream)
+        data = wire.take(prelude.REQUEST_LENGTH, _PRELUDE)
+        purpose, serial, group = prelude.read_request(data)
+        endpoint = self._endpoints.get(serial)
+        status = busy
+        if self._stopping.is_set():
+            status = prelude.CLOSING
+        elif status == prelude.OK and purpose == prelude.TALK:
+            if endpoint is None or not _is_there(endpoint.hsm):
+                status = prelude.NO_SUCH_HSM
+            elif endpoint.applications.knows(group):
+                status = prelude.KNOWN
+        serials = ()
+        if status == prelude.OK and purpose == prelude.LIST:
+            serials = tuple(serial for serial, one in self._endpoints.items() if _is_there(one.hsm))
+        wire.put(prelude.write_reply(status, serials), _PRELUDE)
+        if status not in (prelude.OK, prelude.KNOWN):
+            self._tell("turned away", address=address, hsm=serial, status=prelude.STATUSES[status])
+        elif purpose == prelude.TALK and endpoint is not None:
+            self._tell("connected", address=address, hsm=serial)
+            self._talk(wire, endpoint.connection(address, group))
+            self._tell("disconnected", address=address, hsm=serial)
+
+    def _talk(self, wire: _Wire, connection: Connection) -> None:
+        """Answer frames until one side ends it."""
+        limits = self.limits
+        try:
+            while not connection.is_over:
+                if self._stopping.is_set():
+                    raise _GoneError
+                start = wire.take(HEADER_LENGTH, limits.idle, limits.transfer)
+                length = length_that_follows(start, HSM)
+                if length > limits.message:
+                    wire.put(refusal(CKR.DEVICE_MEMORY), limits.transfer)
+                    raise PeerError(f"a frame of {length} bytes, {limits.message} are the most")
+                answer = connection.answer(start + wire.take(length, limits.transfer))
+                if answer:
+                    wire.put(answer, limits.transfer)
+        except PeerError:
+            if connection.farewell:
+                wire.put(connection.farewell, _PRELUDE)
+            raise
+        except (_GoneError, _LateError):
+            wire.put(connection.end(), _PRELUDE)
+        finally:
+            connection.close()
+
+
+class _Wire:
+    """A socket that gives so many bytes in so many seconds."""
+
+    __slots__ = ("_rest", "_stream", "_times")
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._rest = b""
+        self._times = {socket.SO_RCVTIMEO: 0.0, socket.SO_SNDTIMEO: 0.0}
+
+    def _within(self, option: int, seconds: float) -> None:
+        """Let the system end a call after so many seconds; asked for only when they change."""
+        if self._times[option] != seconds:
+            seconds_whole = int(seconds)
+            rest = max(1000, round((seconds - seconds_whole) * 1e6) % 1_000_000)
+            self._stream.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(seconds_whole, rest))
+            self._times[option] = seconds
+
+    def take(self, length: int, seconds: float, more: float = 0.0) -> bytes:
+        """Return the next bytes, which are to be there in `seconds`; with `more`, those after the first one in that."""
+        data = self._rest
+        if len(data) < length:
+            data = self._more(data, length, seconds, more or seconds)
+        self._rest = data[length:]
+        return data[:length]
+
+    def _more(self, data: bytes, length: int, first: float, others: float) -> bytes:
+        """Return at least so many bytes, beginning with those that there are."""
+        parts, size = [data] if data else [], len(data)
+        deadline = monotonic() + others if data else 0.0
+        while size < length:
+            left = deadline - monotonic() if deadline else first
+            if left <= 0:
+                raise _LateError
+            self._within(socket.SO_RCVTIMEO, left)
+            try:
+                part = self._stream.recv(max(_PART, min(length - size, _LARGE_PART)))
+            except (BlockingIOError, TimeoutError):
+                raise _LateError from None
+            if not part:
+                raise _GoneError
+            parts.append(part)
+            size += len(part)
+            deadline = deadline or monotonic() + others
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def put(self, data: bytes, seconds: float) -> None:
+        """Send bytes, all in so many seconds."""
+        self._within(socket.SO_SNDTIMEO, seconds)
+        try:
+            sent = self._stream.send(data, socket.MSG_NOSIGNAL)
+            if sent == len(data):
+                return
+            view, deadline = memoryview(data), monotonic() + seconds
+            while sent < len(data):
+                left = deadline - monotonic()
+                if left <= 0:
+                    raise _LateError
+                self._within(socket.SO_SNDTIMEO, left)
+                sent += self._stream.send(view[sent:], socket.MSG_NOSIGNAL)
+        except (BlockingIOError, TimeoutError):
+            raise _LateError from None
+
+
+def _is_there(hsm: Hsm) -> bool:
+    """Whether an HSM was not taken away."""
+    try:
+        return bool(hsm.tokens)
+    except CryptokiError:
+        return False
+
+
+def _answers(path: str) -> bool:
+    """Whether somebody listens on a UNIX socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
+def _prepare(stream: socket.socket) -> None:
+    """Have small frames go out at once, and silent deaths be noticed."""
+    if stream.family == socket.AF_UNIX:
+        return
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENCE)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _SILENCE // _PROBES)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+
+
+def _address_of(stream: socket.socket, peer: tuple[str, int]) -> str:
+    """Return a client's address without its port; `user <number>` of one on a UNIX socket."""
+    if stream.family != socket.AF_UNIX:
+        return str(peer[0])
+    raw = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return f"user {_CREDENTIALS.unpack(raw)[1]}"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    return address == "::1" or address.startswith("127.")

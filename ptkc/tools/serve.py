@@ -1,0 +1,160 @@
+"""`ptkc serve`: offer the HSMs of the data path to other machines, or to other users' sandboxes of this one.
+
+What happens is written to standard error, one JSON object a line, without secrets. SIGTERM and SIGINT have exchanges
+under way end before the server does. PINs travel in clear as long as no security flag has them encrypted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ptkc import log, mechanisms, sms
+from ptkc.configuration import DEFAULT_PORT, Configuration, read_server
+from ptkc.hsm import policy
+from ptkc.hsm.server import Limits, Server, is_loopback
+from ptkc.sms.protection import SENSITIVE_ENCRYPTED
+from ptkc.spec.errors import CryptokiError
+from ptkc.tools import common
+from ptkc.tools.hsm import Paths
+
+if TYPE_CHECKING:
+    from argparse import ArgumentTypeError, Namespace  # noqa: F401 - for annotations
+
+    from ptkc.token.hsms import Hsm
+
+__all__ = ["add_commands"]
+
+_LOOPBACK = "127.0.0.1"
+_PREFIX = "sn:"
+_ITEM = "ET_HSM_NETSERVER_"
+
+
+def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Add `serve` to the parser of `ptkc`."""
+    parser = commands.add_parser("serve", help="offer HSMs to clients over the network", description=_serve.__doc__)
+    parser.add_argument(
+        "--listen", action="append", default=[], metavar="<host>[:<port>]",
+        help=f"an address to listen on, again for more; {_LOOPBACK}:{DEFAULT_PORT} if neither this nor --socket is given",
+    )  # fmt: skip
+    parser.add_argument(
+        "--socket", action="append", default=[], metavar="<path>", help="a UNIX socket to listen on, mode 0600"
+    )
+    parser.add_argument("serials", nargs="*", metavar="<serial>", help="the HSMs to offer; all by default")
+    parser.set_defaults(run=_serve)
+
+
+def _tell(event: str, **facts: object) -> None:
+    """Write an event as one line: time (UTC), event, facts."""
+    now = time.time()
+    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
+    line = json.dumps({"time": stamp, "event": event, **facts}) + "\n"
+    try:
+        os.write(2, line.encode())
+    except OSError:
+        pass  # nobody reads it; the server goes on
+
+
+def _serve(options: Namespace) -> int:
+    """Offer HSMs to clients over TCP and UNIX sockets, until SIGTERM or SIGINT.
+
+    A server reads the HSMs of its data path when it starts; those that are added later are offered after a restart.
+    """
+    configuration = Configuration()
+    for problem in (log.configure(configuration.log_file, configuration.log_mode), *configuration.problems):
+        if problem:
+            common.note("ptkc", f"warning: {problem}")
+    wanted = [(text, *_address(text)) for text in options.listen]
+    if not wanted and not options.socket:
+        wanted = [(f"{_LOOPBACK}:{DEFAULT_PORT}", _LOOPBACK, DEFAULT_PORT)]
+    hsms = _open(options.serials)
+    try:
+        mechanisms.load()
+        sms.load()
+        server = Server(hsms, _limits(configuration), _tell)
+        for text, host, port in wanted:
+            _listen(server, text, host, port, hsms)
+        for path in options.socket:
+            try:
+                server.listen_at(os.path.abspath(path))
+            except OSError as error:
+                raise common.ToolError(f"{path}: cannot listen ({error.strerror})") from error
+            _tell("listening", path=os.path.abspath(path))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        _tell("serving", hsms=[hsm.serial for hsm in hsms])
+        _notify()
+        server.serve()
+    finally:
+        for hsm in hsms:
+            hsm.close()
+    return common.OK
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return host and port of an address to listen on."""
+    try:
+        host, port = read_server(text)
+    except ValueError as error:
+        raise common.ToolError(f"--listen {text}: {error}") from None
+    if not port:
+        raise common.ToolError(f"--listen {text}: that is no address", "--socket is for UNIX sockets")
+    return host, port
+
+
+def _open(serials: list[str]) -> list[Hsm]:
+    """Open the HSMs that are to be offered."""
+    asked = [text.removeprefix(_PREFIX) for text in serials]
+    try:
+        found = Paths.configured().open_all()
+    except CryptokiError as error:
+        raise common.ToolError(f"there is no HSM: {error.message}", "see `ptkc doctor`") from error
+    chosen = [hsm for hsm in found if not asked or hsm.serial in asked]
+    for hsm in found:
+        if hsm not in chosen:
+            hsm.close()
+    missing = sorted({*asked} - {hsm.serial for hsm in chosen})
+    if missing or not chosen:
+        for hsm in chosen:
+            hsm.close()
+        raise common.ToolError(f"there is no HSM {', '.join(missing)}".rstrip(), "`ptkc hsm list` shows them")
+    return chosen
+
+
+def _limits(configuration: Configuration) -> Limits:
+    """Return the limits that the configuration says."""
+    numbers = {name: configuration.number(_ITEM + name.upper()) for name in Limits._fields}
+    return Limits(**numbers)
+
+
+def _listen(server: Server, text: str, host: str, port: int, hsms: list[Hsm]) -> None:
+    """Listen on TCP; warn where PINs would leave the machine in clear."""
+    try:
+        address, number = server.listen(host, port)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no host name"
+        raise common.ToolError(f"--listen {text}: cannot listen ({reason})") from error
+    _tell("listening", address=address, port=number)
+    if is_loopback(address):
+        return
+    open_ones = [hsm.serial for hsm in hsms if not policy.protection(hsm.security_mode) & SENSITIVE_ENCRYPTED]
+    if open_ones:
+        common.note(
+            "ptkc", f"warning: {address} is reached from other machines, and HSM {', '.join(open_ones)} takes PINs in clear"
+        )
+        common.note("ptkc", "hint: establish an identity (ctident), then set security flags, as `ctconf -fNU`")
+
+
+def _notify() -> None:
+    """Say to systemd that the server is ready, if it wants to know (sd_notify)."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if path[:1] in ("/", "@"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stream:
+            stream.connect("\0" + path[1:] if path.startswith("@") else path)
+            stream.sendall(b"READY=1")
+    sys.stderr.flush()
