@@ -1,7 +1,8 @@
 """Runs the command-line scripts of tests/cli: commands, and what they must say.
 
 A script is lines of words, quoted as in a shell. `$NAME` is an environment variable; `$WORK` is the script's own empty
-directory, which is also HOME and where commands run.
+directory, which is also HOME and where commands run. `$SERVER` is an address of the loopback interface with a port that
+is free.
 
     # a comment
     NAME ARGUMENT…              run a command of ptkc.tools, which must succeed
@@ -15,17 +16,26 @@ directory, which is also HOME and where commands run.
     mkdir MODE PATH             make a directory
     copy SOURCE TARGET          copy a file
     exists PATH, ! exists PATH  whether there is a file
+    start NAME ARGUMENT…        run a command of ptkc.tools beside the script, from when `$SERVER` takes connections; at
+                                the script's end, or a second start, it is ended
+    stop                        have it end by SIGTERM, with exit code 0
+    log PATTERN, ! log PATTERN  what it has said so far, and did not say
     [MODULE]                    skip the rest if the shared object is not built
     -- NAME --                  the lines that follow, up to the next such line, are a file that is there from the start
 """
 
+import contextlib
 import os
+import pathlib
 import re
 import shlex
 import shutil
+import signal
 import string
 import subprocess
 import sys
+
+from processes import beside, free_port, listening
 
 import ptkc
 
@@ -48,11 +58,19 @@ class Script:
                 file.write(content.lstrip("\n"))
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
         self.environment = {**kept, "HOME": self.directory, "WORK": self.directory, "PYTHONPATH": _ROOT}
+        self.port = free_port()
+        self.environment["SERVER"] = f"127.0.0.1:{self.port}"
         self.done = None
         self.input = ""
+        self.running = contextlib.ExitStack()
+        self.process = None
 
     def run(self):
         """Run all lines; AssertionError names the line that does not hold."""
+        with self.running:
+            self._run()
+
+    def _run(self):
         for number, line in enumerate(self.lines, 1):
             if line.strip() == "[MODULE]":
                 if not os.path.exists(os.path.join(_ROOT, "ptkc", "libptkc.so")):
@@ -85,8 +103,36 @@ class Script:
         return None if (self.done.returncode == 0) is positive else f"exit code {self.done.returncode}"
 
     def _said(self):
-        """Return what the last command said."""
-        return f"stdout:\n{self.done.stdout}stderr:\n{self.done.stderr}" if self.done else ""
+        """Return what the last command said, and the one beside."""
+        said = f"stdout:\n{self.done.stdout}stderr:\n{self.done.stderr}" if self.done else ""
+        return said + (f"beside:\n{self._beside()}" if self._journal.exists() else "")
+
+    @property
+    def _journal(self):
+        return pathlib.Path(self.directory, ".beside.log")
+
+    def _beside(self):
+        """Return what the command beside has said."""
+        return self._journal.read_text(encoding="utf-8", errors="replace")
+
+    def _start(self, name, *arguments):
+        self.running.close()
+        command = (sys.executable, "-m", f"ptkc.tools.{name}", *arguments)
+        ready = lambda: listening(self.port)  # noqa: E731 - a condition
+        environment = {**self.environment, "PWD": self.directory}
+        with contextlib.chdir(self.directory):
+            running = beside(*command, env=environment, log=self._journal, ready=ready)
+            self.process = self.running.enter_context(running)
+        return True
+
+    def _stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        ended = self.process.wait(timeout=30)
+        self.running.close()
+        return ended == 0 and "Traceback" not in self._beside()
+
+    def _log(self, pattern):
+        return re.search(pattern, self._beside(), re.MULTILINE) is not None
 
     def _stdout(self, pattern):
         return re.search(pattern, self.done.stdout, re.MULTILINE) is not None

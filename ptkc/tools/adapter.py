@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pkcs11 import TokenFlag
 
 from ptkc.hsm import policy
+from ptkc.sms import protection
 from ptkc.token import events as log
 from ptkc.vendor import Attribute, HardwareFeature, ObjectClass, TransportMode
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from ptkc.vendor import Device
 
 __all__ = [
-    "TRANSPORT_MODES", "Status", "adapter", "clock", "event_log", "events", "local_time", "modes", "seconds", "status",
+    "TRANSPORT_MODES", "Status", "adapter", "clock", "described", "event_log", "events", "fips", "local_time",
+    "messaging", "modes", "seconds", "status",
 ]  # fmt: skip
 
 TRANSPORT_MODES: dict[int, str] = {
@@ -144,6 +146,32 @@ def local_time(at: int) -> str:
     hours, minutes = divmod(abs(offset) // _MINUTES, _MINUTES)
     zone = f"{'-' if offset < 0 else '+'}{hours}:{minutes:02}{'+DST' * (here.tm_isdst > 0)}"
     return f"{time.strftime('%d/%m/%Y %H:%M:%S', here)} ({zone})"
+
+
+def fips(mode: int) -> str:
+    """Return whether the flags are those of FIPS Mode, or which of them are missing."""
+    missing = policy.letters_of(policy.COMPOSITES["F"] & ~mode)
+    return "yes" if missing == "0" else f"no, {' '.join(missing)} missing"
+
+
+def messaging(mode: int) -> str:
+    """Return in words what the flags want of secure messaging."""
+    return described(protection.policy_of_flags(mode)) or "not demanded"
+
+
+def described(policy: int) -> str:
+    """Return in words which messages a policy of secure messaging protects, "" for none."""
+    parts = []
+    for what, requests, replies in (
+        ("encrypted", protection.REQUESTS_ENCRYPTED, protection.REPLIES_ENCRYPTED),
+        ("signed", protection.REQUESTS_SIGNED, protection.REPLIES_SIGNED),
+    ):
+        kinds = [word for word, bit in (("requests", requests), ("replies", replies)) if policy & bit]
+        if what == "encrypted" and not policy & requests and policy & protection.SENSITIVE_ENCRYPTED:
+            kinds.insert(0, "sensitive requests")
+        if kinds:
+            parts.append(f"{' and '.join(kinds)} {what}")
+    return ", ".join(parts)
 
 
 def modes(mode: int) -> str:

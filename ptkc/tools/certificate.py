@@ -69,6 +69,11 @@ class Certificate:
         return digest.finalize().hex()[:8]
 
     @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` prints it: to compare two by eye."""
+        return self.x509.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    @property
     def times(self) -> str:
         """From when until when it is valid, as days (UTC)."""
         return f"{self.begins:%Y-%m-%d} to {self.expires:%Y-%m-%d}"

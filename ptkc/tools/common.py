@@ -107,6 +107,13 @@ _HINTS = {
     "CKR_DEVICE_REMOVED": "the HSM is not there any more: look with `ptkc hsm list` and `ptkc doctor`",
     "CKR_DEVICE_RESET": "the HSM was started anew: try again",
     "CKR_DEVICE_ERROR": "see `ptkc doctor`",
+    "CKR_CERT_NOT_VALIDATED": (
+        "secure messaging needs the HSM's certificate: `ctident fetch-certs` fetches it; if it is there, the HSM has "
+        "got another one, or this is another HSM"
+    ),
+    "CKR_CANNOT_DERIVE_KEYS": "no channel: the HSM did not prove to be the one whose certificate this client holds",
+    "CKR_SMS_ERROR": "secure messaging failed: a log, which ET_PTKC_LOGGER_FILE names, says why",
+    "CKR_BAD_PROTECTION": "the HSM's security flags want secure messaging, with more protection than there was",
     "CKR_TOKEN_WRITE_PROTECTED": "the HSM's directory cannot be written: see `ptkc doctor`",
 }
 

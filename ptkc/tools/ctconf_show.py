@@ -45,6 +45,8 @@ def _print_block(status: adapter.Status, places: list[slots.Place]) -> None:
         ("Adapter Clock", adapter.local_time(status.clock)),
         ("Battery Status", status.battery),
         ("Security Mode", adapter.modes(status.mode)),
+        ("FIPS Mode", adapter.fips(status.mode)),
+        ("Secure Messaging", adapter.messaging(status.mode)),
         ("Transport Mode", adapter.TRANSPORT_MODES.get(status.transport, str(status.transport))),
         ("Admin Token", admin),
         ("User Slots", str(status.user_slots)),
@@ -65,7 +67,10 @@ def _as_json(status: adapter.Status, places: list[slots.Place]) -> dict[str, Any
     shown = status._asdict()
     shown["clock"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(status.clock))
     names = policy.names_of(status.mode)
+    missing = policy.COMPOSITES["F"] & ~status.mode
     shown["mode"] = {"flags": status.mode, "letters": policy.letters_of(status.mode), "names": names}
+    shown["fips"] = {"mode": not missing, "missing": policy.letters_of(missing) if missing else ""}
+    shown["messaging"] = adapter.messaging(status.mode)
     shown["slots"] = [
         {"slot": place.number, "admin": place.is_admin, "label": place.token.label, "state": slots.state(place)}
         for place in places

@@ -222,6 +222,7 @@ def _certificate_json(found: Certificate | None) -> dict[str, Any] | None:
         "not_after": found.expires.isoformat(),
         "expired": found.expired,
         "key": found.key_id,
+        "fingerprint": found.fingerprint,
     }
 
 

@@ -138,10 +138,13 @@ def _check_pic(pic: Certificate, target: Identity, path: str) -> Certificate | N
 def fetch_certs(options: Namespace) -> int:
     """Copy the certificate chain of each HSM, its PIC and the POC above it, to the certificate store.
 
-    No PIN is needed, and it can be done while secure messaging is in force.
+    No PIN is needed, and it can be done while secure messaging is in force. What comes over a network is proved by
+    nothing but the fingerprints that are printed: compare them with those that the HSM's own machine prints. A PIC or
+    POC that is another one than the store holds is taken only after a question.
     """
-    exports = Exports(yes=options.yes)
-    failures = common.Failures(_TOOL)
+    tool = getattr(options, "tool", _TOOL)
+    exports = Exports(yes=options.yes, tool=tool)
+    failures = common.Failures(tool)
     for device in devices.select(options.devices, devices.connect()):
         found = identities.fetch(device)
         with failures.of(found.where):
@@ -149,10 +152,17 @@ def fetch_certs(options: Namespace) -> int:
             pic = found.certificates["PIC"]
             if pic.serial != found.serial or not (pic.self_signed or pic.signed_by(found.poc)):
                 raise common.ToolError("its PIC is not that of this HSM, or not signed by its POC", "see `ptkc doctor`")
-            if not pic.self_signed and found.poc is not None:
-                exports.replaces_owner(found.poc)
-                exports.may_replace_owner(found.poc)
-                exports.save_owner(found.poc)
+            owner = None if pic.self_signed else found.poc
+            if owner is not None:
+                exports.replaces_owner(owner)
+            print(f"{found.where}: PIC SHA-256 {pic.fingerprint}")
+            if owner is not None:
+                print(f"{found.where}: POC SHA-256 {owner.fingerprint}")
+                exports.may_replace_owner(owner)
+            else:
+                exports.may_lack_owner(pic)
             exports.may_replace(certificate_file(found.serial), pic)
+            if owner is not None:
+                exports.save_owner(owner)
             print(f"{found.where}: exported to {exports.save_pic(found)}")
     return failures.exit_code

@@ -1,4 +1,4 @@
-"""`ctstat`: every slot and its token, without any PIN."""
+"""`ctstat`: every slot and its token, and what secure messaging each HSM wants, without any PIN."""
 # ruff: noqa: T201 - commands print
 
 from __future__ import annotations
@@ -6,9 +6,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from pkcs11 import TokenFlag
+from pkcs11 import PKCS11Error, TokenFlag
 
-from ptkc.tools import arguments, common, devices, slots
+from ptkc.tools import adapter, arguments, channels, common, devices, slots
+from ptkc.vendor import Attribute
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -45,7 +46,7 @@ def _run(options: Namespace) -> int:
         print(f"Slot ID {block['slot']}")
         for name, value in block.items():
             if name != "slot":
-                text = ", ".join(value) if isinstance(value, list) else str(value)
+                text = ("; " if name == "channels" else ", ").join(value) if isinstance(value, list) else str(value)
                 print(f"    {_HEADINGS[name]:<{_WIDTH}}: {text}".rstrip())
         print()
     return common.OK
@@ -63,6 +64,10 @@ _HEADINGS = {
     "firmware": "Firmware Version",
     "flags": "Flags",
     "mechanisms": "Mechanisms",
+    "security_mode": "Security Mode",
+    "fips": "FIPS Mode",
+    "messaging": "Secure Messaging",
+    "channels": "Channels",
 }
 
 
@@ -83,7 +88,27 @@ def _block(place: slots.Place) -> dict[str, object]:
         "firmware": ".".join(map(str, token.firmware_version)),
         "flags": [flag.name for flag in TokenFlag if flag.name and flags & flag],
         "mechanisms": len(place.slot.get_mechanisms()),
+        **(_admin(place) if place.is_admin else {}),
     }
+
+
+def _admin(place: slots.Place) -> dict[str, object]:
+    """Return what an HSM's flags want of secure messaging, and the channels of this command, if it has any.
+
+    Without a session, as without the HSM's certificate under secure messaging, the reason stands in their place.
+    """
+    try:
+        with place.token.open() as session:
+            mode = adapter.adapter(session)[Attribute.SECURITY_MODE]
+            found = [channel.text for _, channel in channels.read(session)]
+    except PKCS11Error as error:
+        return {"security_mode": f"unknown: {common.reason(error)[0]}"}
+    shown = {
+        "security_mode": adapter.modes(mode),
+        "fips": adapter.fips(mode),
+        "messaging": adapter.messaging(mode),
+    }
+    return {**shown, "channels": found} if found else shown
 
 
 def main() -> None:

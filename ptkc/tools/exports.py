@@ -26,7 +26,7 @@ _OTHER_NAME = "another store can be named by ET_PTKC_GENERAL_CERT_STORE"
 class Exports:
     """The client's certificate store as ctident uses it."""
 
-    def __init__(self, *, yes: bool = False) -> None:
+    def __init__(self, *, yes: bool = False, tool: str = "ctident") -> None:
         """Open the store of the configuration, and see that it can be written; `yes` answers all questions."""
         configuration = Configuration()
         directory = configuration.certificate_store
@@ -36,6 +36,7 @@ class Exports:
         self.store = CertificateStore(directory)
         self.store.prepare()
         self.yes = yes
+        self.tool = tool
 
     def certificate(self, name: str) -> Certificate | None:
         """Return the certificate in a file, None if there is no file; ToolError if it holds anything else."""
@@ -68,6 +69,19 @@ class Exports:
             if not common.confirm(question, yes=self.yes):
                 raise common.ToolError("left as it is", _OTHER_NAME)
 
+    def may_lack_owner(self, pic: Certificate) -> None:
+        """Ask whether a PIC may be believed that no owner signed although this client knows one; ToolError if not.
+
+        A store that holds this PIC already has been asked.
+        """
+        known = self.certificate(OWNER)
+        path = self.store.path(certificate_file(pic.serial))
+        if known is None or self.certificate(certificate_file(pic.serial)) == pic:
+            return
+        common.note(self.tool, f"HSM {pic.serial} signed its PIC itself, not the owner known here ({known.name})")
+        if not common.confirm(f"Believe it and write {path}?", yes=self.yes):
+            raise common.ToolError("its PIC is not believed", _OTHER_NAME)
+
     def save_owner(self, poc: Certificate) -> None:
         """Make `poc` the client's owner certificate; no copy of it waits any more. The checks came before."""
         if self.certificate(OWNER) != poc:
@@ -96,9 +110,20 @@ class Exports:
             found = b""
         if found is None or (expected is not None and found == expected.der):
             return
+        if expected is not None:
+            common.note(self.tool, f"the file has SHA-256 {_fingerprint(found)}")
+            common.note(self.tool, f"the HSM's has SHA-256 {expected.fingerprint}")
         if not common.confirm(f"{path} holds something different: overwrite it?", yes=self.yes):
             raise common.ToolError(f"{path} is left as it is", _OTHER_NAME)
 
     def save_pic(self, identity: Identity) -> str:
         """Write the PIC of an HSM, whatever the file held, and return the path; `may_replace` came before."""
         return self.store.write(certificate_file(identity.serial), identity.certificates["PIC"].der, replace=True)
+
+
+def _fingerprint(der: bytes) -> str:
+    """Return the fingerprint of what a file holds, which may be no certificate."""
+    try:
+        return certificate.Certificate(der).fingerprint
+    except ValueError:
+        return "none: it is no certificate of an HSM"

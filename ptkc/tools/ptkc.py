@@ -1,6 +1,6 @@
 """`ptkc`: the hand on the hardware. Where the module is, how it is configured, what is wrong with it; the HSMs.
 
-Sub-commands but `hsm` only read; none starts the provider in this process.
+Most sub-commands only read. `channel` and `appliance` load the provider as the vendor's tools do, the others do not.
 """
 # ruff: noqa: T201 - commands print
 
@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from ptkc import __version__
-from ptkc.configuration import ITEMS, Configuration
-from ptkc.tools import common, devices, doctor, hsm
+from ptkc.configuration import Configuration
+from ptkc.tools import appliance, channels, common, devices, doctor, hsm, serve
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -41,6 +41,9 @@ def parser() -> common.Parser:
     words.set_defaults(run=_completion)
 
     hsm.add_commands(commands)
+    serve.add_commands(commands)
+    channels.add_commands(commands)
+    appliance.add_commands(commands)
     return top
 
 
@@ -67,9 +70,8 @@ def _config(options: Namespace) -> int:
     """Show each configuration item, its value and the level it comes from."""
     configuration = Configuration()
     rows = []
-    for item in ITEMS:
-        setting = configuration.settings[item.name]
-        rows.append((item.name, configuration.value(item.name), setting.level, setting.source))
+    for name, setting in configuration.settings.items():
+        rows.append((name, configuration.value(name), setting.level, setting.source))
     if options.json:
         names = ("item", "value", "level", "source")
         found = [dict(zip(names, row, strict=True)) for row in rows]
