@@ -2,7 +2,7 @@
  *
  * Interface facts only, so that programs written for the original run unchanged. Read line by line by
  * `native/constants.py` and `native/build.py`, as pkcs11.h is. Where the standard has the name for another number, ours
- * is `VENDOR_` and the name, but for CKA_SEED, which is CKA_DSA_SEED here.
+ * is `VENDOR_` and the name, but for CKA_SEED, which is CKA_DSA_SEED here. `PTKC_` in a name: ours, the vendor has none.
  */
 #ifndef PTKC_VENDOR_H
 #define PTKC_VENDOR_H
@@ -22,6 +22,7 @@ CK_RV CT_ToHsmSession(CK_SESSION_HANDLE hSession, CK_SESSION_HANDLE_PTR phHsmSes
 CK_RV CT_GetHSMId(CK_SESSION_HANDLE hSession, CK_ULONG_PTR pHsmId);
 CK_RV CT_PresentTicket(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, CK_MECHANISM_PTR pMechanism, CK_BYTE_PTR pTicket, CK_ULONG ulTicketLen);
 CK_RV CT_FetchCertificate(CK_UINT hsmId, CK_ATTRIBUTE_TYPE type, CK_BYTE_PTR pCertificate, CK_ULONG_PTR pulCertificateLen);
+CK_RV CT_GetSMC(CK_UINT hsmId, CK_SESSION_HANDLE hSession, CK_ULONG version, CK_BYTE_PTR pInput, CK_ULONG ulInputLen, CK_BYTE_PTR pOutput, CK_ULONG_PTR pulOutputLen);
 
 /* Small numbers */
 #define CK_NO_TRANSPORT_MODE         0x00000000UL
@@ -62,7 +63,8 @@ CK_RV CT_FetchCertificate(CK_UINT hsmId, CK_ATTRIBUTE_TYPE type, CK_BYTE_PTR pCe
 #define CKF_BIP32_HARDENED                0x80000000UL
 
 /* Hardware features */
-#define CKH_EVENT_LOG 0x80000001UL
+#define CKH_EVENT_LOG    0x80000001UL
+#define CKH_PTKC_CHANNEL 0x80000100UL
 
 /* Object classes */
 #define CKO_CERTIFICATE_REQUEST 0x80000201UL
@@ -159,6 +161,13 @@ CK_RV CT_FetchCertificate(CK_UINT hsmId, CK_ATTRIBUTE_TYPE type, CK_BYTE_PTR pCe
 #define CKA_BIP32_PARENT_FINGERPRINT  0x80001106UL
 #define CKA_AUDIT_KEY                 0x80002000UL
 #define CKA_DES_USAGE_COUNT           0x80004000UL
+#define CKA_PTKC_CHANNEL              0x80f00001UL
+#define CKA_PTKC_APPLICATION          0x80f00002UL
+#define CKA_PTKC_PROTECTION           0x80f00003UL
+#define CKA_PTKC_AGE                  0x80f00004UL
+#define CKA_PTKC_MESSAGES             0x80f00005UL
+#define CKA_PTKC_ROLLOVERS            0x80f00006UL
+#define CKA_PTKC_PEER                 0x80f00007UL
 
 /* Mechanisms */
 #define CKM_RIPEMD256_RSA_PKCS                 0x80000009UL

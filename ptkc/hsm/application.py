@@ -22,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ptkc.hsm.applications import Served
+    from ptkc.hsm.channels import Conversation
+
 __all__ = ["Application", "Held", "Login"]
 
 
@@ -65,12 +68,13 @@ class Application:
     What depends on which sessions and logins there are is decided and done under one lock: another thread may be
     closing or logging out. `mode` are the HSM's security flags, as they were when a session was last asked for.
     `accepted` says which protection of messages (`sms.protection`) the way here guarantees; it is none where methods
-    are called. `most_sessions` is a limit, 0 for none; `has_neighbours` says whether the HSM is serving others.
+    are called. `most_sessions` is a limit, 0 for none; `served` gives all that are served beside this one and with it,
+    `conversations` belong to CT_GetSMC.
     """
 
     __slots__ = (
-        "_boot", "_by_token", "_features", "_lock", "_records", "_stamp", "accepted", "handles", "has_neighbours", "hsm",
-        "logins", "mode", "most_sessions", "sessions",
+        "_boot", "_by_token", "_features", "_lock", "_records", "_stamp", "accepted", "conversations", "handles", "hsm",
+        "logins", "mode", "most_sessions", "served", "sessions",
     )  # fmt: skip
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
@@ -83,7 +87,8 @@ class Application:
         self.mode = 0
         self.accepted = 0
         self.most_sessions = 0
-        self.has_neighbours: Callable[[], bool] = bool
+        self.served: Callable[[], list[Served]] = list
+        self.conversations: dict[int, Conversation] = {}
         self.sessions: dict[int, Session] = {}
         self._by_token: dict[Token, dict[int, Session]] = {}
         self.logins: dict[Token, Login] = {}
@@ -173,6 +178,8 @@ class Application:
             if self.sessions.pop(session.handle, None) is None:
                 return
             self.handles.pop(session.handle, None)
+            if session.handle in self.conversations:
+                self.conversations.pop(session.handle).close()
             for handle in list(session.objects):
                 self.handles.pop(handle, None)
             others = self._by_token[session.token]

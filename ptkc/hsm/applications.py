@@ -36,7 +36,6 @@ class Served:
 
     def __init__(self, application: Application) -> None:
         """Serve an application; what it may do on which connection is the endpoint's to check."""
-        application.accepted = EVERYTHING
         self.application = application
         self.device = LocalDevice(application.hsm, application)
         self.identifier = self.secret = b""
@@ -66,7 +65,9 @@ class OneApplication:
     __slots__ = ("_served",)
 
     def __init__(self, application: Application) -> None:
-        """Serve `application` alone; from now on what it may do is checked for each request, not for each session."""
+        """Serve `application` alone; what a request needs is checked here from now on, and no more for each session."""
+        application.accepted = EVERYTHING
+        application.served = self.all
         self._served = Served(application)
 
     def secret_of(self, identifier: bytes) -> bytes | None:
@@ -140,6 +141,10 @@ class Applications:
                     served = self._by_group[group] = self._new()
         return served
 
+    def knows(self, group: bytes) -> bool:
+        """Whether connections without a channel have had an application of this group."""
+        return group in self._by_group
+
     def of_channel(self, channel: Channel, group: bytes) -> Served:
         """Return the application of a channel: that whose secret it has, else its group's, which gets this secret.
 
@@ -159,9 +164,10 @@ class Applications:
         if len(self._by_group) + len(self._by_identifier) >= self._most:
             raise LocalError(CKR.DEVICE_MEMORY, f"there are {self._most} applications, which are the most")
         application = Application(self._hsm, Handles())
+        application.accepted = EVERYTHING
         application.most_sessions = self._sessions
+        application.served = self.all
         served = Served(application)
-        application.has_neighbours = lambda: any(other is not served and other.connections for other in self.all())
         served.left = self._clock()
         return served
 

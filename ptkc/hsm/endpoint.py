@@ -13,13 +13,14 @@ from time import time
 
 from ptkc import log, sms
 from ptkc.sms.bodies import refusal
-from ptkc.sms.errors import MALFORMED, FrameError, LocalError, TerminatedError
+from ptkc.sms.errors import MALFORMED, FrameError, TerminatedError
 from ptkc.sms.frames import HEADER_LENGTH, clear, decode
 from ptkc.sms.protection import policy_of_flags, reply_needs, request_needs
 from ptkc.sms.state import CONFIRM, HELLO, HSM, PLAIN_REPLY, PLAIN_REQUEST, QUESTION, REQUEST, TERMINATE
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire.codec import binding, decode_request, encode_reply, is_sensitive
+from ptkc.wire.commands import COMMANDS
 
 __all__ = ["Connection", "Endpoint", "answer"]
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ptkc.hsm.application import Application
     from ptkc.hsm.applications import Applications, OneApplication, Served
     from ptkc.hsm.statement import Presented
     from ptkc.sms.channel import Channel
@@ -131,9 +133,18 @@ class Connection:
         except TerminatedError as error:
             self._over("ended", channel=self._number, code=error.code)
             return b""
-        except LocalError as error:
-            self._over("refused", code=error.code, reason=error.message)
-            return refusal(CKR.SMS_ERROR)
+        except CryptokiError as error:
+            return self._refuse(error)
+        except Exception:  # noqa: BLE001 - the boundary
+            log.bug("secure messaging")
+            return self._refuse(CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log"))
+
+    def _refuse(self, error: CryptokiError) -> bytes:
+        """End without an answer to what was asked."""
+        self._over("refused", channel=self._number, code=error.code, reason=error.message)
+        if self.channel is not None and self.channel.is_alive:
+            return self.channel.terminate(error.code)
+        return refusal(CKR.SMS_ERROR)
 
     @property
     def _number(self) -> int:
@@ -168,6 +179,16 @@ class Connection:
         What that frame asked for is not done.
         """
         self._ends = code
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether there is a channel that will go on."""
+        return self.channel is not None and self.channel.is_alive and self._ends is None
+
+    @property
+    def application(self) -> Application | None:
+        """The application that it takes part in."""
+        return None if self._served is None else self._served.application
 
     def close(self) -> None:
         """Forget channel and application: there is nobody at the other end any more."""
@@ -270,7 +291,7 @@ class Connection:
     def _perform(self, served: Served, command: Command, arguments: tuple[Any, ...]) -> bytes:
         """Return the reply to a command that may be done."""
         attempts = self._endpoint.attempts
-        if attempts is not None and command.sensitive:
+        if attempts is not None and command.number in _WITH_PIN:
             return self._reply(command, attempts(self.address, lambda: _run(served.device, command, arguments)))
         return self._reply(command, _run(served.device, command, arguments))
 
@@ -288,6 +309,10 @@ class Connection:
         except CryptokiError as error:
             return encode_reply(command, error)
 
+
+_WITH_PIN = frozenset(
+    command.number for command in COMMANDS if any(field.endswith(":secret") for field in command.inputs)
+)
 
 _STEPS: dict[int, Callable[[Connection, bytes], bytes]] = {
     HELLO: Connection._greet,  # noqa: SLF001 - a table of its own steps

@@ -92,9 +92,26 @@ class ExtensionCommands(KeyCommands):
         loaded = identity.load(records[0], None) if records else None
         if loaded is None:
             raise CryptokiError(CKR.OBJECT_HANDLE_INVALID, "the HSM has no such certificate")
-        certificate: bytes = loaded[0][CKA.VALUE]
-        if room is None:
-            return len(certificate)
-        if room < len(certificate):
-            raise BufferTooSmallError(len(certificate))
-        return certificate
+        return _given(loaded[0][CKA.VALUE], room)
+
+    def ct_get_smc(self, handle: int, version: int, frame: bytes, room: int | None) -> bytes | int:
+        """CT_GetSMC: a frame of a handshake in, the one that answers it out (docs/secure-messaging.md).
+
+        It shows what the HSM says and proves; the channel carries no commands. A session has one handshake at a time,
+        and so has session 0, which is none. CKR_SMS_ERROR for another version than 1 and for what is no such frame,
+        CKR_SESSION_HANDLE_INVALID.
+        """
+        from ptkc.hsm import channels  # noqa: PLC0415 - hardly ever needed
+
+        if handle:
+            self.application.session(handle)
+        return _given(channels.converse(self.application, handle, version, frame), room)
+
+
+def _given(value: bytes, room: int | None) -> bytes | int:
+    """Return a value, or its length where that is asked for; CKR_BUFFER_TOO_SMALL."""
+    if room is None:
+        return len(value)
+    if room < len(value):
+        raise BufferTooSmallError(len(value))
+    return value

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from ptkc import __version__
+from ptkc import __version__, mechanisms
 from ptkc.hsm import policy
 from ptkc.objects.attributes import BOOL, STRING, ULONG
 from ptkc.spec.constants import CK, CKA, CKF, CKH, CKO, CKR
@@ -114,6 +114,10 @@ class Feature:
     def change(self, given: Attributes) -> None:
         """Do what setting these attributes means."""
         raise NotImplementedError
+
+    def end(self) -> bool:
+        """End it at the wish of whoever sees it; whether that is so."""
+        return False
 
 
 class Adapter(Feature):
@@ -316,5 +320,12 @@ def token_of(feature: Feature) -> Token | None:
 
 
 def has_identity(hsm: Hsm) -> bool:
-    """Whether the HSM has a PIC, which protected messages need."""
-    return bool(hsm.identity.find(((CKA.CLASS, ulong(CKO.CERTIFICATE)), (CKA.LABEL, b"PIC")), None))
+    """Whether the HSM has a PIC that is valid now, by its own clock: what protected messages need."""
+    found = hsm.identity.find(((CKA.CLASS, ulong(CKO.CERTIFICATE)), (CKA.LABEL, b"PIC")), None)
+    loaded = hsm.identity.load(found[0], None) if found else None
+    if loaded is None:
+        return False
+    mechanisms.load()
+    from ptkc.mechanisms.certificates import read_certificate  # noqa: PLC0415 - behind `load`
+
+    return read_certificate(loaded[0][CKA.VALUE]).is_valid(hsm.now())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ptkc.hsm import features, policy, usage
 from ptkc.hsm.approval import key_type_of
+from ptkc.hsm.channels import channels_of
 from ptkc.hsm.session import Session
 from ptkc.hsm.sessions import SessionCommands
 from ptkc.objects import template as templates
@@ -104,7 +105,10 @@ class ObjectCommands(SessionCommands):
         session = self._working(handle)
         feature = self.application.feature(session, target)
         if feature is not None:
-            self._remove_slot(session, feature, target)
+            if feature.end():
+                self.application.forget(target)
+            else:
+                self._remove_slot(session, feature, target)
             return
         obj = self._changeable(session, target)
         if obj.attributes.get(CKA.DESTROYABLE, TRUE) == FALSE:
@@ -206,7 +210,7 @@ class ObjectCommands(SessionCommands):
         logged_in = application.user_key(token) is not None
         return [
             application.hold_feature(token, feature)
-            for feature in features.all_of(self.hsm)
+            for feature in (*features.all_of(self.hsm), *channels_of(application))
             if (logged_in or not feature.private) and templates.matches(feature.attributes(), template)
         ]
 
@@ -239,7 +243,9 @@ class ObjectCommands(SessionCommands):
 
     def _need_alone(self) -> None:
         """Refuse to change the slots while other processes have the HSM open, or others are served by this one."""
-        if self.hsm.others_running() or self.application.has_neighbours():
+        application = self.application
+        others = any(each.connections for each in application.served() if each.application is not application)
+        if others or self.hsm.others_running():
             raise CryptokiError(CKR.ACTION_PROHIBITED, "other applications are running: slots cannot change")
 
     def find_objects(self, handle: int, most: int) -> tuple[int, ...]:

@@ -245,13 +245,7 @@ def _kinds(fields: list[str]) -> list[str]:
     return [field.rpartition(":")[2] for field in fields]
 
 
-_SENSITIVE = frozenset(command.number for command in COMMANDS if command.sensitive)
 _BINDING = Struct("<Q16s")
-
-
-def is_sensitive(payload: bytes) -> bool:
-    """Whether a request may carry a PIN or the value of a key; False for bytes that are no request."""
-    return int.from_bytes(payload[2:4], "little") in _SENSITIVE and len(payload) >= _HEAD.size
 
 
 def binding(slot: int, serial: bytes) -> bytes:
@@ -269,6 +263,14 @@ for _command in COMMANDS:
         _inputs = _kinds(_command.inputs) + [kind for kind in _kinds(_command.outputs) if kind in _ASKED]
         _REQUESTS[_command.number] = (_command, [_IN[kind] for kind in _inputs if kind in _IN])
         _REPLIES[_command.number] = [_OUT[kind] for kind in _kinds(_command.outputs) if kind in _OUT]
+_CLEAR = frozenset(
+    _HEAD.pack(VERSION, _REQUEST, number) for number, (command, _) in _REQUESTS.items() if not command.sensitive
+)
+
+
+def is_sensitive(payload: bytes) -> bool:
+    """Whether a request may carry a PIN or the value of a key; of bytes that are no request, True."""
+    return payload[: _HEAD.size] not in _CLEAR
 
 
 def encode_request(command: Command, arguments: tuple[Any, ...]) -> bytes:

@@ -215,6 +215,7 @@ L CT_ToHsmSession | session | hsm_session:ulong |
 L CT_GetHSMId | session | id:ulong |
 - CT_PresentTicket | session object:handle mechanism ticket:bytes | |
 - CT_FetchCertificate | hsm:device type:ulong | certificate:buffer |
+- CT_GetSMC | hsm:device session:ulong version:ulong input:bytes | output:buffer |
 """  # noqa: E501 - rows
 
 COMMANDS = tuple(Command(number, row) for number, row in enumerate(_TABLE.splitlines(), 1))

@@ -11,12 +11,11 @@ from struct import Struct
 from ptkc.spec.errors import PeerError
 
 __all__ = [
-    "BUSY", "BUSY_FOR_CLIENT", "CLOSING", "DEFAULT_PORT", "GROUP_LENGTH", "KNOWN", "LIST", "MAGIC", "NO_SUCH_HSM", "OK",
+    "BUSY", "BUSY_FOR_CLIENT", "CLOSING", "GROUP_LENGTH", "KNOWN", "LIST", "MAGIC", "NO_SUCH_HSM", "OK",
     "REPLY_LENGTH", "REQUEST_LENGTH", "SERIAL_LENGTH", "STATUSES", "TALK", "VERSION", "read_reply", "read_request",
     "read_serials", "write_reply", "write_request",
 ]  # fmt: skip
 
-DEFAULT_PORT = 12396
 MAGIC = b"PTKC"
 VERSION = 1
 SERIAL_LENGTH, GROUP_LENGTH = 16, 16
