@@ -102,12 +102,18 @@ def _hidden(number: int) -> str:
     return "" if policy.is_offered(CKF.FIPS_ALGORITHMS, number) else "not with `a`"
 
 
+_VALUES = {"path": "a path", "servers": "servers", "serials": "serial numbers", "letters": "letters"}
+_ABSENT = {"path": "treated as if there were no such directory", "letters": "this HSM is absent"}
+
+
 def items() -> str:
     """Return the table of the configuration items."""
     rows = []
     for item in ITEMS:
-        values = "a path" if item.kind == "path" else ", ".join(f"`{value}`" for value in item.values)
-        invalid = "treated as if there were no such directory" if item.invalid == "absent" else "the default counts"
+        values = _VALUES[item.kind] if item.kind in _VALUES else ", ".join(f"`{value}`" for value in item.values)
+        if item.kind == "number":
+            values = "{} to {}".format(*item.values)
+        invalid = _ABSENT[item.kind] if item.invalid == "absent" else "the default counts"
         rows.append((f"`{item.name}`", values, item.default_text, item.meaning, invalid))
     return _table(("item", "values", "default", "meaning", "an invalid value"), rows)
 

@@ -11,11 +11,15 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 
-__all__ = ["DEFAULT", "ENVIRONMENT", "ITEMS", "SYSTEM", "USER", "Configuration", "Setting", "parse"]
+__all__ = [
+    "DEFAULT", "DEFAULT_PORT", "ENVIRONMENT", "ITEMS", "SYSTEM", "USER", "Configuration", "Setting", "parse",
+    "read_server",
+]  # fmt: skip
 
-# name; kind: path, choice or flag; values a choice may have; default, None where it is computed; what the default is,
-# for the reader; what the item means; what an invalid value does: "absent" (never another directory than the one that
-# was meant) or "default" (the item protects nothing).
+# name; kind: path, choice, flag, number, servers, serials or letters; values a choice may have, the least and the most of a
+# number, the letters; default, None where it is computed; what the default is, for the reader; what the item means;
+# what an invalid value does: "absent" (never another directory, another HSM or less protection than what was meant) or
+# "default" (the item protects nothing). A name with `<serial>` is an item for each HSM.
 Item = namedtuple("Item", "name kind values default default_text meaning invalid")
 
 # value; level: one of the four below; source: the variable, `file:line`, or empty
@@ -63,9 +67,85 @@ ITEMS = (
         "ET_PTKC_LOGGER_MODE", "choice", ("refused", "bugs"), "refused", "`refused`",
         "What is logged: `refused` = refused calls, notes and bugs; `bugs` = notes and bugs only.", "default",
     ),
+    Item(
+        "ET_PTKC_<serial>_SMPR", "letters", tuple("SRENU"), "", "none",
+        "Secure messaging policy register: what this client wants of the HSM with this serial number beyond what the "
+        "HSM's security flags want. `S` requests are signed, `R` replies are signed, `E` requests with sensitive data "
+        "are encrypted, `N` all is encrypted, `U` all is signed. It adds and never takes away.", "absent",
+    ),
+    Item(
+        "ET_PTKC_SMS_NEW_HSMS", "serials", (), "", "none",
+        "Serial numbers, separated by blanks, of HSMs across the network that have no identity certificate yet and may "
+        "be used in clear until they have one, although this client holds its owner's certificate, which lets it "
+        "believe nothing that is not proved. For the time in which an Administrator gives them their identities.",
+        "default",
+    ),
+    Item(
+        "ET_HSM_NETCLIENT_SERVERLIST", "servers", (), "", "none",
+        "Servers whose HSMs this client uses, behind its own, separated by blanks: `host`, `host:port`, "
+        "`[IPv6 address]:port` or `unix:/path`. The port is 12396 where none is said.", "default",
+    ),
+    Item(
+        "ET_HSM_NETCLIENT_CONNECT_TIMEOUT", "number", (1, 300), "5", "5",
+        "Seconds that connecting to a server, and agreeing on a channel with an HSM, may take; and how long a server "
+        "that was not there is left alone.", "default",
+    ),
+    Item(
+        "ET_HSM_NETCLIENT_READ_TIMEOUT", "number", (1, 3600), "120", "120",
+        "Seconds that an answer of an HSM may take; the longest are those to the generation of long RSA keys.",
+        "default",
+    ),
+    Item(
+        "ET_HSM_NETCLIENT_HEARTBEAT", "number", (1, 3600), "30", "30",
+        "Seconds after which a connection that was not used is tried before it is used again, and after which the "
+        "system looks whether the other end of a silent one is still there.", "default",
+    ),
+    Item(
+        "ET_HSM_NETCLIENT_CONNECTIONS", "number", (1, 64), "8", "8",
+        "Connections that one application makes to one HSM at most, and with secure messaging the channels: so many "
+        "calls can be under way at once, others wait.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_CONNECTIONS", "number", (1, 65536), "512", "512",
+        "Connections that a server has at once.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_CLIENT_CONNECTIONS", "number", (1, 65536), "128", "128",
+        "Connections that a server has at once with one client address.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_APPLICATIONS", "number", (1, 65536), "256", "256",
+        "Applications that a server has at once with one HSM.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_SESSIONS", "number", (1, 1048576), "1024", "1024",
+        "Sessions that one application has at once with one HSM of a server; more are `CKR_SESSION_COUNT`.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_MESSAGE", "number", (65536, 268439552), "67108864", "67108864",
+        "Bytes that a request to a server may have.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_IDLE", "number", (10, 86400), "600", "600",
+        "Seconds without a request after which a server closes a connection.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_TRANSFER", "number", (1, 3600), "60", "60",
+        "Seconds that a request may take to come in and a reply to go out, and that a server that stops waits "
+        "for what is under way.", "default",
+    ),
+    Item(
+        "ET_HSM_NETSERVER_LINGER", "number", (1, 86400), "60", "60",
+        "Seconds that an application of a server lives on, with its sessions and logins, when it has no "
+        "connection any more.", "default",
+    ),
 )  # fmt: skip
 
+DEFAULT_PORT = 12396
 _BY_NAME = {item.name: item for item in ITEMS}
+_SMPR = _BY_NAME["ET_PTKC_<serial>_SMPR"]
+_LONGEST_SERIAL = 16
+_LARGEST_PORT = 65535
 _CLASSES = sorted({item.name.split("_")[1].lower() for item in ITEMS})
 _LARGEST_FILE = 65536
 _LARGEST_PATH = 4096
@@ -103,6 +183,34 @@ def parse(text: str) -> tuple[dict[str, tuple[str, int]], list[tuple[int, str]]]
     return values, wrong
 
 
+def read_server(text: str) -> tuple[str, int]:
+    """Return host and port of an entry of the server list, or a path and 0; ValueError if it is none."""
+    if text.startswith("unix:"):
+        path = text[5:]
+        if not os.path.isabs(path):
+            raise ValueError("the path of a socket must be absolute")
+        return path, 0
+    host, colon, port = text, "", ""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        if not bracket or colon not in ("", ":"):
+            raise ValueError("the brackets do not match")
+    elif text.count(":") == 1:
+        host, colon, port = text.partition(":")
+    if not host or (colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LARGEST_PORT)):
+        raise ValueError("it is not host, host:port, [address]:port or unix:/path")
+    return host, int(port or DEFAULT_PORT)
+
+
+def _serial_of(name: str) -> str | None:
+    """Return the serial in the name of an SMPR, None if it is another item's."""
+    serial = name.removeprefix("ET_PTKC_").removesuffix("_SMPR")
+    if len(serial) != len(name) - len("ET_PTKC__SMPR") or len(serial) > _LONGEST_SERIAL:
+        return None
+    return serial if serial.isascii() and serial.isalnum() else None
+
+
 class Configuration:
     """The items as they stand at C_Initialize; later changes of files and environment are not seen.
 
@@ -124,7 +232,11 @@ class Configuration:
         if not secure and home:
             self.files[:0] = [(USER, os.path.join(home, ".safenet", "et_" + name)) for name in _CLASSES]
         found = [(level, path, self._read(path)) for level, path in self.files]
-        self.settings = {item.name: self._setting(item, found) for item in ITEMS}
+        self.settings = {item.name: self._setting(item, found) for item in ITEMS if item is not _SMPR}
+        named = {name for _, _, values in found for name in values}.union(self._environment)
+        for name in sorted(named):
+            if _serial_of(name):
+                self.settings[name] = self._setting(_SMPR, found, name)
 
     # Levels
 
@@ -143,14 +255,19 @@ class Configuration:
             return {}
         values, wrong = parse(os.fsdecode(raw))
         self.problems.extend(f"{path}:{line}: {what}" for line, what in wrong)
-        self.unknown.extend(f"{path}:{line}: {name}" for name, (_, line) in values.items() if name not in _BY_NAME)
+        self.unknown.extend(
+            f"{path}:{line}: {name}"
+            for name, (_, line) in values.items()
+            if name not in _BY_NAME and _serial_of(name) is None
+        )
         return values
 
-    def _setting(self, item: Item, found: list[tuple[str, str, dict[str, tuple[str, int]]]]) -> Setting:
+    def _setting(self, item: Item, found: list[tuple[str, str, dict[str, tuple[str, int]]]], name: str = "") -> Setting:
         """Return an item's first valid value; an invalid one ends the search as the item's row says."""
-        candidates = [(self._environment.get(item.name, ""), ENVIRONMENT, item.name)]
+        name = name or item.name
+        candidates = [(self._environment.get(name, ""), ENVIRONMENT, name)]
         for level, path, values in found:
-            value, line = values.get(item.name, ("", 0))
+            value, line = values.get(name, ("", 0))
             candidates.append((value, level, f"{path}:{line}"))
         for text, level, source in candidates:
             if not text:
@@ -158,7 +275,7 @@ class Configuration:
             checked, wrong = self._check(item, text, level)
             if checked is not None:
                 return Setting(checked, level, source)
-            where = f"{item.name} (environment)" if level == ENVIRONMENT else f"{item.name} ({source})"
+            where = f"{name} (environment)" if level == ENVIRONMENT else f"{name} ({source})"
             self.problems.append(f"{where}: {wrong}")
             return Setting(item.default if item.invalid == "default" else None, level, source)
         return Setting(item.default, DEFAULT, "")
@@ -175,6 +292,8 @@ class Configuration:
             if level == ENVIRONMENT:
                 return self._absolute(text)
             return None, "must be an absolute path, or begin with ~/"
+        if item.kind in _CHECKS:
+            return _CHECKS[item.kind](item, text)
         for value in item.values:
             if text.lower() == value.lower():
                 return value, ""
@@ -260,6 +379,25 @@ class Configuration:
         """`refused` or `bugs`."""
         return self.settings["ET_PTKC_LOGGER_MODE"].value  # type: ignore[no-any-return]
 
+    @property
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """The servers of network HSMs: (host, port), or (path of a socket, 0)."""
+        return tuple(map(read_server, self.settings["ET_HSM_NETCLIENT_SERVERLIST"].value.split()))
+
+    @property
+    def new_hsms(self) -> tuple[str, ...]:
+        """The serials of HSMs that have no identity yet, and may be used in clear."""
+        return tuple(self.settings["ET_PTKC_SMS_NEW_HSMS"].value.split())
+
+    def number(self, name: str) -> int:
+        """Return the value of an item that is a number."""
+        return int(self.settings[name].value)
+
+    def smpr(self, serial: str) -> str | None:
+        """Return the letters of the SMPR for an HSM, None if they are not understood: it must not be used then."""
+        setting = self.settings.get(f"ET_PTKC_{serial}_SMPR")
+        return "" if setting is None else setting.value
+
     def value(self, name: str) -> str | None:
         """Return an item's value with computed defaults, as the HSM uses it; None if there is none."""
         computed = {
@@ -268,6 +406,42 @@ class Configuration:
             "ET_PTKC_GENERAL_CERT_STORE": self.certificate_store,
         }
         return computed[name] if name in computed else self.settings[name].value or None
+
+
+def _check_number(item: Item, text: str) -> tuple[str | None, str]:
+    least, most = item.values
+    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
+        return str(int(text)), ""
+    return None, f"is not a number from {least} to {most}"
+
+
+def _check_servers(_: Item, text: str) -> tuple[str | None, str]:
+    entries = text.split()
+    for entry in entries:
+        try:
+            read_server(entry)
+        except ValueError as error:
+            return None, f"{entry}: {error}"
+    return " ".join(entries), ""
+
+
+def _check_serials(_: Item, text: str) -> tuple[str | None, str]:
+    for serial in text.split():
+        if not (serial.isascii() and serial.isalnum()) or len(serial) > _LONGEST_SERIAL:
+            return None, f"{serial!r} is no serial number"
+    return " ".join(text.split()), ""
+
+
+def _check_letters(item: Item, text: str) -> tuple[str | None, str]:
+    for letter in text:
+        if letter not in item.values:
+            return None, f"has the letter {letter!r}, and not only {', '.join(item.values)}"
+    return text, ""
+
+
+_CHECKS = {
+    "number": _check_number, "servers": _check_servers, "serials": _check_serials, "letters": _check_letters,
+}  # fmt: skip
 
 
 def _password_home() -> str:

@@ -1,7 +1,8 @@
 """What the shared object starts: joins the library with the HSMs of this process.
 
 `start` runs once in a process, when the first C_Initialize has Python up; its last line tells the native layer that the
-C functions are there. C_Initialize makes an application, C_Finalize and fork end it.
+C functions are there. C_Initialize makes an application, C_Finalize and fork end it. An HSM of this process is called
+directly, until a policy wants its messages protected; what that needs, and the network, is imported only then.
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ from _libptkc import ffi, lib
 from ptkc import log
 from ptkc.client import bridge
 from ptkc.client.library import Library
-from ptkc.client.remote import RemoteDevice
-from ptkc.client.transport import DirectTransport
 from ptkc.configuration import Configuration
 from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
-from ptkc.hsm.endpoint import answer
 from ptkc.hsm.handles import Handles
 from ptkc.spec import loading
 from ptkc.spec.constants import CKR
@@ -31,10 +29,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ptkc.client.certificates import CertificateStore
+    from ptkc.client.remote import RemoteDevice
+    from ptkc.client.servers import Servers
+
 __all__ = ["after_fork_in_child", "start"]
+
+
+
+class _State:
+    """What C_Initialize has made."""
+
+    configuration: Configuration | None = None
+    servers: Servers | None = None
+
 
 _library = Library()
 _hsms: list[Hsm] = []
+_local: dict[Device, Application] = {}  # devices of this process that are called directly
+_remote: dict[Device, RemoteDevice] = {}  # all others, by themselves and by the one whose place they took
 _locked: list[Hsm] = []  # by the fork that is under way
 
 
@@ -74,10 +87,14 @@ def _initialize(_arguments: object) -> int:
         for problem in (log.configure(configuration.log_file, configuration.log_mode), *configuration.problems):
             if problem:
                 log.note(problem)
+        _State.configuration = configuration
         handles = Handles()
+        _open(configuration)
+        devices = [device for hsm in _hsms if (device := _device(hsm, handles, configuration)) is not None]
+        if configuration.servers:
+            devices += _begin_servers(configuration, handles)
         _library.begin(
-            [_device(hsm, handles, configuration.transport) for hsm in _open(configuration)],
-            admin_slots=not configuration.hide_admin_slot,
+            devices, admin_slots=not configuration.hide_admin_slot, look=_look, protected=_protected
         )
     except BaseException:  # noqa: BLE001 - the boundary to C
         log.bug("C_Initialize")
@@ -86,23 +103,101 @@ def _initialize(_arguments: object) -> int:
     return CKR.OK
 
 
-def _open(configuration: Configuration) -> list[Hsm]:
+def _open(configuration: Configuration) -> None:
     """Open the HSMs of the data path; one that cannot be opened is absent, and the log says why."""
     data_path, key_path = configuration.data_path, configuration.key_path
     if data_path is None or key_path is None:
         log.note("no data path: neither ET_PTKC_SW_DATAPATH nor a home directory")
-        return []
+        return
     try:
         _hsms.extend(Hsm.open_all(data_path, key_path, credentials=configuration.credentials))
     except CryptokiError as error:
         log.note(f"{data_path}: no HSM, {error}")
-    return _hsms
 
 
-def _device(hsm: Hsm, handles: Handles, transport: str) -> Device:
-    """Return an HSM as this application's device, behind the codec if the configuration asks for it."""
-    device = LocalDevice(hsm, Application(hsm, handles))
-    return RemoteDevice(DirectTransport(lambda request: answer(device, request))) if transport == "encoded" else device
+def _device(hsm: Hsm, handles: Handles, configuration: Configuration) -> Device | None:
+    """Return an HSM as this application's device; None if its SMPR is not understood."""
+    letters = configuration.smpr(hsm.serial)
+    if letters is None:
+        log.note(f"HSM {hsm.serial}: absent, ET_PTKC_{hsm.serial}_SMPR is not understood")
+        return None
+    application = Application(hsm, handles)
+    device: Device = LocalDevice(hsm, application)
+    if configuration.transport == "encoded":
+        device = _encoded(device)
+    _local[device] = application
+    return _protected(device, letters) if letters else device
+
+
+def _encoded(device: Device) -> Device:
+    """Return a device behind the codec."""
+    from ptkc.client.remote import EncodedDevice  # noqa: PLC0415 - for tests
+    from ptkc.hsm.endpoint import answer  # noqa: PLC0415
+
+    return EncodedDevice(lambda request: answer(device, request))
+
+
+def _protected(device: Device, letters: str | None = None) -> Device | None:
+    """Return what takes the place of an HSM of this process when its messages are to be protected; None for another.
+
+    Its sessions, logins and handles stay: it is the same application.
+    """
+    known = _remote.get(device)
+    if known is not None:
+        return known if known is not device else None
+    application, configuration = _local.get(device), _State.configuration
+    if application is None or configuration is None:
+        return None
+    loading.check_version()
+    from ptkc.client.pool import Connection, Pool  # noqa: PLC0415 - only where a policy wants it
+    from ptkc.client.protection import Protection  # noqa: PLC0415
+    from ptkc.client.remote import RemoteDevice  # noqa: PLC0415
+    from ptkc.client.transport import DirectTransport  # noqa: PLC0415
+    from ptkc.hsm.applications import OneApplication  # noqa: PLC0415
+    from ptkc.hsm.endpoint import Endpoint  # noqa: PLC0415
+    from ptkc.sms.protection import policy_of_flags, policy_of_letters  # noqa: PLC0415
+
+    hsm = application.hsm
+    wanted = policy_of_letters(letters) if letters else policy_of_flags(hsm.security_mode)
+    patience = configuration.number("ET_HSM_NETCLIENT_CONNECT_TIMEOUT")
+    protection = Protection(hsm.serial, wanted, _certificates(configuration), patience, local=True)
+    endpoint = Endpoint(hsm, OneApplication(application))
+
+    def connect() -> Connection:
+        transport = DirectTransport(endpoint.connection("", b""))
+        return Connection(transport, float("inf"), protection.connected(known=True))
+
+    most = configuration.number("ET_HSM_NETCLIENT_CONNECTIONS")
+    remote = RemoteDevice(Pool(connect, protection, most, configuration.number("ET_HSM_NETCLIENT_READ_TIMEOUT")))
+    sessions = list(application.sessions.items())
+    remote.adopt({handle: (session.slot, session.token.serial.encode()) for handle, session in sessions})
+    _remote[device] = _remote[remote] = remote
+    return remote
+
+
+def _certificates(configuration: Configuration) -> CertificateStore | None:
+    from ptkc.client.certificates import CertificateStore  # noqa: PLC0415 - only where a policy wants it
+
+    path = configuration.certificate_store
+    return CertificateStore(path) if path else None
+
+
+def _begin_servers(configuration: Configuration, handles: Handles) -> list[Device]:
+    """Return the HSMs of the servers that the configuration names; those that are not there may come later."""
+    from ptkc.client.servers import Servers  # noqa: PLC0415 - only where there are any
+
+    certificates = _certificates(configuration)
+    _State.servers = Servers(configuration, certificates, handles.add, lambda name: handles.pop(name, None))
+    return _look()
+
+
+def _look() -> list[Device]:
+    """Return the HSMs of servers that were not there before."""
+    if _State.servers is None:
+        return []
+    found = _State.servers.look({hsm.serial for hsm in _hsms})
+    _remote.update({device: device for device in found})
+    return list(found)
 
 
 @_uncollected
@@ -111,6 +206,11 @@ def _finalize(_reserved: object) -> int:
     lib.ptkc_set_initialized(0)
     try:
         _library.end()
+        _local.clear()
+        _State.configuration = _State.servers = None
+        for remote in set(_remote.values()):
+            remote.close()
+        _remote.clear()
         while _hsms:
             _close(_hsms[-1])
             _hsms.pop()
@@ -151,6 +251,11 @@ def after_fork_in_child() -> None:
     """Forget, without a word to database or key, what belongs to the parent: the child begins with C_Initialize."""
     for hsm in {*_hsms, *_locked}:
         hsm.drop_after_fork()
+    for remote in set(_remote.values()):
+        remote.pool.drop_after_fork()
+    _remote.clear()
+    _local.clear()
+    _State.configuration = _State.servers = None
     _hsms.clear()
     _locked.clear()
     _library.end()

@@ -144,17 +144,19 @@ def _source(command: Command) -> str:
     target = "library" if local or not command.has_session else "device"
     call = f"{target}.{command.method}({', '.join(filter(None, arguments))})"
     body = []
-    if target == "device":
+    if command.has_session:
         body = ["device = sessions.get(session)", "if device is None: raise NoSession"]
-    elif command.has_session:
-        body = ["if session not in sessions: raise NoSession"]
     body += [*before, f"{', '.join(results)} = {call}" if results else call, *after, "return 0"]
     lines = [f"def function({', '.join(filter(None, parameters))}):", "    try:"]
     lines += ["        " + line for statement in body for line in statement.splitlines()]
     if room:
         lines += ["    except TooSmall as error:", f"        {room}[0] = error.length", "        return error.code"]
-    refused = "refused(error, session)" if command.has_session else "refused(error, 0)"
-    lines += ["    except CryptokiError as error:", f"        return {refused}"]
+    lines += ["    except CryptokiError as error:"]
+    if command.has_session:
+        # Nothing was done: the HSM's flags want messages protected, and from now on they are.
+        lines += ["        if error.code == UNPROTECTED and library.protect(session, device):"]
+        lines += [f"            return function({', '.join(filter(None, parameters))})"]
+    lines += [f"        return refused(error, {'session' if command.has_session else '0'})"]
     lines += ["    except BaseException:", "        return failed()"]
     return "\n".join(lines)
 
@@ -186,6 +188,7 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
         "BadArgument": _BadArgumentError,
         "CryptokiError": CryptokiError,
         "TooSmall": BufferTooSmallError,
+        "UNPROTECTED": CKR.BAD_PROTECTION,
     }
     exec(compile(_source(command), f"<{command.name}>", "exec"), names)  # noqa: S102 - our own table, not input
     function: Callable[..., int] = names["function"]

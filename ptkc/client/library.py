@@ -1,8 +1,9 @@
 """The library: the slots of all HSMs as one list, and which HSM a session is with.
 
 Slots are numbered through, HSM after HSM; for the rest a device answers for itself. An HSM that is taken away from a
-running process leaves its numbers unused: what the application knows of the others' slots stays true. What the
-specification has the library answer without any device is here too.
+running process leaves its numbers unused: what the application knows of the others' slots stays true. HSMs that come
+later, on servers that were not there, get the numbers behind all others. What the specification has the library answer
+without any device is here too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ptkc.wire.commands import Device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ptkc.spec.values import Template
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Library"]
 
 _FLAGS = 4  # the place of the flags in what a device answers to C_GetTokenInfo
+
+
+def _nothing(_: Device) -> None:
+    """Have nothing that protects messages."""
 
 
 class Library:
@@ -36,14 +42,28 @@ class Library:
         self.devices: list[Device] = []
         self.sessions: dict[int, Device] = {}
         self._known: dict[Device, list[int]] = {}
+        self._seen: dict[Device, tuple[int, ...]] = {}
         self.admin_slots = True
+        self._look: Callable[[], list[Device]] = list
+        self._protected: Callable[[Device], Device | None] = _nothing
         self._ended = allocate_lock()
+        self._switching = allocate_lock()
 
-    def begin(self, devices: list[Device], *, admin_slots: bool) -> None:
-        """C_Initialize: serve these devices, with or without their Admin slots."""
+    def begin(
+        self, devices: list[Device], *, admin_slots: bool, look: Callable[[], list[Device]] = list,
+        protected: Callable[[Device], Device | None] | None = None,
+    ) -> None:  # fmt: skip
+        """C_Initialize: serve these devices, with or without their Admin slots.
+
+        `look` gives the devices that have come since; `protected` what takes the place of a device whose HSM wants
+        messages protected, with the same sessions, None if nothing does.
+        """
         self.devices = devices
         self._known = {}
+        self._seen = {}
         self.admin_slots = admin_slots
+        self._look = look
+        self._protected = protected or _nothing
         self._ended = allocate_lock()
         self._ended.acquire()
 
@@ -56,21 +76,50 @@ class Library:
         """C_Finalize: forget devices and sessions, wake who waits in C_WaitForSlotEvent."""
         self.devices = []
         self._known = {}
+        self._seen = {}
+        self._look = list
+        self._protected = _nothing
         self.sessions.clear()
         if self._ended.locked():
             self._ended.release()
 
-    def _slots(self) -> list[tuple[Device, int, CryptokiError | None]]:
-        """Return the device of each slot, the slot's number there, and why the device cannot be asked, if it cannot."""
+    def protect(self, session: int, device: Device) -> bool:
+        """Reach the HSM of a session with its messages protected from now on; whether that is another way than before.
+
+        `device` is what refused a call of the session; another thread may have come first.
+        """
+        return self.sessions.get(session, device) is not device or self._protect(device) is not None
+
+    def _protect(self, device: Device) -> Device | None:
+        """Put what protects messages in the place of a device and return it; None if there is nothing."""
+        with self._switching:
+            new = self._protected(device)
+            if new is not None and device in self.devices:
+                self.devices[self.devices.index(device)] = new
+                self._known.pop(device, None)
+                self._seen.pop(device, None)
+                for session, owner in list(self.sessions.items()):
+                    if owner is device:
+                        self.sessions[session] = new
+        return new
+
+    def _slots(self, *, look: bool = False) -> list[tuple[Device, int, CryptokiError | None]]:
+        """Return the device of each slot, the slot's number there, and why the device cannot be asked, if it cannot.
+
+        HSMs on the network are asked if we are to `look`, and else are as they were at the last look.
+        """
         slots = []
         for device in self.devices:
             away = None
             try:
-                self._known[device] = [
-                    slot
-                    for slot in device.get_slot_list(True)  # noqa: FBT003 - a CK_BBOOL
-                    if self.admin_slots or not device.get_token_info(slot)[_FLAGS] & CKF.ADMIN_TOKEN
-                ]
+                numbers = device.get_slot_list(look)
+                if self.admin_slots:
+                    self._known[device] = list(numbers)
+                elif self._seen.get(device) is not numbers:
+                    self._known[device] = [
+                        slot for slot in numbers if not device.get_token_info(slot)[_FLAGS] & CKF.ADMIN_TOKEN
+                    ]
+                    self._seen[device] = numbers
             except CryptokiError as error:  # it was taken away, or broke: its slots keep their numbers
                 away = error
             slots += [(device, slot, away) for slot in self._known.get(device, ())]
@@ -88,7 +137,8 @@ class Library:
 
     def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - every slot has its token
         """C_GetSlotList."""
-        return tuple(slot for slot, (_, _, away) in enumerate(self._slots()) if away is None)
+        self.devices += self._look()
+        return tuple(slot for slot, (_, _, away) in enumerate(self._slots(look=True)) if away is None)
 
     def get_slot_info(self, slot: int) -> Any:  # noqa: ANN401 - as the device answers
         """C_GetSlotInfo."""
@@ -118,15 +168,28 @@ class Library:
     def open_session(self, slot: int, flags: int) -> int:
         """C_OpenSession."""
         device, number = self._slot(slot)
-        session: int = device.open_session(number, flags)
+        try:
+            session: int = device.open_session(number, flags)
+        except CryptokiError as error:
+            protected = self._protect(device) if error.code == CKR.BAD_PROTECTION else None
+            if protected is None:
+                raise
+            device = protected
+            session = device.open_session(number, flags)
         self.sessions[session] = device
         return session
 
     def close_session(self, session: int) -> None:
         """C_CloseSession."""
         device = self._device(session)
+        try:
+            device.close_session(session)
+        except CryptokiError as error:
+            if error.code != CKR.BAD_PROTECTION or not self.protect(session, device):
+                self.sessions.pop(session, None)
+                raise
+            self._device(session).close_session(session)
         self.sessions.pop(session, None)
-        device.close_session(session)
 
     def close_all_sessions(self, slot: int) -> None:
         """C_CloseAllSessions."""
@@ -214,3 +277,12 @@ class Library:
         if hsm >= len(devices):
             raise CryptokiError(CKR.ARGUMENTS_BAD, f"no HSM {hsm}")
         return devices[hsm].ct_fetch_certificate(kind, room)
+
+    def ct_get_smc(self, hsm: int, session: int, version: int, frame: bytes, room: int | None) -> Any:  # noqa: ANN401
+        """CT_GetSMC, of a session with this HSM or of none (0); CKR_ARGUMENTS_BAD, CKR_SESSION_HANDLE_INVALID."""
+        devices = self.devices
+        if hsm >= len(devices):
+            raise CryptokiError(CKR.ARGUMENTS_BAD, f"no HSM {hsm}")
+        if session and self._device(session) is not devices[hsm]:
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"session {session} is with another HSM")
+        return devices[hsm].ct_get_smc(session, version, frame, room)

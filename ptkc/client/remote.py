@@ -1,74 +1,266 @@
-"""An HSM behind a transport: the `Device` whose methods encode, exchange and decode.
+"""HSMs behind a codec: the `Device`s whose methods encode, exchange and decode.
 
 The methods are made from the command table. A reply is believed only as far as it fits the request: output longer than
 the caller's room, or another number of random bytes than asked for, would be written over the application's memory.
+A session of a `RemoteDevice` has its number in this process, another one at the HSM, and the slot and token that its
+protected requests are bound to.
 """
 
 from __future__ import annotations
 
+from time import monotonic
+
+from ptkc import log
+from ptkc.client.pool import EndedError, Opened
+from ptkc.sms.errors import TerminatedError
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, PeerError
-from ptkc.wire.codec import decode_reply, encode_request
-from ptkc.wire.commands import COMMANDS, Device
+from ptkc.wire.codec import binding, decode_reply, encode_request
+from ptkc.wire.commands import BY_NAME, COMMANDS, Device
 
-__all__ = ["RemoteDevice"]
+__all__ = ["EncodedDevice", "NetworkDevice", "RemoteDevice"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ptkc.client.transport import Transport
+    from ptkc.client.pool import Pool
     from ptkc.wire.commands import Command
 
+_SERIAL = 3  # the place of the serial number in what a device answers to C_GetTokenInfo
+_OPEN_SESSION = BY_NAME["C_OpenSession"]
+_CLOSE_ALL = BY_NAME["C_CloseAllSessions"]
 
-class RemoteDevice(Device):
-    """A device at the other end of `transport`.
 
-    CKR_DEVICE_ERROR where a reply is none: the transport is closed then.
+class EncodedDevice(Device):
+    """A device that gets every command as bytes and gives every reply as bytes.
+
+    CKR_DEVICE_ERROR where a reply is none, and from then on.
     """
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_answer",)
 
-    def __init__(self, transport: Transport) -> None:
-        """Keep the transport."""
-        self._transport = transport
+    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+        """Keep what answers a request; it raises `PeerError` for bytes that are none."""
+        self._answer = answer
 
     def call(self, command: Command, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the command's result
         """Return the result of one command."""
         request = encode_request(command, arguments)
         try:
-            result = decode_reply(command, self._transport.exchange(request))
-            _check(command, arguments, result)
+            return _result(command, arguments, self._answer(request))
         except PeerError as error:
-            self._transport.close()
+            self._answer = _broken
             raise CryptokiError(CKR.DEVICE_ERROR, f"the HSM's reply is none: {error}") from error
-        return result
+
+
+def _broken(_: bytes) -> bytes:
+    raise CryptokiError(CKR.DEVICE_ERROR, "the HSM has answered with what is no reply")
+
+
+class RemoteDevice(EncodedDevice):
+    """A device that is reached over the connections of a pool, with the protection that the pool's HSM needs.
+
+    `sessions` are those that are open, by their number in this process.
+    """
+
+    __slots__ = ("_close", "_name", "pool", "sessions")
+
+    def __init__(
+        self, pool: Pool, name: Callable[[object], int] | None = None, close: Callable[[int], object] | None = None
+    ) -> None:
+        """Keep the pool.
+
+        `name` gives a session its number in this process and `close` takes it back; without them it has the HSM's.
+        """
+        super().__init__(pool.exchange)
+        self.pool = pool
+        self.sessions: dict[int, Opened] = {}
+        self._name = name
+        self._close = close
+
+    def call(self, command: Command, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - as above
+        """Return the result of one command.
+
+        `CKR_DEVICE_RESET` once, if the session has ended because the HSM or its server was restarted.
+        """
+        if not command.has_session:
+            return self._call(command, arguments, None)
+        opened = self.sessions.get(arguments[0])
+        if opened is None:
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {arguments[0]}")
+        return self._call(command, (opened.number, *arguments[1:]), opened)
+
+    def _call(self, command: Command, arguments: tuple[Any, ...], opened: Opened | None) -> Any:  # noqa: ANN401
+        request = encode_request(command, arguments)
+        for repeated in (False, True):
+            try:
+                return _result(command, arguments, self.pool.exchange(request, opened))
+            except EndedError:
+                self._end_before()
+                raise
+            except PeerError as error:
+                if isinstance(error, CryptokiError):
+                    raise  # what secure messaging says
+                self.pool.drop()
+                raise CryptokiError(CKR.DEVICE_ERROR, f"the HSM's reply is none: {error}") from error
+            except TerminatedError as error:
+                if error.code == CKR.DEVICE_RESET:
+                    self._end_before()
+                raise
+            except CryptokiError as error:
+                # The flags want more than before; nothing was done yet.
+                if error.code != CKR.BAD_PROTECTION or repeated or not self.pool.ask():
+                    raise
+        raise AssertionError  # the second time is the last
+
+    def _end_before(self) -> None:
+        """Forget the sessions of applications that have ended: of what there is of them, CKR_DEVICE_RESET was all."""
+        epoch = self.pool.protection.epoch
+        for session, opened in list(self.sessions.items()):
+            if opened.epoch != epoch:
+                self._forget(session)
+
+    def _forget(self, session: int) -> Opened | None:
+        opened = self.sessions.pop(session, None)
+        if opened is not None and self._close is not None:
+            self._close(session)
+        return opened
+
+    # Commands that are about the numbers of sessions
+
+    def open_session(self, slot: int, flags: int) -> int:
+        """C_OpenSession: the session is bound to the slot and to the token that is in it now."""
+        bound = binding(slot, self.get_token_info(slot)[_SERIAL])
+        opened = Opened(0, None, 0)
+        opened.number = self._call(_OPEN_SESSION, (slot, flags), opened)
+        opened.binding = bound
+        session = opened.number if self._name is None else self._name(opened)
+        self.sessions[session] = opened
+        return session
+
+    def close_session(self, session: int) -> None:
+        """C_CloseSession."""
+        try:
+            self.call(BY_NAME["C_CloseSession"], (session,))
+        finally:
+            self._forget(session)
+
+    def ct_reset_token(self, session: int, pin: bytes | None, label: bytes) -> None:
+        """CT_ResetToken, which closes the session."""
+        self.call(BY_NAME["CT_ResetToken"], (session, pin, label))
+        self._forget(session)
+
+    def ct_copy_object(self, session: int, source: int, obj: int, template: Any) -> int:  # noqa: ANN401 - as the table
+        """CT_CopyObject, which names two sessions."""
+        opened = self.sessions.get(source)
+        if opened is None:
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {source}")
+        new: int = self.call(BY_NAME["CT_CopyObject"], (session, opened.number, obj, template))
+        return new
+
+    def adopt(self, sessions: dict[int, tuple[int, bytes]]) -> None:
+        """Take over sessions that were opened by calls: the slot of each, and the serial number of its token."""
+        epoch = self.pool.protection.epoch
+        for session, (slot, serial) in sessions.items():
+            self.sessions[session] = Opened(session, binding(slot, serial), epoch)
 
     def close(self) -> None:
-        """Close the transport."""
-        self._transport.close()
+        """End the sessions, as far as the HSM can be reached, and the connections."""
+        slots = {opened.binding[:8] for opened in self.sessions.values() if opened.binding}
+        self.sessions.clear()
+        try:
+            for slot in slots:
+                self.pool.exchange(encode_request(_CLOSE_ALL, (int.from_bytes(slot, "little"),)))
+        except (CryptokiError, PeerError) as error:
+            log.note(f"HSM {self.pool.protection.serial}: its sessions end by themselves, {error}")
+        self.pool.close()
 
 
-def _check(command: Command, arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN401 - as above
-    """Raise `PeerError` if a result does not fit what was asked for."""
-    kinds = [field.rpartition(":")[2] for field in command.outputs]
-    if "buffer" in kinds:
-        # The room is the last argument but for C_EncryptMessageNext and C_DecryptMessageNext, whose flags follow it.
-        room = arguments[-2 if "ulong_in" in kinds else -1]
-        value = result[0] if isinstance(result, tuple) else result
-        if isinstance(value, int) is not (room is None) or (room is not None and len(value) > room):
-            raise PeerError("the output does not fit the request")
-    elif kinds == ["fill"] and len(result) != arguments[-1]:
+class NetworkDevice(RemoteDevice):
+    """A device on the network, which may be away for a time.
+
+    Its slots are known from the last look at it, so that the calls on other HSMs never wait for this one.
+    """
+
+    __slots__ = ("_again", "_away", "_slots")
+
+    def __init__(self, pool: Pool, name: Callable[[object], int], close: Callable[[int], object]) -> None:
+        """Begin without having looked."""
+        super().__init__(pool, name, close)
+        self._slots: tuple[int, ...] | None = None
+        self._away: CryptokiError | None = None
+        self._again = 0.0
+
+    def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: FBT001 - a CK_BBOOL
+        """C_GetSlotList: as it is now if `present` is true, as it was at the last look if not.
+
+        One that was away is looked for again only after as long as a look may take.
+        """
+        if present or self._slots is None:
+            if self._away is not None and monotonic() < self._again:
+                raise self._away
+            try:
+                slots = self.call(BY_NAME["C_GetSlotList"], (True,))
+            except CryptokiError as error:
+                self._away = error
+                self._again = monotonic() + self.pool.protection.patience
+                raise
+            self._away = None
+            if slots != self._slots:
+                self._slots = slots
+        return self._slots or ()
+
+
+def _result(command: Command, arguments: tuple[Any, ...], reply: bytes) -> Any:  # noqa: ANN401 - as the command's method
+    """Return the result in a reply; `PeerError` if it does not fit what was asked for."""
+    result = decode_reply(command, reply)
+    check = _CHECKS[command.number]
+    if check is not None:
+        check(arguments, result)
+    return result
+
+
+def _buffer_fits(arguments: tuple[Any, ...], result: Any, place: int = -1) -> None:  # noqa: ANN401
+    room = arguments[place]
+    value = result[0] if isinstance(result, tuple) else result
+    if isinstance(value, int) is not (room is None) or (room is not None and len(value) > room):
+        raise PeerError("the output does not fit the request")
+
+
+def _next_fits(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN401
+    _buffer_fits(arguments, result, -2)  # the flags of C_EncryptMessageNext and C_DecryptMessageNext follow the room
+
+
+def _fill_fits(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN401
+    if len(result) != arguments[-1]:
         raise PeerError(f"{len(result)} bytes instead of {arguments[-1]}")
-    elif kinds == ["found"] and len(result) > arguments[-1]:
+
+
+def _found_fits(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN401
+    if len(result) > arguments[-1]:
         raise PeerError(f"{len(result)} objects, at most {arguments[-1]} were asked for")
-    elif kinds == ["values"] and len(result[1]) != len(arguments[-1]):
+
+
+def _values_fit(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN401
+    if len(result[1]) != len(arguments[-1]):
         raise PeerError(f"{len(result[1])} values of {len(arguments[-1])} attributes")
 
 
+def _check_of(command: Command) -> Callable[[tuple[Any, ...], Any], None] | None:
+    """Return what holds the result of a command against its arguments."""
+    kinds = [field.rpartition(":")[2] for field in command.outputs]
+    if "buffer" in kinds:
+        return _next_fits if "ulong_in" in kinds else _buffer_fits
+    return {"fill": _fill_fits, "found": _found_fits, "values": _values_fit}.get(kinds[0]) if kinds else None
+
+
+_CHECKS = {command.number: _check_of(command) for command in COMMANDS}
+
+
 def _method(command: Command) -> Callable[..., Any]:
-    def method(self: RemoteDevice, *arguments: Any) -> Any:  # noqa: ANN401 - generic over the table
+    def method(self: EncodedDevice, *arguments: Any) -> Any:  # noqa: ANN401 - generic over the table
         return self.call(command, arguments)
 
     method.__name__ = command.method
@@ -78,4 +270,4 @@ def _method(command: Command) -> Callable[..., Any]:
 
 for _command in COMMANDS:
     if not _command.library:
-        setattr(RemoteDevice, _command.method, _method(_command))
+        setattr(EncodedDevice, _command.method, _method(_command))

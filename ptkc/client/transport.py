@@ -1,19 +1,39 @@
-"""Transports: what moves a request to an HSM and its reply back.
+"""Transports: what moves a frame to an HSM and the frame that answers it back.
 
-`exchange` takes the bytes of one request and returns the bytes of its reply; `close` ends the connection, after which
-`exchange` is CKR_DEVICE_REMOVED. A transport knows nothing of what the bytes mean.
+`exchange` takes the bytes of one frame and returns the bytes of its answer; `close` ends the connection. A transport
+knows nothing of what the bytes mean. It says whether a request that got no answer may have been carried out: if
+nothing whole of it went out it is a `NotSentError`, and the request may go another way; else it is lost.
 """
 
 from __future__ import annotations
 
 from ptkc.spec.constants import CKR
-from ptkc.spec.errors import CryptokiError
+from ptkc.spec.errors import CryptokiError, PeerError
 
-__all__ = ["DirectTransport", "Transport"]
+__all__ = ["DirectTransport", "NotSentError", "Transport"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Protocol
+
+    class Answering(Protocol):
+        """The HSM's end in the same process (`hsm.endpoint.Connection`)."""
+
+        farewell: bytes
+
+        def answer(self, frame: bytes) -> bytes:
+            """Return the frame that answers; `PeerError` if the connection must be closed."""
+
+        def close(self) -> None:
+            """End the connection."""
+
+
+class NotSentError(CryptokiError):
+    """CKR_DEVICE_REMOVED: the HSM cannot have got the request, so it may be sent again on another connection."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason."""
+        super().__init__(CKR.DEVICE_REMOVED, reason)
 
 
 class Transport:
@@ -21,30 +41,79 @@ class Transport:
 
     __slots__ = ()
 
-    def exchange(self, request: bytes) -> bytes:
-        """Return the reply to `request`; CKR_DEVICE_REMOVED or CKR_DEVICE_ERROR if there is none."""
+    def exchange(self, frame: bytes, limit: float | None = None) -> bytes:
+        """Return the frame that answers, which may take `limit` seconds, or as long as any answer may take.
+
+        `NotSentError`; CKR_DEVICE_ERROR if the answer is lost.
+        """
+        raise NotImplementedError
+
+    def send(self, frame: bytes) -> None:
+        """Send a last frame that nobody answers, if that is possible at once."""
+        raise NotImplementedError
+
+    def pending(self) -> bytes:
+        """Return a frame that the HSM sent without being asked: it ends a channel; empty if there is none.
+
+        `NotSentError` if the connection has ended.
+        """
         raise NotImplementedError
 
     def close(self) -> None:
         """End the connection; a second time does nothing."""
         raise NotImplementedError
 
+    def drop_after_fork(self) -> None:
+        """Forget in a child process what is the parent's, without a word to the HSM."""
+        raise NotImplementedError
+
 
 class DirectTransport(Transport):
     """A call in the same process: the HSM's PCI bus."""
 
-    __slots__ = ("_answer",)
+    __slots__ = ("_end",)
 
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
-        """Keep what answers a request (`hsm.endpoint.Endpoint.answer`)."""
-        self._answer: Callable[[bytes], bytes] | None = answer
+    def __init__(self, end: Answering) -> None:
+        """Keep what answers."""
+        self._end: Answering | None = end
 
-    def exchange(self, request: bytes) -> bytes:
+    def exchange(self, frame: bytes, limit: float | None = None) -> bytes:  # noqa: ARG002 - a call takes its time
         """Call."""
-        if self._answer is None:
-            raise CryptokiError(CKR.DEVICE_REMOVED, "the transport is closed")
-        return self._answer(request)
+        end = self._end
+        if end is None:
+            raise NotSentError("the transport is closed")
+        try:
+            answer = end.answer(frame)
+        except PeerError as error:
+            answer = end.farewell
+            self.close()
+            if not answer:
+                raise CryptokiError(CKR.DEVICE_ERROR, f"the HSM closed the connection: {error}") from error
+        if not answer:
+            self.close()
+            raise NotSentError("the HSM has ended the connection")
+        return answer
+
+    def send(self, frame: bytes) -> None:
+        """Call, and leave what is answered."""
+        if self._end is not None:
+            try:
+                self._end.answer(frame)
+            except (CryptokiError, PeerError):
+                self.close()
+
+    def pending(self) -> bytes:
+        """Return nothing: this HSM answers and does not begin."""
+        if self._end is None:
+            raise NotSentError("the transport is closed")
+        return b""
 
     def close(self) -> None:
         """Forget what answers."""
-        self._answer = None
+        end, self._end = self._end, None
+        if end is not None:
+            end.close()
+
+    def drop_after_fork(self) -> None:
+        """Forget what answers, which is the parent's."""
+        self._end = None
