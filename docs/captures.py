@@ -112,14 +112,35 @@ def _section(title: str, frames: list[tuple[str, str, int, int, bytes]]) -> str:
 
 
 def _dump(frames: list[tuple[str, str, int, int, bytes]]) -> str:
-    """Return the C_Login request of a capture, byte by byte."""
-    frame = next(frame for name, kind, _, _, frame in frames if name == "C_Login" and kind.endswith("REQUEST"))
+    """Return the C_Login request of a capture, part by part."""
+    kind, protection, frame = next(
+        (kind, protection, frame)
+        for name, kind, protection, _, frame in frames
+        if name == "C_Login" and kind.endswith("REQUEST")
+    )
+    size = frame[3]
+    channel, counter = (int.from_bytes(frame[start : start + 8], "little") for start in (8, 16))
+    tag, mac = (16 if protection & 1 else 0), (64 if protection & 2 else 0)
+    body = len(frame) - mac - tag
+    parts = (
+        (f"header: {kind}, {_PROTECTIONS[protection]}, channel {channel}, counter {counter}", 0, 24),
+        ("associated data: slot on the HSM, serial number of the token", 24, 24 + size),
+        ("ciphertext" if tag else "message: C_Login, its session, CKU_USER, the PIN", 24 + size, body),
+        ("tag", body, body + tag),
+        ("MAC", body + tag, len(frame)),
+    )
     lines = []
-    for start in range(0, len(frame), 16):
-        part = frame[start : start + 16]
-        text = "".join(chr(byte) if chr(byte) in _PRINTABLE else "." for byte in part)
-        lines.append(f"{start:04x}  {part.hex(' '):<47}  {text}")
+    for title, begin, end in parts:
+        if begin < end:
+            lines.append(title)
+            for start in range(begin, end, 16):
+                lines.append(f"  {start:04x}  {_hexadecimal(frame[start : min(start + 16, end)])}")  # noqa: PERF401
     return "\n".join(lines) + "\n"
+
+
+def _hexadecimal(part: bytes) -> str:
+    text = "".join(chr(byte) if chr(byte) in _PRINTABLE else "." for byte in part)
+    return f"{part.hex(' '):<47}  {text}".rstrip()
 
 
 def _tool(*words: str, home: Path, typed: str = "", **variables: str) -> None:
@@ -168,7 +189,7 @@ def main() -> None:
         if os.environ["CAPTURE_DUMP"]:
             print(f"The request of `C_Login`:\n\n```\n{_dump(frames)}```\n")
         return
-    sections = [_one(*each, dump=each[:2] in {("0", ""), ("n", ""), ("NU", "")}) for each in SETS]
+    sections = [_one(*each, dump=each[:2] in {("0", ""), ("n", ""), ("u", ""), ("NU", "")}) for each in SETS]
     before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
     text = f"{before}{_BEGIN}\n\n{''.join(sections)}{_END}{rest.partition(_END)[2]}"
     _PAGE.write_text(text, encoding="utf-8")

@@ -110,7 +110,12 @@ def _open(configuration: Configuration) -> None:
         log.note("no data path: neither ET_PTKC_SW_DATAPATH nor a home directory")
         return
     try:
-        _hsms.extend(Hsm.open_all(data_path, key_path, credentials=configuration.credentials))
+        opened = Hsm.open_all(data_path, key_path, credentials=configuration.credentials)
+        if configuration.servers and all(hsm.store is None for hsm in opened):
+            # The HSM that is made by the first write would be in slot 0, in front of those that the client is to use.
+            while opened:
+                opened.pop().close()
+        _hsms.extend(opened)
     except CryptokiError as error:
         log.note(f"{data_path}: no HSM, {error}")
 

@@ -60,17 +60,19 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
 def read(session: Any) -> list[tuple[Any, Channel]]:  # noqa: ANN401 - python-pkcs11's session and objects
     """Return the channels that a session with the Admin token shows, as (object, what it says)."""
     from ptkc.tools.adapter import described  # noqa: PLC0415 - loaded with the library
-    from ptkc.vendor import Attribute, ObjectClass  # noqa: PLC0415 - as above
+    from ptkc.vendor import Attribute, HardwareFeature, ObjectClass  # noqa: PLC0415 - as above
 
-    template = {Attribute.CLASS: ObjectClass.HW_FEATURE, Attribute.HW_FEATURE_TYPE: 0x80000100}
+    template = {Attribute.CLASS: ObjectClass.HW_FEATURE, Attribute.HW_FEATURE_TYPE: HardwareFeature.CHANNEL}
+    kinds = [
+        Attribute.PTKC_CHANNEL, Attribute.PTKC_APPLICATION, Attribute.PTKC_PROTECTION, Attribute.PTKC_AGE,
+        Attribute.PTKC_MESSAGES, Attribute.PTKC_ROLLOVERS, Attribute.PTKC_PEER,
+    ]  # fmt: skip
     found = []
     for each in list(session.get_objects(template)):
-        values = each.get_attributes(
-            (
-                Attribute.OBJECT_ID, Attribute.APPLICATION, Attribute.FLAGS, Attribute.LABEL,
-            )
-        )  # fmt: skip
-        found.append((each, Channel(values)))
+        got = each.get_attributes(kinds)
+        if all(kind in got for kind in kinds):  # else it ended meanwhile
+            number, application, policy, *rest = (got[kind] for kind in kinds)
+            found.append((each, Channel(number, application.hex(), described(policy), *rest)))
     return found
 
 
@@ -111,7 +113,8 @@ def _close(options: Namespace) -> int:
         found = {str(channel.number): each for each, channel in read(session)}
         missing = sorted(wanted - {_ALL, *found})
         if missing:
-            raise common.ToolError(f"HSM {device.serial} has no channel {', '.join(missing)}", "see `ptkc channel list`")
+            text = f"HSM {device.serial} has no channel {', '.join(missing)}"
+            raise common.ToolError(text, "see `ptkc channel list`")
         for number, each in found.items():
             if wanted & {_ALL, number}:
                 each.destroy()

@@ -112,7 +112,10 @@ _HINTS = {
         "got another one, or this is another HSM"
     ),
     "CKR_CANNOT_DERIVE_KEYS": "no channel: the HSM did not prove to be the one whose certificate this client holds",
-    "CKR_SMS_ERROR": "secure messaging failed: a log, which ET_PTKC_LOGGER_FILE names, says why",
+    "CKR_SMS_ERROR": (
+        "the HSM does not prove what it says; if that is because it has no identity yet, name it by "
+        "ET_PTKC_SMS_NEW_HSMS=<serial> until it has. A log, which ET_PTKC_LOGGER_FILE names, says why"
+    ),
     "CKR_BAD_PROTECTION": "the HSM's security flags want secure messaging, with more protection than there was",
     "CKR_TOKEN_WRITE_PROTECTED": "the HSM's directory cannot be written: see `ptkc doctor`",
 }

@@ -103,7 +103,7 @@ def _admin(place: slots.Place) -> dict[str, object]:
             found = [channel.text for _, channel in channels.read(session)]
     except PKCS11Error as error:
         return {"security_mode": f"unknown: {common.reason(error)[0]}"}
-    shown = {
+    shown: dict[str, object] = {
         "security_mode": adapter.modes(mode),
         "fips": adapter.fips(mode),
         "messaging": adapter.messaging(mode),

@@ -19,11 +19,12 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import ptkc
-from ptkc.configuration import ENVIRONMENT, ITEMS
+from ptkc.configuration import ENVIRONMENT
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.token import place
 from ptkc.tools.doctor_hsms import examine_hsms as _hsms
+from ptkc.tools.doctor_network import examine_certificates, examine_servers
 from ptkc.tools.findings import ERROR, FINE, NOTE, WARNING, Finding, rights
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def module_path() -> str:
 def examine(configuration: Configuration) -> list[Finding]:
     """Run all checks."""
     checks: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
-        _versions, _module, _hosts, _openssl, _p11_kit, _items, _data_path, _key_path, _hsms, _log,
+        _versions, _module, _hosts, _openssl, _p11_kit, _items, _data_path, _key_path, _hsms, _network, _log,
     )  # fmt: skip
     return [finding for check in checks for finding in check(configuration)]
 
@@ -234,17 +235,21 @@ def _items(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(ERROR, "configuration", problem, "see docs/configuration.md")
     for unknown in configuration.unknown:
         yield Finding(WARNING, "configuration", f"{unknown} is no item of this version, and does nothing")
-    known = {item.name for item in ITEMS}
     for name in sorted(os.environ):
-        if name.startswith("ET_") and name not in known:
+        if name.startswith("ET_") and name not in configuration.settings:
             text = f"{name} (environment) is no item of this version, and does nothing"
             yield Finding(WARNING, "configuration", text)
-    for item in ITEMS:
-        setting = configuration.settings[item.name]
+    for name, setting in configuration.settings.items():
         if setting.level == ENVIRONMENT:
-            yield Finding(NOTE, "configuration", f"{item.name}={setting.value} comes from the environment")
+            yield Finding(NOTE, "configuration", f"{name}={setting.value} comes from the environment")
     read = [path for _, path in configuration.files if os.path.exists(path)]
     yield Finding(FINE, "configuration", f"files read: {', '.join(read) or 'none'}")
+
+
+def _network(configuration: Configuration) -> Iterator[Finding]:
+    """Check the servers, and the certificates of secure messaging."""
+    yield from examine_servers(configuration)
+    yield from examine_certificates(configuration)
 
 
 def _log(configuration: Configuration) -> Iterator[Finding]:

@@ -25,7 +25,10 @@ READY, NO_PIN, NOT_INITIALISED = "ready", "no Admin PIN", "not initialised"
 
 @dataclass
 class Identity:
-    """An HSM: state, clock, its certificates by label, public keys as {label: point}, peers as {serial: PIC}."""
+    """An HSM: state, clock, certificates by label, public keys as {label: point}, peers as {serial: PIC}.
+
+    `problem` is why it cannot be asked for more, `hint` what to do about that.
+    """
 
     device: Device
     state: str
@@ -34,6 +37,7 @@ class Identity:
     keys: dict[str, bytes] = field(default_factory=dict)
     peers: dict[str, Certificate] = field(default_factory=dict)
     problem: str = ""
+    hint: str = ""
 
     @property
     def serial(self) -> str:
@@ -99,7 +103,7 @@ class Identity:
     def check_ready(self) -> None:
         """Refuse an HSM whose Admin token has no Administrator."""
         if self.problem:
-            raise common.ToolError(self.problem, "see `ptkc doctor`")
+            raise common.ToolError(self.problem, self.hint or "see `ptkc doctor`")
         if self.state != READY:
             message = "the Admin token is not initialised" if self.state == NOT_INITIALISED else "there is no Admin PIN"
             raise common.ToolError(message, f"`ctconf -a{self.device.number}` sets its PINs")
@@ -156,7 +160,8 @@ def read(device: Device) -> Identity:
             raise
         _fetch_into(identity)
         if state == READY:
-            identity.problem = f"no session can be opened: {common.reason(error)[0]}"
+            reason, identity.hint = common.reason(error)
+            identity.problem = f"no session can be opened: {reason}"
         return identity
     try:
         refresh(identity, session)

@@ -57,6 +57,7 @@ class HardwareFeature(IntEnum):
     CLOCK = CKH.CLOCK
     USER_INTERFACE = CKH.USER_INTERFACE
     EVENT_LOG = CKH.EVENT_LOG
+    CHANNEL = CKH.PTKC_CHANNEL
 
 
 class SecurityFlag(IntFlag):
