@@ -46,10 +46,6 @@ class Served:
         """Belong from now on to those who know the secret of a channel."""
         self.identifier, self.secret = channel.application, channel.secret
 
-    def enter(self, connection: Connection) -> None:
-        """Count a connection."""
-        self.connections.add(connection)
-
     def leave(self, connection: Connection, now: float) -> None:
         """Count a connection no more."""
         self.connections.discard(connection)
@@ -75,19 +71,17 @@ class OneApplication:
         served = self._served
         return served.secret if served.secret and served.identifier == identifier else None
 
-    def of_group(self, _group: bytes) -> Served:
-        """Return the one."""
+    def of_group(self, _group: bytes, connection: Connection) -> Served:
+        """Return the one, in which the connection takes part."""
+        self._served.connections.add(connection)
         return self._served
 
-    def of_channel(self, channel: Channel, _group: bytes) -> Served:
-        """Return the one."""
+    def of_channel(self, channel: Channel, _group: bytes, connection: Connection) -> Served:
+        """Return the one, in which the connection takes part."""
         if not self._served.secret:
             self._served.take(channel)
+        self._served.connections.add(connection)
         return self._served
-
-    def enter(self, served: Served, connection: Connection) -> None:
-        """Take part in an application."""
-        served.enter(connection)
 
     def leave(self, served: Served, connection: Connection) -> None:
         """Take part no more."""
@@ -127,28 +121,30 @@ class Applications:
             served = self._by_identifier.get(identifier)
         return None if served is None else served.secret
 
-    def of_group(self, group: bytes) -> Served:
-        """Return the application of the connections without a channel that have this group.
+    def of_group(self, group: bytes, connection: Connection) -> Served:
+        """Return the application of the connections without a channel that have this group, and count one more.
 
-        CKR_DEVICE_MEMORY where there are too many.
+        CKR_DEVICE_MEMORY where there are too many applications.
         """
         served = self._by_group.get(group)
-        if served is None:
-            self.sweep()
-            with self._lock:
-                served = self._by_group.get(group)
-                if served is None:
-                    served = self._by_group[group] = self._new()
+        if served is not None and connection in served.connections:
+            return served
+        self.sweep()
+        with self._lock:
+            served = self._by_group.get(group)
+            if served is None:
+                served = self._by_group[group] = self._new()
+            served.connections.add(connection)
         return served
 
     def knows(self, group: bytes) -> bool:
         """Whether connections without a channel have had an application of this group."""
         return group in self._by_group
 
-    def of_channel(self, channel: Channel, group: bytes) -> Served:
+    def of_channel(self, channel: Channel, group: bytes, connection: Connection) -> Served:
         """Return the application of a channel: that whose secret it has, else its group's, which gets this secret.
 
-        CKR_DEVICE_MEMORY where there are too many.
+        CKR_DEVICE_MEMORY where there are too many applications.
         """
         self.sweep()
         with self._lock:
@@ -157,6 +153,7 @@ class Applications:
                 served = self._by_group.pop(group, None) or self._new()
                 served.take(channel)
                 self._by_identifier[served.identifier] = served
+            served.connections.add(connection)
             return served
 
     def _new(self) -> Served:
@@ -171,13 +168,8 @@ class Applications:
         served.left = self._clock()
         return served
 
-    def enter(self, served: Served, connection: Connection) -> None:
-        """Take part in an application: it lives as long as somebody does, and for a time after."""
-        with self._lock:
-            served.enter(connection)
-
     def leave(self, served: Served, connection: Connection) -> None:
-        """Take part no more."""
+        """Take part no more: an application lives as long as somebody does, and for a time after."""
         with self._lock:
             served.leave(connection, self._clock())
 

@@ -2,7 +2,8 @@
 
 A token delays whoever tries its PIN; an address that tries many tokens would meet no delay. So wrong PINs are counted
 by address, whichever token they were for. After the first few, attempts from there are made one after the other, and
-each waits before it is made, longer each time. A right PIN does not make up for wrong ones; time does.
+each waits before it is made, longer each time; where many wait, more are refused. A right PIN does not make up for
+wrong ones; time does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = ["Attempts"]
 _WRONG = (CKR.PIN_INCORRECT, CKR.PIN_LOCKED)
 _FREE = 5
 _FIRST, _LONGEST = 0.25, 8.0  # seconds
+_WAITING = 8  # attempts of one address
 _FORGOTTEN = 60.0  # seconds, for each wrong PIN
 _MOST = 4096  # addresses; beyond that the oldest is forgotten
 
@@ -30,11 +32,12 @@ _MOST = 4096  # addresses; beyond that the oldest is forgotten
 class _Source:
     """What is known of an address: how many wrong PINs, and when the last one was."""
 
-    __slots__ = ("at", "failures", "lock")
+    __slots__ = ("at", "failures", "lock", "waiting")
 
     def __init__(self) -> None:
         self.failures = 0.0
         self.at = 0.0
+        self.waiting = 0
         self.lock: LockType = allocate_lock()
 
     def age(self, now: float) -> None:
@@ -63,11 +66,18 @@ class Attempts:
                 del self._sources[next(iter(self._sources))]
             source.age(self._clock())
             is_free = source.failures < _FREE
+            if not is_free and source.waiting >= _WAITING:
+                return CryptokiError(CKR.PIN_LOCKED, f"too many wrong PINs from {address}, and attempts that wait")
+            source.waiting += not is_free
         if is_free:
             return self._counted(source, attempt)
-        with source.lock:
-            self._wait(min(_LONGEST, _FIRST * 2 ** int(source.failures - _FREE)))
-            return self._counted(source, attempt)
+        try:
+            with source.lock:
+                self._wait(min(_LONGEST, _FIRST * 2 ** int(source.failures - _FREE)))
+                return self._counted(source, attempt)
+        finally:
+            with self._lock:
+                source.waiting -= 1
 
     def _counted(self, source: _Source, attempt: Callable[[], Any]) -> Any:  # noqa: ANN401 - as above
         """Make the attempt, and count it if the PIN was wrong."""

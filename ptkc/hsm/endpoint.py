@@ -15,7 +15,7 @@ from ptkc import log, sms
 from ptkc.sms.bodies import refusal
 from ptkc.sms.errors import MALFORMED, FrameError, TerminatedError
 from ptkc.sms.frames import HEADER_LENGTH, clear, decode
-from ptkc.sms.protection import policy_of_flags, reply_needs, request_needs
+from ptkc.sms.protection import EVERYTHING, policy_of_flags, reply_needs, request_needs
 from ptkc.sms.state import CONFIRM, HELLO, HSM, PLAIN_REPLY, PLAIN_REQUEST, QUESTION, REQUEST, TERMINATE
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
@@ -49,10 +49,21 @@ def _run(device: Device, command: Command, arguments: tuple[Any, ...]) -> Any:  
         return CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log")
 
 
+def _encoded(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as above
+    """Return a reply; CKR_DEVICE_MEMORY in it if it would be too long, CKR_GENERAL_ERROR if the result is none."""
+    try:
+        return encode_reply(command, result)
+    except CryptokiError as error:
+        return encode_reply(command, error)
+    except Exception:  # noqa: BLE001 - the boundary, as above
+        log.bug(command.name)
+        return encode_reply(command, CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log"))
+
+
 def answer(device: Device, request: bytes) -> bytes:
     """Return a device's reply to a request; `PeerError` if it is none. No policy, no application: for one device."""
     command, arguments = decode_request(request)
-    return encode_reply(command, _run(device, command, arguments))
+    return _encoded(command, _run(device, command, arguments))
 
 
 def _silent(_event: str, **_facts: object) -> None:
@@ -95,7 +106,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_ends", "_endpoint", "_group", "_offer", "_served", "address", "channel", "farewell", "is_over", "since",
+        "_endpoint", "_ends", "_group", "_offer", "_served", "address", "channel", "farewell", "is_over", "since",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, address: str, group: bytes) -> None:
@@ -123,10 +134,8 @@ class Connection:
         try:
             step = _STEPS.get(data[1]) if len(data) >= HEADER_LENGTH else None
             if step is None:
-                raise FrameError(MALFORMED[HSM], "no frame of a client")
-            if self._ends is not None:
-                return self.end(self._ends)
-            return step(self, data)
+                raise FrameError(MALFORMED[HSM], "no frame of a client")  # noqa: TRY301 - told as any other
+            return step(self, data) if self._ends is None else self.end(self._ends)
         except PeerError as error:
             self._fail(error)
             raise
@@ -142,9 +151,10 @@ class Connection:
     def _refuse(self, error: CryptokiError) -> bytes:
         """End without an answer to what was asked."""
         self._over("refused", channel=self._number, code=error.code, reason=error.message)
-        if self.channel is not None and self.channel.is_alive:
-            return self.channel.terminate(error.code)
-        return refusal(CKR.SMS_ERROR)
+        channel = self.channel
+        if channel is None:
+            return refusal(CKR.SMS_ERROR)
+        return channel.terminate(error.code) if channel.is_alive else channel.farewell
 
     @property
     def _number(self) -> int:
@@ -209,8 +219,9 @@ class Connection:
         from ptkc.sms.handshake import read_greeting  # noqa: PLC0415 - behind `load`
 
         number = 1 + int.from_bytes(os.urandom(6), "little")
-        self._offer = read_greeting(data).answer(presented.identity(), number, is_sensitive)
-        return self._offer.frame
+        offer: Offer = read_greeting(data).answer(presented.identity(), number, is_sensitive)
+        self._offer = offer
+        return offer.frame
 
     def _confirm(self, data: bytes) -> bytes:
         """CONFIRM: ACCEPT, and the channel."""
@@ -219,7 +230,7 @@ class Connection:
             raise FrameError(CKR.SMS_ERROR, "CONFIRM without HELLO")
         applications = self._endpoint.applications
         channel, frame = offer.confirmed(data, applications.secret_of)
-        self._join(applications.of_channel(channel, self._group))
+        self._join(applications.of_channel(channel, self._group, self))
         self.channel = channel
         self.since = time()
         self._endpoint.tell(
@@ -232,16 +243,14 @@ class Connection:
         presented = self._endpoint.presented()
         from ptkc.sms.statement import read_inquiry  # noqa: PLC0415 - behind `load`
 
-        return read_inquiry(data).answer(presented.identity())
+        frame: bytes = read_inquiry(data).answer(presented.identity())
+        return frame
 
     def _join(self, served: Served) -> Served:
-        """Take part in an application."""
-        if served is not self._served:
-            applications = self._endpoint.applications
-            if self._served is not None:
-                applications.leave(self._served, self)
-            applications.enter(served, self)
-            self._served = served
+        """Take part in this application, and no more in another one."""
+        former, self._served = self._served, served
+        if former is not None and former is not served:
+            self._endpoint.applications.leave(former, self)
         return served
 
     # Commands
@@ -270,12 +279,10 @@ class Connection:
             return clear(PLAIN_REPLY, b"")
         command, arguments = decode_request(payload)
         try:
-            if command.has_session and self.channel is not None:
-                raise CryptokiError(CKR.BAD_PROTECTION, f"{command.name} beside a channel")
-            self._check(command, 0, 0, 0)
+            self._check(command, 0, 0, EVERYTHING if self.channel is not None else 0)
             served = self._served
             if served is None or self.channel is None:
-                served = self._join(self._endpoint.applications.of_group(self._group))
+                served = self._join(self._endpoint.applications.of_group(self._group, self))
         except CryptokiError as error:
             return clear(PLAIN_REPLY, self._reply(command, error))
         return clear(PLAIN_REPLY, self._perform(served, command, arguments))
@@ -298,16 +305,13 @@ class Connection:
     def _reply(self, command: Command, result: Any) -> bytes:  # noqa: ANN401 - the command's result
         """Return a reply; why a command is refused stays with the HSM if the client is somebody else."""
         endpoint = self._endpoint
-        if isinstance(result, CryptokiError) and not isinstance(result, BufferTooSmallError):
-            if not endpoint.applications.reasons:
-                endpoint.tell(
-                    "refusal", address=self.address, command=command.name, code=result.code, reason=result.message
-                )
-                result = CryptokiError(result.code)
-        try:
-            return encode_reply(command, result)
-        except CryptokiError as error:
-            return encode_reply(command, error)
+        is_refusal = isinstance(result, CryptokiError) and not isinstance(result, BufferTooSmallError)
+        if is_refusal and not endpoint.applications.reasons:
+            endpoint.tell(
+                "refusal", address=self.address, command=command.name, code=result.code, reason=result.message
+            )
+            result = CryptokiError(result.code)
+        return _encoded(command, result)
 
 
 _WITH_PIN = frozenset(

@@ -42,7 +42,8 @@ Limits = namedtuple(
 """What one server bears.
 
 Connections in all and of one address; applications of an HSM, and sessions of each; bytes in a frame; seconds without a
-request, for a frame to come or an answer to go, and that an application without connections lives on.
+request on a connection whose application has no session, for a frame to come or an answer to go, and that an
+application without connections lives on.
 """
 
 _PRELUDE = 10.0  # seconds
@@ -63,6 +64,10 @@ class _LateError(Exception):
     """The client took too long."""
 
 
+class _IdleError(_LateError):
+    """The client has sent nothing at all."""
+
+
 class Server:
     """Offers HSMs; `listen` and `listen_at` before `serve`, which returns after `stop`."""
 
@@ -70,14 +75,18 @@ class Server:
         """Offer these; `tell(event, **facts)` is the log."""
         self.limits = limits
         self._tell = tell
-        self._endpoints = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        self._applications: dict[str, Applications] = {}
         attempts = Attempts()
         for hsm in hsms:
             applications = Applications(
                 hsm, most=limits.applications, sessions=limits.sessions, linger=limits.linger
             )
+            self._applications[hsm.serial] = applications
             endpoint = self._endpoints[hsm.serial] = Endpoint(hsm, applications, self._of(hsm.serial))
             endpoint.attempts = attempts.make
+            with contextlib.suppress(CryptokiError):  # each handshake would say so
+                endpoint.presented().identity()  # the first client need not wait for what is loaded
         self._listeners: list[socket.socket] = []
         self._lock = threading.Lock()
         self._open: dict[socket.socket, str] = {}
@@ -135,9 +144,9 @@ class Server:
         for taker in takers:
             taker.start()
         while not self._stopping.wait(_SWEEP):
-            for endpoint in self._endpoints.values():
-                with contextlib.suppress(CryptokiError):  # it was taken away
-                    endpoint.applications.sweep()
+            for applications in self._applications.values():
+                with contextlib.suppress(CryptokiError):  # the HSM was taken away
+                    applications.sweep()
         self._tell("stopping", connections=len(self._open))
         for listener in self._listeners:
             with contextlib.suppress(OSError):
@@ -227,9 +236,9 @@ class Server:
         elif status == prelude.OK and purpose == prelude.TALK:
             if endpoint is None or not _is_there(endpoint.hsm):
                 status = prelude.NO_SUCH_HSM
-            elif endpoint.applications.knows(group):
+            elif self._applications[serial].knows(group):
                 status = prelude.KNOWN
-        serials = ()
+        serials: tuple[str, ...] = ()
         if status == prelude.OK and purpose == prelude.LIST:
             serials = tuple(serial for serial, one in self._endpoints.items() if _is_there(one.hsm))
         wire.put(prelude.write_reply(status, serials), _PRELUDE)
@@ -244,25 +253,33 @@ class Server:
         """Answer frames until one side ends it."""
         limits = self.limits
         try:
-            while not connection.is_over:
-                if self._stopping.is_set():
-                    raise _GoneError
-                start = wire.take(HEADER_LENGTH, limits.idle, limits.transfer)
-                length = length_that_follows(start, HSM)
-                if length > limits.message:
-                    wire.put(refusal(CKR.DEVICE_MEMORY), limits.transfer)
-                    raise PeerError(f"a frame of {length} bytes, {limits.message} are the most")
-                answer = connection.answer(start + wire.take(length, limits.transfer))
+            while not connection.is_over and not self._stopping.is_set():
+                try:
+                    frame = self._frame(wire)
+                except _IdleError:
+                    if connection.application is not None and connection.application.sessions:
+                        continue  # it is silent, and means to come back to them; of a dead one the system tells
+                    break
+                answer = connection.answer(frame)
                 if answer:
                     wire.put(answer, limits.transfer)
-        except PeerError:
-            if connection.farewell:
-                wire.put(connection.farewell, _PRELUDE)
-            raise
-        except (_GoneError, _LateError):
+            if not connection.is_over:
+                wire.put(connection.end(), _PRELUDE)
+        except _GoneError:
             wire.put(connection.end(), _PRELUDE)
+        except PeerError:
+            wire.put(connection.farewell or refusal(CKR.SMS_ERROR), _PRELUDE)
+            raise
         finally:
             connection.close()
+
+    def _frame(self, wire: _Wire) -> bytes:
+        """Return the next frame; `PeerError` if its beginning is none, or it is longer than allowed."""
+        start = wire.take(HEADER_LENGTH, self.limits.idle, self.limits.transfer)
+        length = length_that_follows(start, HSM)
+        if length > self.limits.message:
+            raise PeerError(f"a frame of {length} bytes, {self.limits.message} are the most")
+        return start + wire.take(length, self.limits.transfer)
 
 
 class _Wire:
@@ -303,7 +320,7 @@ class _Wire:
             try:
                 part = self._stream.recv(max(_PART, min(length - size, _LARGE_PART)))
             except (BlockingIOError, TimeoutError):
-                raise _LateError from None
+                raise (_LateError if deadline else _IdleError) from None
             if not part:
                 raise _GoneError
             parts.append(part)

@@ -6,6 +6,7 @@ under way end before the server does. PINs travel in clear as long as no securit
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from ptkc.tools import common
 from ptkc.tools.hsm import Paths
 
 if TYPE_CHECKING:
-    from argparse import ArgumentTypeError, Namespace  # noqa: F401 - for annotations
+    from argparse import Namespace
 
     from ptkc.token.hsms import Hsm
 
@@ -40,7 +41,7 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
     parser = commands.add_parser("serve", help="offer HSMs to clients over the network", description=_serve.__doc__)
     parser.add_argument(
         "--listen", action="append", default=[], metavar="<host>[:<port>]",
-        help=f"an address to listen on, again for more; {_LOOPBACK}:{DEFAULT_PORT} if neither this nor --socket is given",
+        help=f"an address to listen on, again for more; {_LOOPBACK}:{DEFAULT_PORT} without this and --socket",
     )  # fmt: skip
     parser.add_argument(
         "--socket", action="append", default=[], metavar="<path>", help="a UNIX socket to listen on, mode 0600"
@@ -54,10 +55,8 @@ def _tell(event: str, **facts: object) -> None:
     now = time.time()
     stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
     line = json.dumps({"time": stamp, "event": event, **facts}) + "\n"
-    try:
+    with contextlib.suppress(OSError):  # nobody reads it; the server goes on
         os.write(2, line.encode())
-    except OSError:
-        pass  # nobody reads it; the server goes on
 
 
 def _serve(options: Namespace) -> int:
@@ -144,9 +143,8 @@ def _listen(server: Server, text: str, host: str, port: int, hsms: list[Hsm]) ->
         return
     open_ones = [hsm.serial for hsm in hsms if not policy.protection(hsm.security_mode) & SENSITIVE_ENCRYPTED]
     if open_ones:
-        common.note(
-            "ptkc", f"warning: {address} is reached from other machines, and HSM {', '.join(open_ones)} takes PINs in clear"
-        )
+        names = ", ".join(open_ones)
+        common.note("ptkc", f"warning: {address} is reached from other machines, and HSM {names} takes PINs in clear")
         common.note("ptkc", "hint: establish an identity (ctident), then set security flags, as `ctconf -fNU`")
 
 
