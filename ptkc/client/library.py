@@ -64,6 +64,7 @@ class Library:
         self.admin_slots = admin_slots
         self._look = look
         self._protected = protected or _nothing
+        self._switching = allocate_lock()
         self._ended = allocate_lock()
         self._ended.acquire()
 

@@ -270,13 +270,14 @@ class SocketTransport(Transport):
 
         Memory grows with what has come, never with what was announced.
         """
-        got = bytearray(begin)
-        while len(got) < length:
-            part = self._allow(deadline).recv(min(length - len(got), _PART))
+        parts, got = [begin], len(begin)
+        while got < length:
+            part = self._allow(deadline).recv(min(length - got, _PART))
             if not part:
                 raise OSError(0, "the server closed the connection")
-            got += part
-        return bytes(got)
+            parts.append(part)
+            got += len(part)
+        return b"".join(parts)
 
     # The end
 

@@ -21,7 +21,7 @@ from ptkc.spec.errors import CryptokiError, PeerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from ptkc.client.protection import Protection
@@ -147,6 +147,11 @@ class Connection:
                 _body(self.transport.exchange(_HEARTBEAT, patience))
             except CryptokiError as error:
                 raise NotSentError(f"no heartbeat: {error}") from error
+
+    def say(self, messages: Sequence[bytes], patience: float) -> None:
+        """Send plain requests, without any other connection in place of this one."""
+        for message in messages:
+            _body(self.transport.exchange(clear(PLAIN_REQUEST, message), patience))
 
     def close(self) -> None:
         """End channel and connection in good order, as far as that needs no waiting."""
@@ -312,10 +317,15 @@ class Pool:
 
     # The end
 
-    def close(self) -> None:
-        """Close all connections; a call that waits for an answer on one is woken."""
+    def close(self, messages: Sequence[bytes] = ()) -> None:
+        """Send the last plain requests, if a connection is idle, and close all; a call that waits for one is woken."""
         with self._lock:
             self._is_closed = True
+        if messages and self._idle:
+            try:
+                self._idle[-1].say(messages, self.protection.patience)
+            except (CryptokiError, PeerError, IndexError) as error:
+                log.note(f"HSM {self.protection.serial}: it ends the sessions by itself, {error}")
         self._close_idle()
         for connection in list(self._all):
             connection.transport.close()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ptkc import log
 from ptkc.client.pool import EndedError, Opened
 from ptkc.sms.errors import TerminatedError
 from ptkc.spec.constants import CKR
@@ -160,6 +159,16 @@ class RemoteDevice(EncodedDevice):
         new: int = self.call(BY_NAME["CT_CopyObject"], (session, opened.number, obj, template))
         return new
 
+    def ct_get_smc(self, session: int, version: int, frame: bytes, room: int | None) -> bytes | int:
+        """CT_GetSMC, which names a session of this process, or none by 0."""
+        if session:
+            opened = self.sessions.get(session)
+            if opened is None:
+                raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}")
+            session = opened.number
+        answer: bytes | int = self.call(BY_NAME["CT_GetSMC"], (session, version, frame, room))
+        return answer
+
     def adopt(self, sessions: dict[int, tuple[int, bytes]]) -> None:
         """Take over sessions that were opened by calls: the slot of each, and the serial number of its token."""
         epoch = self.pool.protection.epoch
@@ -170,12 +179,7 @@ class RemoteDevice(EncodedDevice):
         """End the sessions, as far as the HSM can be reached, and the connections."""
         slots = {opened.binding[:8] for opened in self.sessions.values() if opened.binding}
         self.sessions.clear()
-        try:
-            for slot in slots:
-                self.pool.exchange(encode_request(_CLOSE_ALL, (int.from_bytes(slot, "little"),)))
-        except (CryptokiError, PeerError) as error:
-            log.note(f"HSM {self.pool.protection.serial}: its sessions end by themselves, {error}")
-        self.pool.close()
+        self.pool.close([encode_request(_CLOSE_ALL, (int.from_bytes(slot, "little"),)) for slot in sorted(slots)])
 
 
 class NetworkDevice(RemoteDevice):

@@ -8,6 +8,7 @@ not; one that is of this machine too, or behind two servers, is taken once.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 from time import monotonic
 
 from ptkc import log
@@ -50,11 +51,19 @@ class Servers:
         self._asked: dict[Server, float] = {}
         self._answered: set[Server] = set()
         self._known: set[str] = set()
-        self.devices: list[NetworkDevice] = []
+        self._looking = allocate_lock()
 
     def look(self, local: set[str] | None = None) -> list[NetworkDevice]:
         """Return the devices that were not known yet; `local` are the serials of the HSMs of this machine."""
-        self._known |= local or set()
+        if not self._looking.acquire(blocking=False):
+            return []  # another thread is
+        try:
+            return self._look(local or set())
+        finally:
+            self._looking.release()
+
+    def _look(self, local: set[str]) -> list[NetworkDevice]:
+        self._known |= local
         new = []
         for server in self._servers:
             if server in self._answered or monotonic() < self._asked.get(server, 0.0):
@@ -74,7 +83,6 @@ class Servers:
                 if device is not None:
                     self._known.add(serial)
                     new.append(device)
-        self.devices += new
         return new
 
     def _device(self, server: Server, serial: str) -> NetworkDevice | None:

@@ -79,7 +79,11 @@ class _Reader:
 
     def ulong(self) -> int:
         """Return the next number."""
-        return int.from_bytes(self.take(8), "little")
+        position = self.position
+        if position + 8 > len(self.data):
+            raise PeerError("message is cut short")
+        self.position = position + 8
+        return _ULONG.unpack_from(self.data, position)[0]  # type: ignore[no-any-return]
 
     def flag(self) -> bool:
         """Return the next boolean."""
@@ -207,6 +211,22 @@ def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
         raise PeerError(error.message) from error
 
 
+# Writers of bytes that may be many: what stands before the length. They are copied once only, into the message.
+_LONG: dict[Callable[..., bytes], bytes] = {_blob: b"", _buffer: b"\x01"}
+_IS_LONG = 1 << 12
+
+
+def _parts(fields: list[tuple[Callable[..., bytes], Any]], values: tuple[Any, ...]) -> list[bytes]:
+    """Return the fields of a message."""
+    parts = []
+    for (write, _), value in zip(fields, values, strict=True):
+        if value.__class__ is bytes and len(value) > _IS_LONG and write in _LONG:
+            parts += (_LONG[write], _ULONG.pack(len(value)), value)
+        else:
+            parts.append(write(value))
+    return parts
+
+
 # Kind of the table: its writer and its reader, for what goes in …
 _IN: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "session": (_ULONG.pack, _Reader.ulong),
@@ -275,9 +295,7 @@ def is_sensitive(payload: bytes) -> bool:
 
 def encode_request(command: Command, arguments: tuple[Any, ...]) -> bytes:
     """Return a request; CKR_DEVICE_MEMORY if it is longer than `LARGEST` or asks for more."""
-    fields = _REQUESTS[command.number][1]
-    parts = [write(argument) for (write, _), argument in zip(fields, arguments, strict=True)]
-    return _message(_REQUEST, command, parts)
+    return _message(_REQUEST, command, _parts(_REQUESTS[command.number][1], arguments))
 
 
 def decode_request(request: bytes) -> tuple[Command, tuple[Any, ...]]:
@@ -300,8 +318,7 @@ def encode_reply(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as t
         return _message(_REPLY, command, [_ULONG.pack(result.code), _blob(reason)])
     fields = _REPLIES[command.number]
     results = (result,) if len(fields) == 1 else result or ()
-    parts = [write(value) for (write, _), value in zip(fields, results, strict=True)]
-    return _message(_REPLY, command, [_ULONG.pack(CKR.OK), *parts])
+    return _message(_REPLY, command, [_ULONG.pack(CKR.OK), *_parts(fields, results)])
 
 
 def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as the command's method returns it
@@ -325,7 +342,7 @@ def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as th
 
 def _message(kind: int, command: Command, parts: list[bytes]) -> bytes:
     """Return a message; CKR_DEVICE_MEMORY if it is too long."""
-    message = _HEAD.pack(VERSION, kind, command.number) + b"".join(parts)
+    message = b"".join((_HEAD.pack(VERSION, kind, command.number), *parts))
     if len(message) > LARGEST:
         raise CryptokiError(CKR.DEVICE_MEMORY, f"message of {len(message)} bytes, {LARGEST} are the most")
     return message
