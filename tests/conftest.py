@@ -13,8 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests in any folder find lengths, modules, processes, tokens
 
 from drivers import Driver, MechanismDriver
+from machine import Machine
 from module_driver import ModuleDriver, logged_in
 from modules import Module, clean_environment, module_under_test
+from network import made
 from tokens import Initialised, initialise
 
 
@@ -43,6 +45,14 @@ def env(module: Module, tmp_path: Path) -> dict[str, str]:
 def token(module: Module, env: dict[str, str]) -> Initialised:
     """Return a token that pkcs11-tool initialised in the first slot."""
     return initialise(module, env)
+
+
+@pytest.fixture(scope="session")
+def appliance(module: Module, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Return a machine with an HSM that has a user token and an identity, and no security flag; to be copied."""
+    if not module.ours:
+        pytest.skip("secure messaging is ours")
+    return made(tmp_path_factory.mktemp("appliance") / "home")
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def _serve(options: Namespace) -> int:
 
     A server reads the HSMs of its data path when it starts; those that are added later are offered after a restart.
     """
+    _bring_in_module()
     configuration = Configuration()
     for problem in (log.configure(configuration.log_file, configuration.log_mode), *configuration.problems):
         if problem:
@@ -93,6 +94,13 @@ def _serve(options: Namespace) -> int:
         for hsm in hsms:
             hsm.close()
     return common.OK
+
+
+def _bring_in_module() -> None:
+    """Load the shared object into this process: mechanisms find in it what `cryptography` does not offer."""
+    from ptkc import vendor  # noqa: PLC0415 - help and wrong arguments need no library
+
+    vendor.lib().finalize()
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tokens import Initialised
+from modules import Module
+from network import FLAGS_OF, initialised, reached
+from tokens import Initialised, initialise
+
+WAYS = ("direct", "protected", "network")
+
+
+@pytest.fixture(params=WAYS)
+def token(
+    module: Module, env: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Initialised]:
+    """Return a token with both PINs in process, in process under the flags `NU`, and over TCP under `NU`."""
+    if request.param in FLAGS_OF:
+        with reached(request.param, request.getfixturevalue("appliance"), tmp_path) as machine:
+            machine.environment["ET_PTKC_GENERAL_HIDE_ADMIN_SLOT"] = "YES"  # its identity is a key that ssh would offer
+            yield initialised(module, machine)
+    else:
+        yield initialise(module, env)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""python-pkcs11 in this very process, on a token of the test module's own, once over each transport."""
+"""python-pkcs11 in this very process, on a token of the test module's own, once in each way to reach an HSM."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ from collections.abc import Iterator
 import pkcs11
 import pytest
 from modules import Module, clean_environment
+from network import FLAGS_OF, initialised, reached
 from tokens import Initialised, initialise
 
-TRANSPORTS = ("direct", "encoded")
-"""`direct` calls the device; `encoded` passes every command and reply through the codec."""
+WAYS = ("direct", "encoded", "protected", "clear network", "network")
+"""`direct` calls the device; `encoded` passes every command and reply through the codec; `protected` is in process
+under `NU`, `network` over TCP under `NU`, `clear network` over TCP without any flag."""
 
 
-@pytest.fixture(scope="module", params=TRANSPORTS)
-def prepared(module: Module, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Initialised:
-    """Return an initialised token whose environment has one of the transports."""
-    if request.param != TRANSPORTS[0] and not module.ours:
-        pytest.skip("SoftHSM2 has one transport")
-    top = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="module", params=WAYS)
+def prepared(
+    module: Module, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Initialised]:
+    """Return an initialised token, and an environment in which it is reached in one of the ways."""
+    way = request.param
+    if way != WAYS[0] and not module.ours:
+        pytest.skip("SoftHSM2 is reached in one way")
+    top = tmp_path_factory.mktemp(way.replace(" ", "-"))
+    if way in FLAGS_OF:
+        with reached(way, request.getfixturevalue("appliance"), top) as machine:
+            yield initialised(module, machine)
+        return
     env = {**clean_environment(top), **module.settings(top)}
     if module.ours:
-        env["ET_PTKC_SW_TRANSPORT"] = request.param
-    return initialise(module, env)
+        env["ET_PTKC_SW_TRANSPORT"] = way
+    yield initialise(module, env)
 
 
 @pytest.fixture(scope="module")
