@@ -170,7 +170,7 @@ def _protected(device: Device, letters: str | None = None) -> Device | None:
 
     def connect() -> Connection:
         transport = DirectTransport(endpoint.connection("", b""))
-        return Connection(transport, float("inf"), protection.connected(known=True))
+        return Connection(transport, float("inf"), protection.epoch)
 
     most = configuration.number("ET_HSM_NETCLIENT_CONNECTIONS")
     remote = RemoteDevice(Pool(connect, protection, most, configuration.number("ET_HSM_NETCLIENT_READ_TIMEOUT")))

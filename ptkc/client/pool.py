@@ -129,7 +129,8 @@ class Connection:
     def _plain(self, message: bytes, protection: Protection) -> bytes:
         answer = self.transport.exchange(clear(PLAIN_REQUEST, message))
         self._used = monotonic()
-        protection.is_begun = True
+        if self.epoch == protection.epoch:
+            protection.is_begun = True
         return _body(answer)
 
     def _try(self, patience: float) -> None:

@@ -63,14 +63,19 @@ class Protection:
         self.epoch = 0
         self.is_begun = False
 
-    def connected(self, *, known: bool) -> int:
+    @property
+    def answered(self) -> int:
+        """The epoch, if the HSM has answered in it; else -1."""
+        return self.epoch if self.is_begun else -1
+
+    def connected(self, *, known: bool, answered: int) -> int:
         """Return the epoch of a new connection.
 
-        `known` is false if the server no longer knew the group of connections without a channel. That can only be once
-        one of them has got an answer: `is_begun`, before the connection was made.
+        `known` is false if the server did not know the group, which is all that connections without a channel have in
+        common. Their application has ended then, if it had begun when connecting began: `answered`.
         """
         with self._lock:
-            if not known and self._secret is None:
+            if not known and self._secret is None and answered == self.epoch:
                 self._begin_epoch()
             return self.epoch
 
@@ -88,6 +93,8 @@ class Protection:
                 self._inquire(connection)
             if self.policy:
                 self._agree(connection)
+            if connection.epoch != self.epoch:
+                raise NotSentError("the connection is of an application that has ended")
             connection.generation = self.generation
         finally:
             self._lock.release()
@@ -155,6 +162,7 @@ class Protection:
     def _begin_epoch(self) -> None:
         self.epoch += 1
         self.generation += 1
+        self.is_begun = False
 
     def reset(self, epoch: int) -> None:
         """Take notice that the application of an epoch has ended: the HSM was restarted."""

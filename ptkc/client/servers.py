@@ -98,8 +98,8 @@ class Servers:
         )  # fmt: skip
 
         def connect() -> Connection:
-            was_begun = protection.is_begun
+            answered = protection.answered
             transport, known = server.connect(serial, self._group)
-            return Connection(transport, times.heartbeat, protection.connected(known=known or not was_begun))
+            return Connection(transport, times.heartbeat, protection.connected(known=known, answered=answered))
 
         return NetworkDevice(Pool(connect, protection, self._connections, times.read), self._name, self._close)
