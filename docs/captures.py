@@ -1,4 +1,4 @@
-"""Writes the captures in docs/secure-messaging-use.md: one application under each set of flags, over a recording wire.
+"""Writes the captures in docs/secure-messaging.md: one application under each set of flags, over a recording wire.
 
 It makes an HSM in a temporary directory, serves it, and is itself the client: so it knows which command each frame is
 of. Lengths differ by some bytes from run to run, so there is no `--check`; the tests look at the same wire.
@@ -18,7 +18,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(_ROOT), str(_ROOT / "tests")]
 
-_PAGE = _ROOT / "docs" / "secure-messaging-use.md"
+_PAGE = _ROOT / "docs" / "secure-messaging.md"
 _BEGIN, _END = "<!-- made by docs/captures.py -->", "<!-- end of what is made -->"
 
 PIN = "user-1234"

@@ -2,7 +2,7 @@
 
 A script is lines of words, quoted as in a shell. `$NAME` is an environment variable; `$WORK` is the script's own empty
 directory, which is also HOME and where commands run. `$SERVER` is an address of the loopback interface with a port that
-is free.
+is free, which `$PORT` is.
 
     # a comment
     NAME ARGUMENT…              run a command of ptkc.tools, which must succeed
@@ -59,6 +59,7 @@ class Script:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
         self.environment = {**kept, "HOME": self.directory, "WORK": self.directory, "PYTHONPATH": _ROOT}
         self.port = free_port()
+        self.environment["PORT"] = str(self.port)
         self.environment["SERVER"] = f"127.0.0.1:{self.port}"
         self.done = None
         self.input = ""
