@@ -296,7 +296,10 @@ class VerifyCertificate(Mechanism):
     source = "cryptography_vectors: x509"
 
     def verify(self, key: Object, parameter: None, now: Callable[[], float]) -> Verification:  # noqa: ARG002 - none
-        """Return the verification of certificates by the issuer's; `now` gives the time by the HSM's clock."""
+        """Return the verification of certificates by the issuer's.
+
+        `now` gives the time by the HSM's clock, or refuses an issuer that is trusted no more.
+        """
         issuer = key.cache.get("certificate")
         if issuer is None:
             issuer = key.cache["certificate"] = read_certificate(key.attributes.get(CKA.VALUE, b""))

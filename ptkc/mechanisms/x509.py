@@ -23,6 +23,7 @@ _VERSION_TAG, _REQUEST_ATTRIBUTES, _EXTENSIONS_TAG, _UNIQUE_IDS = 0xA0, 0xA0, 0x
 _V3 = 2
 _TRUE = b"\xff"
 _LONGEST_SERIAL = 20
+_MOST_EXTENSIONS = 1024  # that a template asks for; `der` reads more
 EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 _RSA, _EC = "1.2.840.113549.1.1.1", "1.2.840.10045.2.1"
 _OWN_CURVES = {
@@ -219,8 +220,8 @@ def pki_entries(value: bytes) -> tuple[list[bytes], list[bytes]]:
             attributes.append(entry.whole)
         else:
             identifier, _ = _extension(entry.whole)
-            if extensions.setdefault(identifier, entry.whole) is not entry.whole:
-                raise ValueError("an extension that is there twice")
+            if extensions.setdefault(identifier, entry.whole) is not entry.whole or len(extensions) > _MOST_EXTENSIONS:
+                raise ValueError(f"an extension that is there twice, or more than {_MOST_EXTENSIONS}")
     return list(extensions.values()), attributes
 
 

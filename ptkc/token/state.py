@@ -12,19 +12,22 @@ from time import time
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.directories import new_token
-from ptkc.token.events import CAPACITY, Event, pack
+from ptkc.token.events import CAPACITY, LAST_TIME, Event, pack
 from ptkc.token.keysource import KeySource, Roots
 from ptkc.token.opened import OpenedHsm
 from ptkc.token.seal import KEY_LENGTH, sign, verified
 from ptkc.token.store import IDENTITY, HsmRecord, Store
 from ptkc.token.tokens import Token
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["CONTINUOUS_TRANSPORT", "NO_TRANSPORT", "SINGLE_TRANSPORT", "HsmState", "policy_key", "policy_values"]
 
 NO_TRANSPORT, SINGLE_TRANSPORT, CONTINUOUS_TRANSPORT = 0, 1, 2
 _POLICY = Struct("<QQ")
 _DEFAULT = (0, NO_TRANSPORT)
-_LIMIT = 1 << 60  # milliseconds, for clocks
 
 
 def policy_key(device_key: bytes) -> bytes:
@@ -65,12 +68,20 @@ class HsmState(OpenedHsm):
         self.refresh()
         return self._current_policy()[1]
 
-    def set_policy(self, security_mode: int | None = None, transport_mode: int | None = None) -> None:
-        """Change one or both; what is allowed is the caller's to know."""
+    def set_policy(
+        self, security_mode: int | None = None, transport_mode: int | None = None,
+        check: Callable[[int], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Change one or both; what is allowed is the caller's to know.
+
+        `check` is given the security mode that is there, in the transaction, and raises if it may not be changed so.
+        """
         store = self.materialise()
         with store.writing():
             record = self._changing(store)
             security, transport = self._open_policy(record.policy)
+            if check is not None:
+                check(security)
             if security_mode is not None and security_mode != security:
                 security = security_mode
                 self.record_event(store, Event.SECURITY_MODE, f"{security:#x}")
@@ -133,9 +144,9 @@ class HsmState(OpenedHsm):
             self.record_event(store, Event.RESTART, "")
 
     def now(self) -> float:
-        """Return the time by the HSM's clock, Unix time in seconds."""
+        """Return the time by the HSM's clock, Unix time in seconds: from 1970 to the last year of four digits."""
         self.refresh()
-        return time() + self._record.clock / 1000
+        return min(max(time() + self._record.clock / 1000, 0), LAST_TIME)
 
     @property
     def clock_offset(self) -> float:
@@ -148,10 +159,10 @@ class HsmState(OpenedHsm):
         self.set_clock_offset(seconds - time())
 
     def set_clock_offset(self, seconds: float) -> None:
-        """Have the HSM's clock so many seconds ahead of the machine's; CKR_ARGUMENTS_BAD beyond all calendars."""
+        """Have the HSM's clock so many seconds ahead of the machine's; CKR_ARGUMENTS_BAD for what `now` cannot be."""
+        if not -1 < time() + seconds <= LAST_TIME:
+            raise CryptokiError(CKR.ARGUMENTS_BAD, "an HSM's clock stands between the years 1970 and 9999")
         offset = round(seconds * 1000)
-        if not -_LIMIT < offset < _LIMIT:
-            raise CryptokiError(CKR.ARGUMENTS_BAD, "no such time")
         store = self.materialise()
         with store.writing():
             record = self._changing(store)
