@@ -29,10 +29,11 @@ from asn1crypto import core
 from asn1crypto.algos import DSASignature, SignedDigestAlgorithm
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA224, SHA256, SHA384, SHA512, HashAlgorithm
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from ptkc.mechanisms.x509 import Certificate
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
 
@@ -147,10 +148,10 @@ def verify(ticket: bytes, certificate: bytes) -> Ticket:
     return verified
 
 
-def _public_key(certificate: bytes, code: int) -> CertificatePublicKeyTypes:
+def _public_key(certificate: bytes, code: int) -> PublicKeyTypes:
     """Return the public key of an X.509 certificate (DER); `code` if it has none that we can read."""
     try:
-        return load_der_x509_certificate(certificate).public_key()
+        return load_der_public_key(Certificate(certificate).public_key_info)
     except (ValueError, UnsupportedAlgorithm):
         raise CryptokiError(code, "CKA_ADMIN_CERT is no certificate") from None
 
