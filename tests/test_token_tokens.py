@@ -245,6 +245,28 @@ def test_what_another_process_changed_in_between_is_not_overwritten(place: Place
     other.close()
 
 
+def test_no_private_object_is_stored_under_a_key_from_before_a_reset(
+    place: Place, hsm: Hsm, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process resets the token while this one waits for its turn to write: CKR_USER_NOT_LOGGED_IN."""
+    key = token.login(CKU.USER, USER_PIN)
+    token.add(aes_key(b"a"), key)
+    other = place.open()
+    materialise = Hsm.materialise
+
+    def late(self: Hsm) -> object:
+        store = materialise(self)
+        if self is hsm:
+            monkeypatch.setattr(Hsm, "materialise", materialise)
+            other.tokens[0].reset(other.tokens[0].login(CKU.SO, SO_PIN), SO_PIN, b"new")
+        return store
+
+    monkeypatch.setattr(Hsm, "materialise", late)
+    assert CKR.USER_NOT_LOGGED_IN == refusal(token.add, aes_key(b"b"), key)
+    assert [] == hsm.store._all("SELECT number FROM object", ())
+    other.close()
+
+
 def test_an_object_that_is_gone_cannot_be_changed_or_destroyed(hsm: Hsm, token: Token) -> None:
     """CKR_OBJECT_HANDLE_INVALID, also for the number of another token's object."""
     number = token.add(data_object(b"a"), None)
