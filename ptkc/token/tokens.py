@@ -84,7 +84,8 @@ class Token(Contents):
         """Initialise the token, or do so anew with the right SO PIN (C_InitToken).
 
         All objects and the user PIN are gone then. CKR_PIN_INCORRECT (counted), CKR_PIN_LOCKED, CKR_PIN_LEN_RANGE,
-        CKR_PIN_INVALID. The Admin token keeps its label.
+        CKR_PIN_INVALID. The Admin token keeps its label; while it has an Administrator it is CKR_ACTION_PROHIBITED
+        (ours): the ASO would take that one's place, and with it the identity.
         """
         if not self.initialised:
             pins.check_new_pin(so_pin)
@@ -98,7 +99,7 @@ class Token(Contents):
         """Empty an initialised token, by the logged-in SO (CT_ResetToken): objects and user PIN go.
 
         The SO PIN and the label are new, and so is the token key. CKR_TOKEN_NOT_INITIALIZED, CKR_PIN_LEN_RANGE,
-        CKR_PIN_INVALID. The Admin token keeps its label.
+        CKR_PIN_INVALID. For the Admin token as `initialise`.
         """
         pins.check_new_pin(pin)
         self._require_pin(self._fresh(), CKU.SO)
@@ -117,6 +118,8 @@ class Token(Contents):
                 raise CryptokiError(CKR.DEVICE_RESET, "the HSM was tampered meanwhile")
             if old_key is not None:
                 self._require_key(record, old_key)
+            if record.admin and record.pins[CKU.USER].sealed is not None:
+                raise CryptokiError(CKR.ACTION_PROHIBITED, "the Admin token begins anew with a tamper alone")
             store.delete_objects(self.number)
             if not record.admin:
                 record.label = label.rstrip(b" ")[:_LABEL_LENGTH]
