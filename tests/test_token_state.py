@@ -270,6 +270,22 @@ def test_the_log_takes_1024_records_and_is_purged_only_when_full(hsm: Hsm, other
     assert [CAPACITY + 1, CAPACITY + 2] == [unpack(record).number for record in other.events()]
 
 
+def test_a_slot_that_another_process_takes_away_at_once(
+    hsm: Hsm, other: Hsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CKR_DEVICE_RESET: a tamper came between the change and the answer."""
+    tokens = Hsm.tokens
+
+    def after_a_tamper(self: Hsm) -> list[object]:
+        monkeypatch.setattr(Hsm, "tokens", tokens)
+        other.tamper("meanwhile")
+        return self.tokens
+
+    monkeypatch.setattr(Hsm, "tokens", property(after_a_tamper))
+    assert CKR.DEVICE_RESET == refusal(hsm.add_slot)
+    assert 2 == len(hsm.tokens)
+
+
 def test_slots_come_and_go(hsm: Hsm, other: Hsm) -> None:
     """User slots first, in the order of their making; the Admin slot is always the last; others see it at once."""
     second, third = hsm.add_slot(), hsm.add_slot()

@@ -248,7 +248,10 @@ class HsmState(OpenedHsm):
     # Slots
 
     def add_slot(self) -> Token:
-        """Add a user slot behind the others and return its token, which is uninitialised."""
+        """Add a user slot behind the others and return its token, which is uninitialised.
+
+        CKR_DEVICE_RESET if another process took it away again at once.
+        """
         store = self.materialise()
         with store.writing():
             record = self._changing(store)
@@ -259,7 +262,10 @@ class HsmState(OpenedHsm):
             store.put_token(token)
             store.put_hsm(record)
             self.record_event(store, Event.SLOT_ADDED, token.serial)
-        return next(known for known in self.tokens if known.number == token.number)
+        for known in self.tokens:
+            if known.number == token.number:
+                return known
+        raise CryptokiError(CKR.DEVICE_RESET, "the HSM was tampered meanwhile, or the slot deleted")
 
     def remove_slot(self, token: Token) -> None:
         """Delete a user slot with its token and its objects.
