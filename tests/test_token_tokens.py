@@ -125,6 +125,25 @@ def test_the_so_replaces_the_user_pin_and_private_objects_stay(token: Token) -> 
     assert b"a" == token.load(number, token.login(CKU.USER, b"another"))[0][CKA.LABEL]  # type: ignore[index]
 
 
+def test_a_login_that_meets_a_tamper_is_told_so(
+    place: Place, hsm: Hsm, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CKR_DEVICE_RESET, where another thread has read the new device key just after the PIN record was read."""
+    stored = Token._stored
+    other = place.open()
+
+    def before_a_tamper(self: Token, store: object) -> object:
+        record = stored(self, store)  # type: ignore[arg-type]
+        monkeypatch.setattr(Token, "_stored", stored)
+        other.tamper("meanwhile")
+        hsm.refresh()
+        return record
+
+    monkeypatch.setattr(Token, "_stored", before_a_tamper)
+    assert CKR.DEVICE_RESET == refusal(token.login, CKU.USER, USER_PIN)
+    other.close()
+
+
 def test_the_administrator_s_pin_is_set_only_once(hsm: Hsm) -> None:
     """C_InitPIN on the Admin token: CKR_PIN_ALREADY_INITIALIZED; its label is its own."""
     admin = hsm.tokens[-1]
