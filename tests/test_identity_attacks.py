@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from asn1crypto import x509 as asn1x509
 from boards import (
     ADMIN_PIN,
     READ_WRITE,
@@ -16,14 +17,14 @@ from boards import (
     template,
     two,
 )
+from encoded import extension, sequence
 
 from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.handles import Handles
-from ptkc.mechanisms import der
-from ptkc.mechanisms.x509 import Certificate
 from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import ulong
 from ptkc.token.hsms import Hsm
 from ptkc.token.opened import OpenedHsm
 
@@ -62,29 +63,29 @@ def test_identity_keys_sign_for_identities_in_read_write_sessions_only(board: Bo
 
 
 @pytest.mark.parametrize(
-    "key",
-    [der.sequence(), der.sequence(der.sequence()), der.sequence(der.sequence(), der.sequence(), der.sequence())],
+    "key", [sequence(), sequence(sequence()), sequence(sequence(), sequence(), sequence())],
     ids=["empty", "one part", "three parts"],
-)
+)  # fmt: skip
 def test_a_peer_with_a_key_that_is_none_is_refused(board: Board, key: bytes) -> None:
-    """CKR_CERT_NOT_VALIDATED, as for any other certificate that is no PIC."""
+    """CKR_ATTRIBUTE_VALUE_INVALID, as for anything else that is no certificate."""
     board.generate_identity(self_sign=True)
-    good = Certificate(self_signed(serial="1234"))
-    parts = [key if part.whole == good.public_key_info else part.whole for part in der.open_sequence(good.body)]
-    bad = der.sequence(der.sequence(*parts), good.algorithm, der.bit_string(good.signature))
-    assert CKR.CERT_NOT_VALIDATED == code(board.store, bad, LOCAL_IDENTITY_CERT=False)
+    good = asn1x509.Certificate.load(self_signed(serial="1234"))
+    body = good["tbs_certificate"]
+    parts = [key if name == "subject_public_key_info" else body[name].dump() for name in body]
+    bad = sequence(sequence(*parts), good["signature_algorithm"].dump(), good["signature_value"].dump())
+    assert CKR.ATTRIBUTE_VALUE_INVALID == code(board.store, bad, LOCAL_IDENTITY_CERT=False)
 
 
 def test_more_extensions_than_are_read_are_not_written(board: Board) -> None:
-    """CKR_ATTRIBUTE_VALUE_INVALID, also where they come in several lists."""
-    key = template(EC_PARAMS=P256), template(TOKEN=False)
+    """CKR_ATTRIBUTE_VALUE_INVALID, before a use of the key is counted; also where they come in several lists."""
+    key = template(EC_PARAMS=P256), template(TOKEN=False, USAGE_LIMIT=ulong(1))
     public, private = board.device.generate_key_pair(board.session, (CKM.EC_KEY_PAIR_GEN, None), *key)
-    content = der.write(der.OCTET_STRING, b"x")
-    entries = [der.sequence(der.oid(f"1.2.3.{number}"), content) for number in range(1200)]
-    said = {"SUBJECT_STR": "CN=x", "PKI_ATTRIBUTE_BER_ENCODED": der.sequence(*entries[:600])}
+    entries = [extension(f"1.2.3.{number}", bytes(55)) for number in range(1, 981)]
+    for refused in (sequence(*entries[:490]) + sequence(*entries[490:]), sequence(*entries, *entries)):
+        said = {"SUBJECT_STR": "CN=x", "PKI_ATTRIBUTE_BER_ENCODED": refused}
+        assert CKR.ATTRIBUTE_VALUE_INVALID == code(board.encode, CKM.ENCODE_X_509, public, private, **said)
+    said["PKI_ATTRIBUTE_BER_ENCODED"] = sequence(*entries[:490])
     board.encode(CKM.ENCODE_X_509, public, private, **said)
-    said["PKI_ATTRIBUTE_BER_ENCODED"] += der.sequence(*entries[600:])
-    assert CKR.ATTRIBUTE_VALUE_INVALID == code(board.encode, CKM.ENCODE_X_509, public, private, **said)
 
 
 @pytest.mark.parametrize("ended", [False, True])

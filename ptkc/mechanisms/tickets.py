@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA224, SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from ptkc.mechanisms import asn1
 from ptkc.mechanisms.x509 import Certificate
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
@@ -159,10 +160,10 @@ def _public_key(certificate: bytes, code: int) -> PublicKeyTypes:
 def _parse(ticket: bytes) -> _Signed:
     """Return the DER structure, all of it read; CKR_DATA_INVALID."""
     try:
-        signed: _Signed = _Signed.load(ticket, strict=True)
-        # Parsing is lazy: this reads every field, and only one encoding of each is a ticket.
-        if signed.native["content"]["version"] != VERSION or signed.dump(force=True) != ticket:
-            raise CryptokiError(CKR.DATA_INVALID, "a ticket of another version, or not in DER")
+        signed: _Signed = asn1.load(_Signed, ticket)
+        # Parsing is lazy: this reads every field.
+        if signed.native["content"]["version"] != VERSION:
+            raise CryptokiError(CKR.DATA_INVALID, "a ticket of another version")
     except (ValueError, TypeError, KeyError, AttributeError):
         raise CryptokiError(CKR.DATA_INVALID, "the bytes are no ticket") from None
     return signed
