@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from limited import Limited
 
-from ptkc.mechanisms.portable import Reader, field, number, pack_attributes, unpack_attributes
+from ptkc.mechanisms.portable import Reader, field, pack_attributes, unpack_attributes
 from ptkc.mechanisms.wrapkey import count
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
@@ -143,7 +143,7 @@ def test_a_key_of_a_file_does_not_stand_for_the_one_that_authenticates_it(hsm: L
     encrypted, attributes = second.field(), unpack_attributes(second.field())
     record = field(encrypted) + field(pack_attributes({**attributes, CKA.SENSITIVE: FALSE}))
     record += hmac.digest(VALUE, b"key" + record, "sha256")[:8]
-    signed = file[:4] + field(number(1) + field(record))
+    signed = file[:4] + field((1).to_bytes(4, "big") + field(record))
     transport = file[-48:]  # with its length, 40 and 4 bytes
     forged = signed + hmac.digest(VALUE, signed, "sha256")[:4] + field(first.field()) + transport[4:]
     assert CKR.WRAPPED_KEY_INVALID == code(unwrap, hsm, wrapper, forged)
