@@ -14,20 +14,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from encoded import extension
 
-from ptkc.mechanisms import load
 from ptkc.spec.constants import CKA, CKC, CKF, CKK, CKM, CKO, CKR, CKU
 from ptkc.spec.parameters import MechanismAndObject
 from ptkc.spec.values import FALSE, TRUE, ulong
 
-load()
-
-from ptkc.mechanisms import der  # noqa: E402 - behind `load`
-from ptkc.mechanisms.x509 import extension  # noqa: E402
-
 __all__ = ["board", "two"]  # fixtures
 
-CA = extension("2.5.29.19", der.sequence(der.write(der.BOOLEAN, b"\xff")), critical=True)
+CA = extension("2.5.29.19", bytes.fromhex("30030101ff"), critical=True)
 Made = tuple[int, int]
 
 

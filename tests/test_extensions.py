@@ -13,7 +13,7 @@ from conformance.cryptoki import NULL, Session, Template, expect
 from conformance.parameters import Mechanism
 from modules import Module
 
-from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKC, CKF, CKK, CKM, CKO, CKR, CKU
 
 _PIN = "so-87654321"
 _AES = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: bytes(range(16)), CKA.ENCRYPT: True}
@@ -216,14 +216,34 @@ def test_what_is_refused_to_copies(hsm: Administration, second: Session) -> None
 def test_trust_is_not_copied_to_another_token(hsm: Administration, second: Session) -> None:
     """What the SO of one token trusts, the SO of the other does not: CKA_TRUSTED is false in the copy."""
     first = hsm.user()
-    key = first.create({**_AES, CKA.PRIVATE: False, CKA.TOKEN: True, CKA.WRAP: True})
+    made = {CKA.CLASS: CKO.CERTIFICATE, CKA.CERTIFICATE_TYPE: CKC.X_509, CKA.SUBJECT: b"\x30\0", CKA.VALUE: b"\x30\0"}
+    certificate = first.create({**made, CKA.TOKEN: True})
     first.logout()
     first.login(SO_PIN, CKU.SO)
-    first.set(key, {CKA.TRUSTED: True})
+    first.set(certificate, {CKA.TRUSTED: True})
     first.logout()
     first.login(USER_PIN)
-    assert first.flag(first.copy(key, {}), CKA.TRUSTED)
-    assert not second.flag(copy(second, first, key), CKA.TRUSTED)
+    assert first.flag(first.copy(certificate, {}), CKA.TRUSTED)
+    assert not second.flag(copy(second, first, certificate), CKA.TRUSTED)
+
+
+@pytest.mark.parametrize("bond", ["TRUSTED", "EXPORT", "EXPORTABLE", "WRAP_WITH_TRUSTED"])
+def test_keys_in_the_hands_of_an_so_stay_on_their_token(hsm: Administration, second: Session, bond: str) -> None:
+    """CKR_ACTION_PROHIBITED: there another SO would say what wraps them, or what they unwrap."""
+    first = hsm.user()
+    made = {**_AES, getattr(CKA, bond): True}
+    if bond in ("TRUSTED", "EXPORT"):
+        first.logout()
+        first.login(SO_PIN, CKU.SO)
+        made |= {CKA.PRIVATE: False, CKA.TOKEN: True, CKA.ENCRYPT: False}
+    key = first.create(made)
+    if bond in ("TRUSTED", "EXPORT"):
+        first.logout()
+        first.login(USER_PIN)
+    expect(CKR.ACTION_PROHIBITED, copy, second, first, key)
+    second.logout()
+    second.login(_PIN, CKU.SO)
+    expect(CKR.ACTION_PROHIBITED, copy, second, first, key)
 
 
 # CT_FetchCertificate, and the numbers of HSMs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import cryptography_vectors
 import pytest
+from asn1crypto import core
 from asymmetric import BY_NAME, ec_private, ec_public, refusal
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from encoded import extension, oid, sequence, tlv
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,18 +29,19 @@ from ptkc.spec.values import Attributes, ulong
 
 load()
 
-from ptkc.mechanisms import der, names  # noqa: E402 - behind `load`
+from ptkc.mechanisms import asn1, names  # noqa: E402 - behind `load`
 from ptkc.mechanisms.certificates import Signer, named_in  # noqa: E402
+from ptkc.mechanisms.explicit_curves import curve_name  # noqa: E402
 from ptkc.mechanisms.identity import is_on_curve, serial_in  # noqa: E402
 from ptkc.mechanisms.signatures import SCHEMES, check_signature, scheme_of  # noqa: E402
-from ptkc.mechanisms.x509 import Certificate, Request, extension, key_material, pki_entries  # noqa: E402
+from ptkc.mechanisms.x509 import Certificate, Request, key_identifier, key_material, pki_entries  # noqa: E402
 from ptkc.objects.object import Object  # noqa: E402
 
 FOLDER = Path(cryptography_vectors.__file__).parent / "x509"
 PKITS = FOLDER / "PKITS_data" / "certs"
 NOW = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 P256 = BY_NAME["P-256"]
-CA_NAME, NAME = names.build(names.from_text("CN=CA,O=Test")), names.build(names.from_text("CN=host,O=Test,C=CA"))
+CA_NAME, NAME = names.from_text("CN=CA,O=Test"), names.from_text("CN=host,O=Test,C=CA")
 
 
 def pki(name: str) -> bytes:
@@ -111,7 +115,7 @@ def encode(mechanism: int, base: Attributes, by: Signer, template: Attributes) -
     return MECHANISMS[mechanism].derive(Object(base), by, template, NOW)
 
 
-PSS = der.oid("1.2.840.113549.1.1.10")
+PSS = oid("1.2.840.113549.1.1.10")
 """Keys that are for PSS alone are none of ours: an RSA key object would forget that."""
 
 # What is written
@@ -156,7 +160,7 @@ def test_openssl_verifies_a_chain(mechanism: int, tmp_path: Path) -> None:
     """`openssl verify` with a root that says it is a CA; `openssl req -verify` of a request."""
     public, private = keys(mechanism)
     issuer = signer(mechanism, private, CA_NAME)
-    ca = extension("2.5.29.19", der.sequence(der.write(der.BOOLEAN, b"\xff")), critical=True)
+    ca = extension("2.5.29.19", bytes.fromhex("30030101ff"), critical=True)
     ca += extension("2.5.29.15", b"\x03\x02\x02\x04", critical=True)
     root = encode(CKM.ENCODE_X_509, public, issuer, {CKA.SUBJECT: CA_NAME, CKA.PKI_ATTRIBUTE_BER_ENCODED: ca})
     other = keys(CKM.EDDSA if SCHEMES[mechanism].kind == "ecdsa" else CKM.ECDSA_SHA256)[0]
@@ -177,8 +181,8 @@ def test_a_request_asks_for_extensions_and_has_attributes() -> None:
     public, private = keys(CKM.ECDSA_SHA256)
     basic = extension("2.5.29.19", b"\x30\x00", critical=True)
     usage = extension("2.5.29.15", b"\x03\x02\x07\x80")
-    password = der.sequence(der.oid("1.2.840.113549.1.9.7"), der.write(der.SET, der.write(0x0C, b"word")))
-    template = {CKA.SUBJECT: NAME, CKA.PKI_ATTRIBUTE_BER_ENCODED: basic + password + der.sequence(usage)}
+    password = sequence(oid("1.2.840.113549.1.9.7"), tlv(0x31, tlv(0x0C, b"word")))
+    template = {CKA.SUBJECT: NAME, CKA.PKI_ATTRIBUTE_BER_ENCODED: basic + password + sequence(usage)}
     by = signer(CKM.ECDSA_SHA256, private)
     made = x509.load_der_x509_csr(encode(CKM.ENCODE_PKCS_10, public, by, template))
     assert ["2.5.29.19", "2.5.29.15"] == [entry.oid.dotted_string for entry in made.extensions]
@@ -228,6 +232,32 @@ def test_a_template_that_says_nothing_sensible_is_refused(template: Attributes, 
     public, private = keys(CKM.ECDSA_SHA256)
     with refusal(code):
         encode(CKM.ENCODE_X_509, public, signer(CKM.ECDSA_SHA256, private, CA_NAME), template)
+
+
+def test_names_stay_the_bytes_that_they_are() -> None:
+    """Of every length, also where it ends with a byte that BER gives another meaning; and with text of other types."""
+    public, private = keys(CKM.ECDSA_SHA256)
+    by = signer(CKM.ECDSA_SHA256, private, CA_NAME)
+    email = sequence(tlv(0x31, sequence(oid("1.2.840.113549.1.9.1"), tlv(0x0C, "é@é".encode()))))
+    unit = tlv(0x31, sequence(oid("2.5.4.11"), tlv(0x1E, "ä".encode("utf-16-be"))))
+    for name in (email, *(sequence(unit, tlv(0x31, sequence(oid("1.2.3"), tlv(0x0C, b"x" * n)))) for n in range(300))):
+        request = Request(encode(CKM.ENCODE_PKCS_10, public, by, {CKA.SUBJECT: name}))
+        request.check_signed_by(public[CKA.PUBLIC_KEY_INFO])
+        made = Certificate(encode(CKM.ENCODE_X_509, public, by, {CKA.SUBJECT: name}))
+        made.check_signed_by(public[CKA.PUBLIC_KEY_INFO])
+        assert {name} == {request.subject, made.subject, made.issuer}
+        assert {public[CKA.PUBLIC_KEY_INFO]} == {request.public_key_info, made.public_key_info}
+
+
+@pytest.mark.parametrize("year", [1, 999, 1949, 1950, 2049, 2050, 9999])
+def test_certificates_begin_in_any_year(year: int) -> None:
+    """UTCTime or GeneralizedTime, as RFC 5280 has it."""
+    public, private = keys(CKM.ECDSA_SHA256)
+    said = {CKA.SUBJECT: NAME, CKA.START_DATE: f"{year:04}0203".encode(), CKA.END_DATE: b"99991231"}
+    made = encode(CKM.ENCODE_X_509, public, signer(CKM.ECDSA_SHA256, private), said)
+    assert datetime(year, 2, 3, tzinfo=UTC) == Certificate(made).not_before
+    assert datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) == Certificate(made).not_after
+    assert (b"\x17\r" in made) == (1950 <= year <= 2049)
 
 
 def test_certificates_are_of_public_keys_and_requests() -> None:
@@ -373,7 +403,7 @@ def _only_value_error(read: Callable[[bytes], object], data: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_a_value_error(data: bytes) -> None:
     """No reader knows another exception."""
-    for read in (Certificate, Request, names.parse, pki_entries, key_material, der.open_oid, der.open_integer):
+    for read in (Certificate, Request, names.parse, pki_entries, key_material, key_identifier, curve_name):
         _only_value_error(read, data)
     assert serial_in(data) is None
     assert not is_on_curve(data)
@@ -388,35 +418,32 @@ def test_a_damaged_certificate_is_read_or_a_value_error(place: int, garbage: byt
     except ValueError:
         return
     _only_value_error(key_material, made.public_key_info)
-    _only_value_error(names.parse, made.subject)
+    _only_value_error(key_identifier, made.public_key_info)
+    _only_value_error(names.to_text, made.subject)
+    _only_value_error(lambda _: made.extensions, b"")
     if data != BASE:
         with refusal(CKR.SIGNATURE_INVALID):
             made.check_signed_by(Certificate(pki("TrustAnchorRootCertificate")).public_key_info)
 
 
-def test_deep_and_long_der_takes_no_time() -> None:
-    """A megabyte of nested SEQUENCEs, of tiny values, and of digits of an object identifier."""
+@pytest.mark.parametrize("size", [5_000, 60_000, 1_000_000])
+def test_deep_and_long_der_takes_no_time(size: int) -> None:
+    """Nested SEQUENCEs, tiny values, and digits of an object identifier, as long as they are read and longer."""
     nested = b""
-    for _ in range(2000):
-        nested = der.sequence(nested)
-    for data in (nested, der.sequence(b"\x05\x00" * 500_000), der.sequence(der.write(der.OID, b"\xff" * 1_000_000))):
-        for read in (Certificate, Request, names.parse, pki_entries):
+    for _ in range(min(size // 4, 15_000)):
+        nested = sequence(nested)
+    many = sequence(b"\x05\x00" * (size // 2))
+    digits = tlv(0x06, b"\xff" * size)
+    for data in (nested, many, digits, sequence(digits), sequence(digits, tlv(0x04)), sequence(sequence(digits))):
+        for read in (Certificate, Request, names.parse, pki_entries, key_material, curve_name):
             with pytest.raises(ValueError, match=r"\w"):
                 read(data)
 
 
-@given(st.integers(0, 1 << 200))
-def test_integers_are_written_as_they_are_read(number: int) -> None:
-    """DER of numbers that are not negative."""
-    assert number == der.open_integer(der.integer(number))
-
-
-@given(st.lists(st.integers(0, 1 << 60), min_size=1, max_size=6), st.integers(0, 39))
-def test_object_identifiers_are_written_as_they_are_read(arcs: list[int], second: int) -> None:
-    """DER of object identifiers below 0, 1 and 2."""
-    for first in range(3):
-        dotted = ".".join(map(str, (first, second, *arcs)))
-        assert dotted == der.open_oid(der.oid(dotted))
+@given(st.integers(-(1 << 200), 1 << 200))
+def test_integers_are_read_as_they_are_written(number: int) -> None:
+    """By the one encoding that DER has."""
+    assert number == asn1.load(core.Integer, core.Integer(number).dump()).native
 
 
 @pytest.mark.parametrize(
@@ -425,24 +452,64 @@ def test_object_identifiers_are_written_as_they_are_read(arcs: list[int], second
 def test_what_der_does_not_have_is_refused(data: str) -> None:
     """Numbers and lengths longer than they need to be, indefinite lengths, tags of several bytes."""
     with pytest.raises(ValueError, match=r"\w"):
-        der.open_integer(bytes.fromhex(data))
+        asn1.load(core.Integer, bytes.fromhex(data))
 
 
-TEXT = st.text(min_size=1, max_size=20)
+TYPES = st.sampled_from(["2.5.4.3", "2.5.4.10", "1.2.3.4"]).map(x509.ObjectIdentifier)
+ATTRIBUTES = st.builds(x509.NameAttribute, TYPES, st.text(min_size=1, max_size=16))
+RELATIVE_NAMES = st.lists(ATTRIBUTES, min_size=1, max_size=3, unique=True).map(x509.RelativeDistinguishedName)
 
 
-@given(st.lists(st.lists(st.tuples(st.sampled_from(["2.5.4.3", "2.5.4.10", "1.2.3.4"]), TEXT), min_size=1), min_size=1))
-def test_names_survive_text_and_der(name: names.Name) -> None:
+@given(st.lists(RELATIVE_NAMES, min_size=1, max_size=4).map(x509.Name))
+def test_names_survive_text_and_der(name: x509.Name) -> None:
     """Whatever a value has in it: commas, blanks, backslashes, control characters."""
-    assert name == names.from_text(names.to_text(name))
-    flat = [[attribute] for attributes in name for attribute in attributes]
-    assert flat == names.parse(names.build(flat))
+    assert name == names.parse(name.public_bytes())
+    assert name.public_bytes() == names.from_text(names.to_text(name.public_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (" cn = host , ou=x+o = Test", "CN=host,OU=x+O=Test"),
+        ("CN=a\\\\, O=b = c", "CN=a\\\\,O=b = c"),
+        ("CN=\\ a\\ \\,  , O=b  ", "CN=\\ a \\,,O=b"),
+        ("E=a@b, SERIALNUMBER=1, t=Dr", "emailAddress=a@b,serialNumber=1,T=Dr"),
+    ],
+)
+def test_blanks_around_separators_are_not_meant(text: str, wanted: str) -> None:
+    """Those that a backslash protects are; types are read in upper and lower case."""
+    assert wanted == names.to_text(names.from_text(text))
+
+
+_QUIET = """
+import sys
+from ptkc.mechanisms import load
+load()
+from ptkc.mechanisms import names
+from ptkc.mechanisms.x509 import Certificate
+print(names.to_text(bytes.fromhex(sys.argv[1])))
+try:
+    Certificate(bytes.fromhex(sys.argv[2]))
+except ValueError:
+    print("refused")
+"""
+
+
+def test_the_library_warns_nobody() -> None:
+    """A name longer than it may be is shown, a serial number that is not positive refused; stderr is the host's."""
+    long = sequence(tlv(0x31, sequence(oid("2.5.4.3"), tlv(0x0C, b"x" * 65))))
+    place = BASE.index(b"\xa0\x03\x02\x01\x02\x02\x01") + 7
+    negative = BASE[:place] + b"\xff" + BASE[place + 1 :]
+    assert Certificate(BASE).number == BASE[place]
+    command = [sys.executable, "-c", _QUIET, long.hex(), negative.hex()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert ("CN=" + "x" * 65 + "\nrefused\n", "") == (done.stdout, done.stderr)
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_name_or_a_value_error(text: str) -> None:
     """CKA_SUBJECT_STR may be anything."""
-    _only_value_error(lambda _: names.build(names.from_text(text)), b"")
+    _only_value_error(lambda _: names.from_text(text), b"")
 
 
 @pytest.mark.parametrize(
@@ -451,9 +518,9 @@ def test_any_text_is_a_name_or_a_value_error(text: str) -> None:
 def test_names_are_cryptographys(text: str) -> None:
     """RFC 4514 as `cryptography` reads it, except for types that we have names for."""
     wanted = x509.Name.from_rfc4514_string(text)
-    assert wanted.public_bytes() == names.build(names.from_text(text))
+    assert wanted.public_bytes() == names.from_text(text)
     assert wanted.public_bytes() == named_in({CKA.SUBJECT_STR: text.encode()}, CKA.SUBJECT, CKA.SUBJECT_STR)
-    assert wanted.rfc4514_string() == names.to_text(names.parse(wanted.public_bytes()))
+    assert wanted.rfc4514_string() == names.to_text(wanted.public_bytes())
 
 
 def test_a_signature_of_another_scheme_is_refused() -> None:
@@ -462,7 +529,7 @@ def test_a_signature_of_another_scheme_is_refused() -> None:
     signature = private.sign(b"body", ec.ECDSA(SHA256()))
     good = SCHEMES[CKM.ECDSA_SHA256].algorithm
     check_signature(spki(private.public_key()), good, b"body", signature)
-    with_null = der.sequence(der.oid("1.2.840.10045.4.3.2"), b"\x05\x00")
+    with_null = sequence(oid("1.2.840.10045.4.3.2"), b"\x05\x00")
     for algorithm in (with_null, SCHEMES[CKM.SHA256_RSA_PKCS].algorithm, SCHEMES[CKM.EDDSA].algorithm, b""):
         with refusal(CKR.SIGNATURE_INVALID):
             check_signature(spki(private.public_key()), algorithm, b"body", signature)

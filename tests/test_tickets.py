@@ -188,6 +188,14 @@ def test_only_the_named_issuer_signs(hsm: Limited, key: int) -> None:
     assert CKR.KEY_FUNCTION_NOT_PERMITTED == code(present, hsm, hollow, ISSUER.sign(ticket))
 
 
+def test_a_certificate_of_a_version_that_there_is_not_is_none(hsm: Limited) -> None:
+    """CKR_KEY_FUNCTION_NOT_PERMITTED, as for anything else that names no issuer."""
+    odd = ISSUER.certificate.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1)
+    key = hsm.aes(usage_limit=ulong(0), admin_cert=odd)
+    ticket = ISSUER.sign(ticket_for(hsm, {CKA.USAGE_LIMIT: ulong(1)}))
+    assert CKR.KEY_FUNCTION_NOT_PERMITTED == code(present, hsm, key, ticket)
+
+
 def test_who_presents_must_be_able_to_write(hsm: Limited, key: int) -> None:
     """A token key in a read-only session: CKR_SESSION_READ_ONLY; a key that is not seen: CKR_OBJECT_HANDLE_INVALID."""
     ticket = ISSUER.sign(ticket_for(hsm, {CKA.USAGE_LIMIT: ulong(2)}))

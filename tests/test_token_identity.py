@@ -103,8 +103,6 @@ def test_they_survive_a_tamper_and_a_new_admin_token(
 ) -> None:
     """What is the Admin token's own does not."""
     own = admin.add(data_object(b"a"), key)
-    admin.initialise(SO_PIN, b"")
-    assert objects == hsm.identity.find(())
     hsm.tamper("test")
     assert objects == hsm.identity.find(())
     assert VALUE == hsm.identity.load(objects[0])[0][CKA.VALUE]  # type: ignore[index]
@@ -112,6 +110,13 @@ def test_they_survive_a_tamper_and_a_new_admin_token(
     admin.initialise(SO_PIN, b"")
     admin.reset(admin.login(CKU.SO, SO_PIN), SO_PIN, b"")
     assert objects == admin.find((), admin.login(CKU.SO, SO_PIN))
+
+
+def test_the_aso_does_not_take_the_administrators_place(admin: AdminToken, key: bytes, objects: list[int]) -> None:
+    """With an Administrator the Admin token is neither initialised anew nor reset: CKR_ACTION_PROHIBITED."""
+    assert CKR.ACTION_PROHIBITED == refusal(admin.initialise, SO_PIN, b"")
+    assert CKR.ACTION_PROHIBITED == refusal(admin.reset, admin.login(CKU.SO, SO_PIN), SO_PIN, b"")
+    assert (objects, key) == (admin.find((), key), admin.login(CKU.USER, USER_PIN))
 
 
 def test_others_see_a_change_at_their_next_call(place: Place, hsm: Hsm, admin: AdminToken, objects: list[int]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hsm_directory import SO_PIN, USER_PIN, Place, data_object
 
-from ptkc.spec.constants import CKR, CKU
+from ptkc.spec.constants import CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token import state
 from ptkc.token.events import CAPACITY, RECORD_LENGTH, Entry, Event, event_name, pack, unpack
@@ -113,6 +113,38 @@ def test_a_changed_policy_is_detected(place: Place, hsm: Hsm, wrong: str) -> Non
     assert CKR.DEVICE_ERROR == refusal(again.set_policy, 1)
     again.tamper("policy changed")
     assert 0 == again.security_mode
+    again.close()
+
+
+def test_an_hsm_that_demands_it_is_erased_before_another_version_serves_it(
+    place: Place, hsm: Hsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tamper Before Upgrade: absent until the upgrade, which leaves the identity and nothing else."""
+    hsm.tokens[0].initialise(b"so-pin-1", b"mine")
+    hsm.identity.exchange([], [data_object(b"identity")])
+    hsm.set_policy(security_mode=CKF.TAMPER_BEFORE_UPGRADE)
+    hsm.close()
+    place.open().close()
+    monkeypatch.setattr(state, "__version__", "9.9.9")
+    assert CKR.DEVICE_REMOVED == refusal(place.open)
+    assert [] == Hsm.open_all(place.data_path, place.key_path)
+    upgraded = Hsm.upgrade(place.data_path, place.key_path, hsm.serial)
+    assert (0, False, 1) == (
+        upgraded.security_mode, upgraded.tokens[0].initialised, len(upgraded.identity.find(()))
+    )  # fmt: skip
+    upgraded.close()
+    place.open().close()
+
+
+def test_an_hsm_that_does_not_demand_it_is_served_by_any_version(
+    place: Place, hsm: Hsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other flags stay as they are."""
+    hsm.set_policy(security_mode=CKF.NO_PUBLIC_CRYPTO)
+    hsm.close()
+    monkeypatch.setattr(state, "__version__", "9.9.9")
+    again = place.open()
+    assert CKF.NO_PUBLIC_CRYPTO == again.security_mode
     again.close()
 
 
@@ -236,6 +268,22 @@ def test_the_log_takes_1024_records_and_is_purged_only_when_full(hsm: Hsm, other
     assert (CAPACITY + 1, Event.LOG_PURGED) == (entry.number, entry.code)
     hsm.restart()
     assert [CAPACITY + 1, CAPACITY + 2] == [unpack(record).number for record in other.events()]
+
+
+def test_a_slot_that_another_process_takes_away_at_once(
+    hsm: Hsm, other: Hsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CKR_DEVICE_RESET: a tamper came between the change and the answer."""
+    tokens = Hsm.tokens
+
+    def after_a_tamper(self: Hsm) -> list[object]:
+        monkeypatch.setattr(Hsm, "tokens", tokens)
+        other.tamper("meanwhile")
+        return self.tokens
+
+    monkeypatch.setattr(Hsm, "tokens", property(after_a_tamper))
+    assert CKR.DEVICE_RESET == refusal(hsm.add_slot)
+    assert 2 == len(hsm.tokens)
 
 
 def test_slots_come_and_go(hsm: Hsm, other: Hsm) -> None:

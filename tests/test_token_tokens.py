@@ -125,6 +125,25 @@ def test_the_so_replaces_the_user_pin_and_private_objects_stay(token: Token) -> 
     assert b"a" == token.load(number, token.login(CKU.USER, b"another"))[0][CKA.LABEL]  # type: ignore[index]
 
 
+def test_a_login_that_meets_a_tamper_is_told_so(
+    place: Place, hsm: Hsm, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CKR_DEVICE_RESET, where another thread has read the new device key just after the PIN record was read."""
+    stored = Token._stored
+    other = place.open()
+
+    def before_a_tamper(self: Token, store: object) -> object:
+        record = stored(self, store)  # type: ignore[arg-type]
+        monkeypatch.setattr(Token, "_stored", stored)
+        other.tamper("meanwhile")
+        hsm.refresh()
+        return record
+
+    monkeypatch.setattr(Token, "_stored", before_a_tamper)
+    assert CKR.DEVICE_RESET == refusal(token.login, CKU.USER, USER_PIN)
+    other.close()
+
+
 def test_the_administrator_s_pin_is_set_only_once(hsm: Hsm) -> None:
     """C_InitPIN on the Admin token: CKR_PIN_ALREADY_INITIALIZED; its label is its own."""
     admin = hsm.tokens[-1]
@@ -242,6 +261,28 @@ def test_what_another_process_changed_in_between_is_not_overwritten(place: Place
         token.replace(number, version, data_object(b"c"), None)
     assert (data_object(b"b"), newer) == token.load(number, None)
     assert newer != token.replace(number, newer, data_object(b"c"), None)
+    other.close()
+
+
+def test_no_private_object_is_stored_under_a_key_from_before_a_reset(
+    place: Place, hsm: Hsm, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process resets the token while this one waits for its turn to write: CKR_USER_NOT_LOGGED_IN."""
+    key = token.login(CKU.USER, USER_PIN)
+    token.add(aes_key(b"a"), key)
+    other = place.open()
+    materialise = Hsm.materialise
+
+    def late(self: Hsm) -> object:
+        store = materialise(self)
+        if self is hsm:
+            monkeypatch.setattr(Hsm, "materialise", materialise)
+            other.tokens[0].reset(other.tokens[0].login(CKU.SO, SO_PIN), SO_PIN, b"new")
+        return store
+
+    monkeypatch.setattr(Hsm, "materialise", late)
+    assert CKR.USER_NOT_LOGGED_IN == refusal(token.add, aes_key(b"b"), key)
+    assert [] == hsm.store._all("SELECT number FROM object", ())
     other.close()
 
 

@@ -221,6 +221,24 @@ def test_a_limit_may_be_set_once(hsm: Limited) -> None:
     assert CKR.KEY_NOT_ACTIVE == code(hsm.use, key)
 
 
+def test_a_count_does_not_begin_anew(hsm: Limited) -> None:
+    """A CK_ULONG ends: beyond it a use is CKR_KEY_NOT_ACTIVE, limit or none."""
+    key = hsm.aes(usage_count=ulong(2**64 - 2))
+    hsm.use(key)
+    assert CKR.KEY_NOT_ACTIVE == code(hsm.use, key)
+    assert 2**64 - 1 == hsm.count(key)
+
+
+def test_a_digest_of_a_key_is_a_use(hsm: Limited) -> None:
+    """C_DigestKey counts, and is CKR_KEY_NOT_ACTIVE at the limit: the digest ends."""
+    key = hsm.generic(b"value", usage_limit=ONE)
+    hsm.device.digest_init(hsm.session, (CKM.SHA256, None))
+    hsm.device.digest_key(hsm.session, key)
+    assert CKR.KEY_NOT_ACTIVE == code(hsm.device.digest_key, hsm.session, key)
+    assert CKR.OPERATION_NOT_INITIALIZED == code(hsm.device.digest_final, hsm.session, 32)
+    assert 1 == hsm.count(key)
+
+
 def test_who_issues_tickets_is_said_once(hsm: Limited) -> None:
     """CKA_ADMIN_CERT may be added before there is a limit; then it and the dates are closed."""
     key = hsm.aes()
@@ -356,9 +374,10 @@ def test_a_use_during_a_copy_is_not_lost(hsm: Limited, monkeypatch: pytest.Monke
     assert 1 == hsm.count(hsm.device.copy_object(hsm.session, key, ()))
 
 
-def test_a_key_with_a_limit_is_not_wrapped(hsm: Limited) -> None:
-    """Outside nobody would count: CKR_KEY_NOT_WRAPPABLE."""
-    key = hsm.aes(usage_limit=ONE, extractable=TRUE)
+@pytest.mark.parametrize("limit", [{"usage_limit": ONE}, {"admin_cert": DER, "end_date": b"20200101"}])
+def test_a_key_with_a_limit_is_not_wrapped(hsm: Limited, limit: dict[str, bytes]) -> None:
+    """Outside nobody would count, or look at the dates: CKR_KEY_NOT_WRAPPABLE."""
+    key = hsm.aes(extractable=TRUE, **limit)
     wrapper = hsm.aes()
     for mechanism in (CKM.AES_KEY_WRAP, CKM.WRAPKEY_AES_KWP):
         assert CKR.KEY_NOT_WRAPPABLE == code(hsm.device.wrap_key, hsm.session, (mechanism, None), wrapper, key, 1000)
@@ -409,14 +428,18 @@ def test_an_exportable_key_leaves_under_an_export_key_only(hsm: Limited, exporti
 
 
 @pytest.mark.parametrize(
-    "change", [{"decrypt": TRUE}, {"sign": TRUE}, {"derive": TRUE}, {"extractable": TRUE}, {"sensitive": FALSE}]
-)
+    "change",
+    [
+        {"decrypt": TRUE}, {"sign": TRUE}, {"derive": TRUE}, {"extractable": TRUE}, {"sensitive": FALSE},
+        {"encrypt": TRUE}, {"unwrap": TRUE},
+    ],
+)  # fmt: skip
 def test_an_export_key_is_good_for_nothing_else(hsm: Limited, exporting: int, change: dict[str, bytes]) -> None:
-    """Neither made with another use nor copied to one: CKR_TEMPLATE_INCONSISTENT; and it is not modifiable."""
+    """Not made for another use (CKR_TEMPLATE_INCONSISTENT), not copied to one, not modified (CKR_ACTION_PROHIBITED)."""
     device, session = hsm.device, hsm.session
-    template = hsm.template({}, change)
-    copied = code(device.copy_object, session, exporting, template)
-    assert copied in (CKR.TEMPLATE_INCONSISTENT, CKR.ATTRIBUTE_READ_ONLY)
+    for more in (change, {**change, "EXPORT": FALSE}, {"EXPORT": FALSE}):
+        assert CKR.ACTION_PROHIBITED == code(device.copy_object, session, exporting, hsm.template({}, more))
+    device.copy_object(session, exporting, hsm.template({}, {"token": FALSE}))
     assert CKR.ACTION_PROHIBITED == code(hsm.set, exporting, label=b"other")
     device.logout(session)
     device.login(session, CKU.SO, SO_PIN)

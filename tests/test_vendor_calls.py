@@ -211,6 +211,23 @@ def test_a_secret_is_shared_and_recovered(user: pkcs11.Session) -> None:
         )
 
 
+def test_keys_are_backed_up_and_restored(user: pkcs11.Session) -> None:
+    """A file of two keys gives both again, the second under another label; a changed one gives none."""
+    keys = [
+        user.generate_key(KeyType.AES, 256, label=label, template={Attribute.EXTRACTABLE: True}) for label in ("a", "b")
+    ]
+    wrapping = user.generate_key(KeyType.AES, 256, label="backup")
+    file = vendor.back_up(user, wrapping, keys)
+    first = vendor.restore(user, wrapping, file)
+    second = vendor.restore(user, wrapping, file, 1, {Attribute.LABEL: "c"})
+    assert ["a", "c"] == [first[Attribute.LABEL], second[Attribute.LABEL]]
+    for before, after in zip(keys, (first, second), strict=True):
+        made = [key.encrypt(bytes(16), mechanism=Mechanism.AES_ECB) for key in (before, after)]
+        assert made[0] == made[1]
+    with pytest.raises(pkcs11.WrappedKeyInvalid):
+        vendor.restore(user, wrapping, file[:-1] + bytes([file[-1] ^ 1]))
+
+
 def test_a_ticket_that_is_none_is_refused(user: pkcs11.Session) -> None:
     """CT_PresentTicket with bytes that are no ticket raises, and changes nothing."""
     key = user.generate_key(KeyType.AES, 256, template={Attribute.USAGE_LIMIT: 3})

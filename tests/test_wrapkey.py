@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from limited import Limited
 
+from ptkc.mechanisms.portable import Reader, field, pack_attributes, unpack_attributes
 from ptkc.mechanisms.wrapkey import count
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
@@ -130,6 +132,21 @@ def test_no_byte_of_a_file_may_change(hsm: Limited, wrapper: int) -> None:
         changed = bytearray(file)
         changed[place] ^= 0x40
         assert CKR.WRAPPED_KEY_INVALID == code(unwrap, hsm, wrapper, bytes(changed))
+
+
+def test_a_key_of_a_file_does_not_stand_for_the_one_that_authenticates_it(hsm: Limited, wrapper: int) -> None:
+    """Who has a known key wrapped beside a secret one cannot put the first in the MAC key's place: it would sign."""
+    known, secret = hsm.generic(VALUE), hsm.generic(bytes(32), sensitive=TRUE)
+    file = wrap(hsm, wrapper, known, secret)
+    payload = Reader(file[8 : 8 + int.from_bytes(file[4:8], "big")])
+    _, first, second = payload.number(), Reader(payload.field()), Reader(payload.field())
+    encrypted, attributes = second.field(), unpack_attributes(second.field())
+    record = field(encrypted) + field(pack_attributes({**attributes, CKA.SENSITIVE: FALSE}))
+    record += hmac.digest(VALUE, b"key" + record, "sha256")[:8]
+    signed = file[:4] + field((1).to_bytes(4, "big") + field(record))
+    transport = file[-48:]  # with its length, 40 and 4 bytes
+    forged = signed + hmac.digest(VALUE, signed, "sha256")[:4] + field(first.field()) + transport[4:]
+    assert CKR.WRAPPED_KEY_INVALID == code(unwrap, hsm, wrapper, forged)
 
 
 def test_other_bytes_are_no_file(hsm: Limited, wrapper: int) -> None:

@@ -81,20 +81,20 @@ class CertificateCommands(IdentityCommands):
         if not is_identity(key) and not is_identity(base):
             der = maker.derive(base, self._signer(session, key, parameter.mechanism), said, self.hsm.now())
             return der
+        if not is_identity(key):
+            code = CKR.KEY_HANDLE_INVALID if number == CKM.ENCODE_PKCS_10 else CKR.KEY_FUNCTION_NOT_PERMITTED
+            raise CryptokiError(code, "the HSM's own keys request for themselves, and owner keys alone certify them")
         from ptkc.hsm import issuing  # noqa: PLC0415 - cryptography, at the first need
 
         if parameter.mechanism not in _IDENTITY_SIGNATURES:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "identity keys sign by CKM_ECDSA_SHA512")
-        if states and is_identity(key):
+        if states:
             der = maker.derive(base, issuing.statement_signer(self.hsm, key, local, said), said, self.hsm.now())
             return der
         if not said.keys().isdisjoint(_SAID):
             raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "names, dates and extensions are the HSM's to say")
-        if number == CKM.ENCODE_PKCS_10:
-            return issuing.request(self.hsm, base, key)
-        if number == CKM.ENCODE_X_509 and is_identity(key):
-            return issuing.certify(self.hsm, base, key)
-        raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "the HSM's own keys are certified by owner keys alone")
+        self._need_administrator(session)
+        return (issuing.request if number == CKM.ENCODE_PKCS_10 else issuing.certify)(self.hsm, base, key)
 
     def _signer(self, session: Session, key: Object, number: int) -> Signer:
         """Return what signs with an ordinary key: a use like any other, which counts where the key counts."""
@@ -239,8 +239,14 @@ class CertificateCommands(IdentityCommands):
         if issuer.object_class != CKO.CERTIFICATE:
             raise CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "certificates are verified by their issuer's certificate")
         self._check_trusted(issuer)
+
+        def moment() -> float:
+            # Trust may have ended since C_VerifyInit.
+            self._check_trusted(self.application.resolve(session, key, CKR.CERT_NOT_VALIDATED))
+            return self.hsm.now()
+
         login = self.application.logins.get(session.token) if issuer.private else None
-        session.begin("verify", Active(verifier.verify(issuer, None, self.hsm.now), number, login=login))
+        session.begin("verify", Active(verifier.verify(issuer, None, moment), number, login=login))
 
     def _check_trusted(self, issuer: Object) -> None:
         """Refuse a certificate that nobody trusts; of the peers' those that are not in use."""

@@ -180,12 +180,16 @@ class Adapter(Feature):
             for name, attribute in (("security_mode", CKA.SECURITY_MODE), ("transport_mode", CKA.TRANSPORT_MODE))
             if attribute in given
         }
-        if "security_mode" in modes:
-            policy.check_mode(hsm.security_mode, modes["security_mode"], has_identity=has_identity(hsm))
         if modes.get("transport_mode", 0) not in _TRANSPORT_MODES:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_TRANSPORT_MODE is 0, 1 or 2")
+        known = has_identity(hsm)
+
+        def check(current: int) -> None:
+            if "security_mode" in modes:
+                policy.check_mode(current, modes["security_mode"], has_identity=known)
+
         if modes:
-            hsm.set_policy(**modes)
+            hsm.set_policy(**modes, check=check)
         if given.get(CKA.TAMPER_CMD) == TRUE:
             hsm.tamper("by the Administrator")
         elif given.get(CKA.HALT_CMD) == TRUE:
@@ -257,8 +261,10 @@ class Clock(HardwareFeature):
             if len(text) != _CLOCK_LENGTH or not (text.isascii() and text.isdigit()):
                 raise ValueError(text)  # noqa: TRY301
             seconds = timegm(time.strptime(text, _CLOCK))
+            if seconds < 0:
+                raise ValueError(text)  # noqa: TRY301
         except ValueError:
-            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "the time is written YYYYMMDDhhmmss00") from None
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "the time is YYYYMMDDhhmmss00, from 1970 on") from None
         self.hsm.set_clock(seconds)
 
 

@@ -289,8 +289,6 @@ def trust(hsm: Hsm, value: bytes) -> int:
     if serial is None or serial == hsm.serial:
         raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "the certificate names no other HSM's serial")
     now = hsm.now()
-    come = [_certificate_object(certificate, _PEER + serial.encode(), {CKA.LOCAL_IDENTITY_CERT: FALSE})]
-    come[0][CKA.DESTROYABLE] = TRUE
 
     def decide(state: State) -> int | Step:
         if (_CERTIFICATE, POC_PENDING) in state.entries:
@@ -301,7 +299,8 @@ def trust(hsm: Hsm, value: bytes) -> int:
         older = state.peers.get(serial)
         if older is not None and older[1][CKA.VALUE] == value:
             return older[0]
-        return [] if older is None else [older[0]], come, serial
+        come = _certificate_object(certificate, _PEER + serial.encode(), {CKA.LOCAL_IDENTITY_CERT: FALSE})
+        return [] if older is None else [older[0]], [{**come, CKA.DESTROYABLE: TRUE}], serial
 
     return _change(hsm, Event.PEER_TRUSTED, decide)[0]
 
@@ -348,7 +347,8 @@ def remove(hsm: Hsm, obj: Object) -> None:
 def is_in_use(hsm: Hsm, certificate: Object) -> bool:
     """Whether an identity certificate may vouch for others: the HSM's own in force, and those of trusted peers."""
     label = certificate.attributes[CKA.LABEL]
-    if label.startswith(_PEER):
-        peer = trusted(hsm).get(label[len(_PEER) :].decode())
-        return peer is not None and peer[CKA.VALUE] == certificate.attributes[CKA.VALUE]
-    return label in (POC, PIC)
+    if not label.startswith(_PEER):
+        return label in (POC, PIC)
+    state, value = read(hsm), certificate.attributes[CKA.VALUE]
+    _, peer = state.peers.get(label[len(_PEER) :].decode(), (0, {}))
+    return peer.get(CKA.VALUE) == value and _why_not_trusted(state, read_certificate(value), hsm.now()) is None

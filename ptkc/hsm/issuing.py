@@ -1,7 +1,8 @@
 """What the identity keys sign, and nothing else: requests, identity certificates, and statements on keys of this HSM.
 
 A request is for the HSM's own identity key, an identity certificate is an owner key's answer to a request, a statement
-(CKM_ENCODE_X_509_LOCAL_CERT) says that a key was generated on this HSM. To be imported as `hsm.identity` is.
+(CKM_ENCODE_X_509_LOCAL_CERT) says that a key was generated on this HSM. `key` is one of the identity objects in any
+case, `base` need not be. To be imported as `hsm.identity` is.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def request(hsm: Hsm, base: Object, key: Object) -> bytes:
 
     CKR_KEY_FUNCTION_NOT_PERMITTED for an owner key, CKR_KEY_HANDLE_INVALID if base and signing key are no pair.
     """
-    if key.attributes[CKA.LABEL] not in (PIK, PIK_PENDING) and base.attributes[CKA.LABEL] not in (PIK, PIK_PENDING):
+    if key.attributes[CKA.LABEL] not in (PIK, PIK_PENDING):
         raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "an owner key requests nothing")
-    info = key.attributes.get(CKA.PUBLIC_KEY_INFO)
-    if base.object_class != CKO.PUBLIC_KEY or base.attributes[CKA.PUBLIC_KEY_INFO] != info:
+    info = key.attributes[CKA.PUBLIC_KEY_INFO]
+    if base.object_class != CKO.PUBLIC_KEY or base.attributes.get(CKA.PUBLIC_KEY_INFO) != info:
         raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the signing key is not the public key's private key")
     return identity_request(hsm.serial, signer(key))
 

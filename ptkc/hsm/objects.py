@@ -11,6 +11,7 @@ from ptkc.hsm.channels import channels_of
 from ptkc.hsm.session import Session
 from ptkc.hsm.sessions import SessionCommands
 from ptkc.objects import template as templates
+from ptkc.objects.limits import BOUND
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
@@ -22,7 +23,8 @@ __all__ = ["ObjectCommands"]
 
 _SLOT = ulong(CKO.SLOT)
 _BY_SO = (CKA.TRUSTED, CKA.EXPORT, CKA.IMPORT)
-_MATERIAL = (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY)
+_SECRET = (CKO.PRIVATE_KEY, CKO.SECRET_KEY)
+_MATERIAL = (CKO.PUBLIC_KEY, *_SECRET)
 _KEYS = {CKO.PUBLIC_KEY: "public", CKO.PRIVATE_KEY: "private", CKO.SECRET_KEY: "secret"}
 
 
@@ -92,9 +94,11 @@ class ObjectCommands(SessionCommands):
         so = self._is_so(session)
         attributes = templates.copy(original.attributes, template, so=so)
         _check_link(attributes, template)
-        if session.token is not source.token and not so:
-            # What the SO of one token said is nothing that the SO of the other said.
-            attributes.update((attribute, FALSE) for attribute in _BY_SO if attribute in attributes)
+        if session.token is not source.token:
+            _check_bound(original)
+            if not so:
+                # What the SO of one token said is nothing that the SO of the other said.
+                attributes.update((attribute, FALSE) for attribute in _BY_SO if attribute in attributes)
         self._may_make(session, attributes)
         if usage.consumes(original.attributes):
             return usage.move(self.application, source, target, attributes, lambda copy: self._keep(session, copy)[0])
@@ -268,6 +272,15 @@ class ObjectCommands(SessionCommands):
         if session.found is None:
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "no search is under way")
         session.found = None
+
+
+def _check_bound(obj: Object) -> None:
+    """Refuse to take a key to another token that is in the hands of its token's SO: CKR_ACTION_PROHIBITED (ours).
+
+    There the SO is another: who is trusted to wrap, or lets a key leave, would be for that one to say.
+    """
+    if obj.object_class in _SECRET and any(obj.is_true(attribute) for attribute in BOUND):
+        raise CryptokiError(CKR.ACTION_PROHIBITED, "the key is bound to the SO of its token")
 
 
 def _check_link(attributes: Attributes, template: Template) -> None:

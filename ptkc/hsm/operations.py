@@ -142,6 +142,8 @@ class OperationCommands(ObjectCommands):
         if active is not None:
             if not is_allowed(obj, active.mechanism):
                 raise CryptokiError(CKR.KEY_INDIGESTIBLE, "the digest is not in CKA_ALLOWED_MECHANISMS")
+            if obj.spend is not None:
+                obj.spend()
             session.operations["digest"] = active
         session.absorb("digest", obj.attributes[CKA.VALUE])
 

@@ -126,6 +126,6 @@ def check_destroyed(attributes: Attributes) -> None:
 
 
 def check_wrapped(attributes: Attributes) -> None:
-    """Refuse to take a key with a limit out of the HSM, where nobody counts: CKR_KEY_NOT_WRAPPABLE."""
-    if CKA.USAGE_LIMIT in attributes:
-        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "the key has a CKA_USAGE_LIMIT")
+    """Refuse to take a key out of the HSM whose uses or dates are limited there: CKR_KEY_NOT_WRAPPABLE."""
+    if CKA.USAGE_LIMIT in attributes or CKA.ADMIN_CERT in attributes:
+        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "the key has a CKA_USAGE_LIMIT or a CKA_ADMIN_CERT")

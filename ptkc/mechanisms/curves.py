@@ -12,7 +12,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
 
-from ptkc.mechanisms.explicit_curves import curve_name
 from ptkc.spec.constants import CKA, CKK, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes, ulong
@@ -170,6 +169,8 @@ def find(key_type: int, params: bytes | None) -> Curve:
 
 def _explicit(params: bytes) -> Curve:
     """Return the curve that explicit parameters are."""
+    from ptkc.mechanisms.explicit_curves import curve_name  # noqa: PLC0415 - asn1crypto, at the first need
+
     try:
         name = curve_name(params)
     except ValueError as error:

@@ -92,6 +92,8 @@ def _first(joined: bytes, attributes: Attributes, *keys: Object) -> bytes:
             attributes[CKA.SENSITIVE] = TRUE
         if not key.is_true(CKA.EXTRACTABLE):
             attributes[CKA.EXTRACTABLE] = FALSE
+        if key.is_true(CKA.WRAP_WITH_TRUSTED):
+            attributes[CKA.WRAP_WITH_TRUSTED] = TRUE
     return joined[:length]
 
 

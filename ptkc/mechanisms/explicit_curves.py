@@ -9,11 +9,12 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 
-from ptkc.mechanisms import der
+from asn1crypto.keys import SpecifiedECDomain
+
+from ptkc.mechanisms import asn1
 
 __all__ = ["curve_name"]
 
-_PRIME_FIELD = "1.2.840.10045.1.1"
 _LONGEST = 1024
 _COMPRESSED, _UNCOMPRESSED = (2, 3), 4
 
@@ -36,32 +37,18 @@ def curve_name(parameters: bytes) -> str | None:
     """Return the name of the curve that ECParameters (DER) are, None for any other; ValueError if they are none."""
     if len(parameters) > _LONGEST:
         raise ValueError(f"{len(parameters)} bytes of ECParameters, want at most {_LONGEST}")
-    version, field, curve, base, order, *_ = _at_least(5, der.open_sequence(parameters))
-    kind, prime = _at_least(2, der.open_sequence(field.whole))[:2]
-    if not 1 <= der.open_integer(version.whole) <= 3:  # noqa: PLR2004 - ecdpVer1 to ecdpVer3
+    domain = asn1.load(SpecifiedECDomain, parameters)
+    if not 1 <= int(domain["version"]) <= 3:  # noqa: PLR2004 - ecdpVer1 to ecdpVer3
         raise ValueError("ECParameters of no version that there is")
-    if der.open_oid(kind.whole) != _PRIME_FIELD:
+    field, curve = domain["field_id"], domain["curve"]
+    if field["field_type"].native != "prime_field":
         return None
-    p = der.open_integer(prime.whole)
-    a, b = (int.from_bytes(_octets(part), "big") for part in _at_least(2, der.open_sequence(curve.whole))[:2])
-    x, odd = _point(_octets(base), a, b, p)
-    numbers = (p, a, b, x, odd, der.open_integer(order.whole))
+    p = field["parameters"].native
+    a, b = (int.from_bytes(curve[name].contents, "big") for name in ("a", "b"))
+    x, odd = _point(domain["base"].contents, a, b, p)
+    numbers = (p, a, b, x, odd, domain["order"].native)
     digest = sha256(",".join(f"{number:x}" for number in numbers).encode()).hexdigest()
     return _NAMES.get(digest)
-
-
-def _at_least(count: int, values: list[der.Value]) -> list[der.Value]:
-    """Return the values, of which there must be so many; ValueError."""
-    if len(values) < count:
-        raise ValueError(f"{len(values)} values in a SEQUENCE of ECParameters, want {count}")
-    return values
-
-
-def _octets(value: der.Value) -> bytes:
-    """Return the content of an OCTET STRING; ValueError for anything else."""
-    if value.tag != der.OCTET_STRING:
-        raise ValueError("no OCTET STRING")
-    return value.content
 
 
 def _point(point: bytes, a: int, b: int, p: int) -> tuple[int, int]:

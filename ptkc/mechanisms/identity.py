@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from asn1crypto.core import ObjectIdentifier
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.x509.oid import NameOID
 
-from ptkc.mechanisms import der, names
+from ptkc.mechanisms import names
 from ptkc.mechanisms.certificates import Signer, key_identifiers, random_number
 from ptkc.mechanisms.curves import find
 from ptkc.mechanisms.ec import load_private
@@ -29,24 +32,23 @@ __all__ = [
     "is_on_curve", "is_signed_by", "owner_certificate", "serial_in", "signer",
 ]  # fmt: skip
 
-_CURVE = find(CKK.EC, der.oid("1.3.132.0.35"))
+_CURVE = find(CKK.EC, ObjectIdentifier("1.3.132.0.35").dump())
 CURVE_PARAMS = _CURVE.oid
 """CKA_EC_PARAMS of P-521."""
 
 _SCHEME = SCHEMES[CKM.ECDSA_SHA512]
-_ORGANISATION, _UNIT, _COMMON_NAME, _SERIAL = "2.5.4.10", "2.5.4.11", "2.5.4.3", "2.5.4.5"
 _BEFORE = timedelta(minutes=5)
 _OWNER_TIME, _IDENTITY_TIME = timedelta(days=7305), timedelta(days=3652)
-_BASIC, _USAGE = "2.5.29.19", "2.5.29.15"
-_KNOWN = (_BASIC, _USAGE)
-_V3 = 2
-_CA = der.sequence(der.write(der.BOOLEAN, b"\xff"), der.integer(0))
-_NO_CA = der.sequence()
-# A BIT STRING with digitalSignature (bit 0) or keyCertSign and cRLSign (bits 5 and 6), behind the number of bits that
-# are not used.
-_SIGNS = der.write(der.BIT_STRING, b"\x07\x80")
-_CERTIFIES = der.write(der.BIT_STRING, b"\x01\x06")
-_SIGNS_BIT, _CERTIFIES_BIT = 0x80, 0x04
+_NO_USAGE = dict.fromkeys(
+    (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+        "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+    ),
+    False,
+)  # fmt: skip
+_SIGNS = x509.KeyUsage(**{**_NO_USAGE, "digital_signature": True})
+_CERTIFIES = x509.KeyUsage(**{**_NO_USAGE, "key_cert_sign": True, "crl_sign": True})
+_KNOWN = (x509.BasicConstraints, x509.KeyUsage)
 _LONGEST_SERIAL = 16
 
 
@@ -61,25 +63,24 @@ def signer(key: Object, name: bytes | None = None) -> Signer:
 # What the HSM makes
 
 
+def _name(unit: str, common_name: str, serial: str) -> bytes:
+    """Return the name of an owner or an HSM."""
+    return x509.Name([
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ptkc"),
+        x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
+        x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        x509.NameAttribute(NameOID.SERIAL_NUMBER, serial),
+    ]).public_bytes()
+
+
 def _owner_name(serial: str, public_key_info: bytes) -> bytes:
     """Return the subject of a POC: a new one for each key, or chains of two owners could not be told apart."""
-    key = key_identifier(public_key_info).hex()[:8]
-    return names.build([
-        [(_ORGANISATION, "ptkc")],
-        [(_UNIT, "HSM owner")],
-        [(_COMMON_NAME, f"HSM owner {serial} {key}")],
-        [(_SERIAL, serial)],
-    ])
+    return _name("HSM owner", f"HSM owner {serial} {key_identifier(public_key_info).hex()[:8]}", serial)
 
 
 def _identity_name(serial: str) -> bytes:
     """Return the subject of a PIC."""
-    return names.build([
-        [(_ORGANISATION, "ptkc")],
-        [(_UNIT, "HSM identity")],
-        [(_COMMON_NAME, f"HSM {serial}")],
-        [(_SERIAL, serial)],
-    ])
+    return _name("HSM identity", f"HSM {serial}", serial)
 
 
 def _later(moment: datetime, span: timedelta) -> datetime:
@@ -94,8 +95,8 @@ def owner_certificate(serial: str, owner: Signer, now: float) -> bytes:
     name = _owner_name(serial, info)
     begin = utc(now)
     extensions = [
-        extension(_BASIC, _CA, critical=True),
-        extension(_USAGE, _CERTIFIES, critical=True),
+        extension(x509.BasicConstraints(ca=True, path_length=0), critical=True),
+        extension(_CERTIFIES, critical=True),
         *key_identifiers(info, info),
     ]
     validity = begin - _BEFORE, _later(begin, _OWNER_TIME)
@@ -114,8 +115,8 @@ def identity_certificate(
     last = _later(begin, _IDENTITY_TIME)
     validity = begin - _BEFORE, min(last, end or last)
     extensions = [
-        extension(_BASIC, _NO_CA, critical=True),
-        extension(_USAGE, _SIGNS, critical=True),
+        extension(x509.BasicConstraints(ca=False, path_length=None), critical=True),
+        extension(_SIGNS, critical=True),
         *key_identifiers(public_key_info, issuer.public_key_info),
     ]
     return issuer.seal(
@@ -150,7 +151,7 @@ def is_on_curve(public_key_info: bytes) -> bool:
 def serial_in(name: bytes) -> str | None:
     """Return the HSM's serial that a subject names; None if it names none, several, or what is no serial."""
     try:
-        found = [text for relative in names.parse(name) for dotted, text in relative if dotted == _SERIAL]
+        found = [str(entry.value) for entry in names.parse(name).get_attributes_for_oid(NameOID.SERIAL_NUMBER)]
     except ValueError:
         return None
     if len(found) != 1 or not (found[0].isascii() and found[0].isalnum()) or len(found[0]) > _LONGEST_SERIAL:
@@ -158,26 +159,28 @@ def serial_in(name: bytes) -> str | None:
     return found[0]
 
 
-def _check(certificate: Certificate, now: float, bit: int) -> bool:
-    """Check what POC and PIC have in common; return whether it is a CA's."""
-    reason = _why_not(certificate, now, bit)
+def _check(certificate: Certificate, now: float, usage: str) -> bool:
+    """Check what POC and PIC have in common, and that `usage` is among the key's; return whether it is a CA's."""
+    extensions = certificate.extensions
+    if extensions is None:
+        raise CryptokiError(CKR.CERT_NOT_VALIDATED, "a malformed extension")
+    contents = {type(entry.value): entry.value for entry in extensions}
+    allowed = contents.get(x509.KeyUsage)
+    if allowed is not None and not getattr(allowed, usage):
+        raise CryptokiError(CKR.CERT_NOT_VALIDATED, "the key usage does not allow what the certificate is for")
+    if any(entry.critical and not isinstance(entry.value, _KNOWN) for entry in extensions):
+        raise CryptokiError(CKR.CERT_NOT_VALIDATED, "a critical extension that is unknown")
+    reason = _why_not(certificate, now)
     if reason:
         raise CryptokiError(CKR.CERT_NOT_VALIDATED, reason)
-    basic = certificate.extensions.get(_BASIC)
-    if basic is None:
-        return False
-    try:
-        first, *_ = (*der.open_sequence(basic.value), None)
-    except ValueError:
-        raise CryptokiError(CKR.CERT_NOT_VALIDATED, "malformed basic constraints") from None
-    return first is not None and first.tag == der.BOOLEAN and first.content == b"\xff"
+    basic = contents.get(x509.BasicConstraints)
+    return isinstance(basic, x509.BasicConstraints) and basic.ca
 
 
-def _why_not(certificate: Certificate, now: float, bit: int) -> str | None:
-    """Say why it is no certificate of an HSM, None if it may be one."""
-    extensions = certificate.extensions
-    if certificate.version != _V3 or certificate.number <= 0 or certificate.algorithm != _SCHEME.algorithm:
-        return "not of version 3, without a serial number, or not signed by ecdsa-with-SHA512"
+def _why_not(certificate: Certificate, now: float) -> str | None:
+    """Say why it is no certificate of an HSM whatever its extensions say, None if it may be one."""
+    if not certificate.is_v3 or certificate.algorithm != _SCHEME.algorithm:
+        return "not of version 3, or not signed by ecdsa-with-SHA512"
     if not is_on_curve(certificate.public_key_info):
         return "the certificate's key is not on P-521"
     if not certificate.is_valid(now):
@@ -185,22 +188,12 @@ def _why_not(certificate: Certificate, now: float, bit: int) -> str | None:
             f"valid from {certificate.not_before:%Y-%m-%d %H:%M:%S} to {certificate.not_after:%Y-%m-%d %H:%M:%S}, "
             f"and the HSM's clock says {utc(now):%Y-%m-%d %H:%M:%S}"
         )
-    if any(entry.critical and dotted not in _KNOWN for dotted, entry in extensions.items()):
-        return "a critical extension that is unknown"
-    usage = extensions.get(_USAGE)
-    if usage is not None:
-        try:
-            bits = der.read(usage.value, der.BIT_STRING).content
-        except ValueError:
-            bits = b""
-        if len(bits) < 2 or not bits[1] & bit:  # noqa: PLR2004 - the number of unused bits, and the bits
-            return "the key usage does not allow what the certificate is for"
     return None
 
 
 def check_owner(certificate: Certificate, now: float) -> None:
     """Refuse what is no valid POC with CKR_CERT_NOT_VALIDATED."""
-    if not _check(certificate, now, _CERTIFIES_BIT):
+    if not _check(certificate, now, "key_cert_sign"):
         raise CryptokiError(CKR.CERT_NOT_VALIDATED, "an owner certificate is a CA's")
     if not is_signed_by(certificate, certificate):
         raise CryptokiError(CKR.CERT_NOT_VALIDATED, "an owner certificate is self-signed")
@@ -208,7 +201,7 @@ def check_owner(certificate: Certificate, now: float) -> None:
 
 def check_identity(certificate: Certificate, now: float) -> None:
     """Refuse what is no valid PIC with CKR_CERT_NOT_VALIDATED; who signed it is another question."""
-    if _check(certificate, now, _SIGNS_BIT):
+    if _check(certificate, now, "digital_signature"):
         raise CryptokiError(CKR.CERT_NOT_VALIDATED, "an identity certificate is no CA's")
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from asn1crypto.algos import SignedDigestAlgorithm
+from asn1crypto.core import Null
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from ptkc.mechanisms import der
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.spec.constants import CKG, CKM, CKR
 from ptkc.spec.errors import CryptokiError, name_of
@@ -21,9 +22,6 @@ from ptkc.spec.parameters import Pss
 
 __all__ = ["SCHEMES", "Scheme", "check_signature", "encode_ecdsa", "scheme_of"]
 
-_NULL = b"\x05\x00"
-_MGF1, _PSS = der.oid("1.2.840.113549.1.1.8"), der.oid("1.2.840.113549.1.1.10")
-_PSS_OPTIONS = (0xA0, 0xA1, 0xA2)
 _LIBRARY = {"rsa": rsa.RSAPublicKey, "pss": rsa.RSAPublicKey, "ecdsa": ec.EllipticCurvePublicKey}
 
 
@@ -54,45 +52,45 @@ def encode_ecdsa(signature: bytes) -> bytes:
     return utils.encode_dss_signature(r, s)
 
 
-def _pkcs1(number: int, hash_type: int, last: int) -> tuple[int, Scheme]:
-    """Return a row of RSASSA-PKCS1-v1_5 (RFC 4055 5)."""
-    return number, Scheme("rsa", hash_type, der.sequence(der.oid(f"1.2.840.113549.1.1.{last}"), _NULL))
+def _row(number: int, hash_type: int, name: str) -> tuple[int, Scheme]:
+    """Return a row of RSASSA-PKCS1-v1_5 (RFC 4055 5) or ECDSA (RFC 5758 3.2)."""
+    kind = name.partition("_")[2]
+    parameters = {"parameters": Null()} if kind == "rsa" else {}
+    return number, Scheme(kind, hash_type, SignedDigestAlgorithm({"algorithm": name, **parameters}).dump())
 
 
-def _pss(number: int, hash_type: int, dotted: str, mask: int) -> tuple[int, Scheme]:
+def _pss(number: int, hash_type: int, name: str, mask: int) -> tuple[int, Scheme]:
     """Return a row of RSASSA-PSS with the mask and the salt length that the hash function has (RFC 4055 3.1)."""
     size = ALGORITHMS[hash_type].digest_size
-    hashed = der.sequence(der.oid(dotted), _NULL)
-    options = (hashed, der.sequence(_MGF1, hashed), der.integer(size))
-    if hash_type == CKM.SHA_1:  # all of them are the defaults
-        options = ()  # type: ignore[assignment]
-    tagged = (der.write(tag, option) for tag, option in zip(_PSS_OPTIONS, options, strict=False))
-    return number, Scheme("pss", hash_type, der.sequence(_PSS, der.sequence(*tagged)), Pss(hash_type, mask, size))
+    hashed = {"algorithm": name, "parameters": Null()}
+    options = {
+        "hash_algorithm": hashed,
+        "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": hashed},
+        "salt_length": size,
+    }
+    algorithm = SignedDigestAlgorithm({"algorithm": "rsassa_pss", "parameters": options})
+    return number, Scheme("pss", hash_type, algorithm.dump(), Pss(hash_type, mask, size))
 
 
-def _ecdsa(number: int, hash_type: int, end: str) -> tuple[int, Scheme]:
-    """Return a row of ECDSA (RFC 5758 3.2)."""
-    return number, Scheme("ecdsa", hash_type, der.sequence(der.oid(f"1.2.840.10045.4.{end}")))
-
-
-_ED25519 = Scheme("eddsa", None, der.sequence(der.oid("1.3.101.112")))
-_ED448 = Scheme("eddsa", None, der.sequence(der.oid("1.3.101.113")))
+_ED25519, _ED448 = (
+    Scheme("eddsa", None, SignedDigestAlgorithm({"algorithm": name}).dump()) for name in ("ed25519", "ed448")
+)
 
 SCHEMES: dict[int, Scheme] = dict((
-    _pkcs1(CKM.SHA1_RSA_PKCS, CKM.SHA_1, 5),
-    _pkcs1(CKM.SHA224_RSA_PKCS, CKM.SHA224, 14),
-    _pkcs1(CKM.SHA256_RSA_PKCS, CKM.SHA256, 11),
-    _pkcs1(CKM.SHA384_RSA_PKCS, CKM.SHA384, 12),
-    _pkcs1(CKM.SHA512_RSA_PKCS, CKM.SHA512, 13),
-    _pss(CKM.SHA1_RSA_PKCS_PSS, CKM.SHA_1, "1.3.14.3.2.26", CKG.MGF1_SHA1),
-    _pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA256, "2.16.840.1.101.3.4.2.1", CKG.MGF1_SHA256),
-    _pss(CKM.SHA384_RSA_PKCS_PSS, CKM.SHA384, "2.16.840.1.101.3.4.2.2", CKG.MGF1_SHA384),
-    _pss(CKM.SHA512_RSA_PKCS_PSS, CKM.SHA512, "2.16.840.1.101.3.4.2.3", CKG.MGF1_SHA512),
-    _ecdsa(CKM.ECDSA_SHA1, CKM.SHA_1, "1"),
-    _ecdsa(CKM.ECDSA_SHA224, CKM.SHA224, "3.1"),
-    _ecdsa(CKM.ECDSA_SHA256, CKM.SHA256, "3.2"),
-    _ecdsa(CKM.ECDSA_SHA384, CKM.SHA384, "3.3"),
-    _ecdsa(CKM.ECDSA_SHA512, CKM.SHA512, "3.4"),
+    _row(CKM.SHA1_RSA_PKCS, CKM.SHA_1, "sha1_rsa"),
+    _row(CKM.SHA224_RSA_PKCS, CKM.SHA224, "sha224_rsa"),
+    _row(CKM.SHA256_RSA_PKCS, CKM.SHA256, "sha256_rsa"),
+    _row(CKM.SHA384_RSA_PKCS, CKM.SHA384, "sha384_rsa"),
+    _row(CKM.SHA512_RSA_PKCS, CKM.SHA512, "sha512_rsa"),
+    _pss(CKM.SHA1_RSA_PKCS_PSS, CKM.SHA_1, "sha1", CKG.MGF1_SHA1),
+    _pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA256, "sha256", CKG.MGF1_SHA256),
+    _pss(CKM.SHA384_RSA_PKCS_PSS, CKM.SHA384, "sha384", CKG.MGF1_SHA384),
+    _pss(CKM.SHA512_RSA_PKCS_PSS, CKM.SHA512, "sha512", CKG.MGF1_SHA512),
+    _row(CKM.ECDSA_SHA1, CKM.SHA_1, "sha1_ecdsa"),
+    _row(CKM.ECDSA_SHA224, CKM.SHA224, "sha224_ecdsa"),
+    _row(CKM.ECDSA_SHA256, CKM.SHA256, "sha256_ecdsa"),
+    _row(CKM.ECDSA_SHA384, CKM.SHA384, "sha384_ecdsa"),
+    _row(CKM.ECDSA_SHA512, CKM.SHA512, "sha512_ecdsa"),
     (CKM.EDDSA, _ED25519),
 ))  # fmt: skip
 """The schemes by the mechanism that CK_MECH_TYPE_AND_OBJECT names."""

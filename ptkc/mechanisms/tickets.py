@@ -29,10 +29,12 @@ from asn1crypto import core
 from asn1crypto.algos import DSASignature, SignedDigestAlgorithm
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA224, SHA256, SHA384, SHA512, HashAlgorithm
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from ptkc.mechanisms import asn1
+from ptkc.mechanisms.x509 import Certificate
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
 
@@ -147,10 +149,10 @@ def verify(ticket: bytes, certificate: bytes) -> Ticket:
     return verified
 
 
-def _public_key(certificate: bytes, code: int) -> CertificatePublicKeyTypes:
+def _public_key(certificate: bytes, code: int) -> PublicKeyTypes:
     """Return the public key of an X.509 certificate (DER); `code` if it has none that we can read."""
     try:
-        return load_der_x509_certificate(certificate).public_key()
+        return load_der_public_key(Certificate(certificate).public_key_info)
     except (ValueError, UnsupportedAlgorithm):
         raise CryptokiError(code, "CKA_ADMIN_CERT is no certificate") from None
 
@@ -158,10 +160,10 @@ def _public_key(certificate: bytes, code: int) -> CertificatePublicKeyTypes:
 def _parse(ticket: bytes) -> _Signed:
     """Return the DER structure, all of it read; CKR_DATA_INVALID."""
     try:
-        signed: _Signed = _Signed.load(ticket, strict=True)
-        # Parsing is lazy: this reads every field, and only one encoding of each is a ticket.
-        if signed.native["content"]["version"] != VERSION or signed.dump(force=True) != ticket:
-            raise CryptokiError(CKR.DATA_INVALID, "a ticket of another version, or not in DER")
+        signed: _Signed = asn1.load(_Signed, ticket)
+        # Parsing is lazy: this reads every field.
+        if signed.native["content"]["version"] != VERSION:
+            raise CryptokiError(CKR.DATA_INVALID, "a ticket of another version")
     except (ValueError, TypeError, KeyError, AttributeError):
         raise CryptokiError(CKR.DATA_INVALID, "the bytes are no ticket") from None
     return signed

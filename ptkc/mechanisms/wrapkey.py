@@ -17,7 +17,8 @@ All numbers are big-endian, of four bytes; {x} is x behind its length.
 Encrypted keys and the MAC key are under the transport key, that one is under the caller's key, all by AES-KWP
 (SP 800-38F). Transport and MAC key are 32 random bytes each, for this file alone. The layout is the vendor's as far as
 it is known; ours are the MAC (HMAC-SHA-256 over all before it), and what the eight bytes of each key are: HMAC-SHA-256
-over "key" and what stands before them in the key, cut off, since four bytes alone are little.
+over "key" and what stands before them in the key, cut off, since four bytes alone are little. Both are made under
+HMAC-SHA-256(transport key, "mac" and MAC key): a wrapped key whose value somebody knows must not do for the MAC key.
 """
 
 from __future__ import annotations
@@ -73,14 +74,15 @@ class WrapKey(PortableMechanism):
 
     def wrap(self, key: Object, parameter: bytes | None, keys: list[Portable]) -> bytes:  # noqa: ARG002 - `several`
         """Return a file with the keys; CKR_KEY_SIZE_RANGE for one that is too long to be wrapped."""
-        transport, secret = random_bytes(_KEY_LENGTH), random_bytes(_KEY_LENGTH)
+        transport, mac_key = random_bytes(_KEY_LENGTH), random_bytes(_KEY_LENGTH)
+        secret = _secret(transport, mac_key)
         records = []
         for payload, attributes in keys:
             record = field(_wrap(transport, payload)) + field(pack_attributes(attributes))
             records.append(field(record + _tag(secret, record)))
         file = _VERSION + field(number(len(keys)) + b"".join(records))
         return b"".join(
-            (file, _digest(secret, file)[:_MAC], field(_wrap(transport, secret)), field(_wrap_under(key, transport)))
+            (file, _digest(secret, file)[:_MAC], field(_wrap(transport, mac_key)), field(_wrap_under(key, transport)))
         )
 
     def unwrap(self, key: Object, parameter: bytes | None, wrapped: bytes) -> Portable:
@@ -90,9 +92,9 @@ class WrapKey(PortableMechanism):
         if it has no key of that number.
         """
         wanted = unpack_ulongs(parameter) if parameter else (0,)
-        signed, keys, mac, secret, transport = _read(wrapped)
+        signed, keys, mac, mac_key, transport = _read(wrapped)
         transport = _unwrap_under(key, transport)
-        secret = _unwrap(transport, secret)
+        secret = _secret(transport, _unwrap(transport, mac_key))
         if not hmac.compare_digest(mac, _digest(secret, signed)[:_MAC]):
             raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the file was changed")
         if len(wanted) != 1 or wanted[0] >= len(keys):
@@ -124,6 +126,11 @@ def _read(file: bytes) -> tuple[bytes, list[bytes], bytes, bytes, bytes]:
     parts = signed, keys, reader.take(_MAC), reader.field(), reader.field()
     reader.end()
     return parts
+
+
+def _secret(transport: bytes, mac_key: bytes) -> bytes:
+    """Return what MAC and tags are made under."""
+    return _digest(transport, b"mac" + mac_key)
 
 
 def _digest(secret: bytes, data: bytes) -> bytes:

@@ -1,50 +1,92 @@
 """X.509 certificates and PKCS #10 requests: from bytes to their parts, and from parts to bytes (RFC 5280, RFC 2986).
 
-What is read may be anybody's: every malformed certificate or request is a `ValueError`, and its parts are kept as the
-bytes they were. Names, keys and extensions are looked into only when they are asked for.
+What is read may be anybody's: `cryptography` reads it first, which takes DER alone, and only then `asn1crypto` gives
+names, keys and numbers as the bytes that they were. Everything malformed is a `ValueError`. What is written is signed
+elsewhere, which `cryptography` cannot do: `asn1crypto` writes it. Parts that are only handed on are `Any` to it, since
+it writes what it knows anew where a length ends with the byte 0x80.
 """
 
 from __future__ import annotations
 
+import re
+import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
-from hashlib import sha1
+from typing import Any, TypeVar
 
-from ptkc.mechanisms import der, names
+from asn1crypto import core, csr, keys
+from asn1crypto import x509 as asn1x509
+from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
+
+from ptkc.mechanisms import asn1, names
 from ptkc.mechanisms.signatures import check_signature
 from ptkc.spec.constants import CKA, CKC, CKK, CKO
 from ptkc.spec.values import Attributes, ulong
 
 __all__ = [
-    "Certificate", "Extension", "Request", "certificate_attributes", "extension", "key_identifier",
-    "key_material", "pki_entries", "request_attributes", "request_info", "signed", "tbs_certificate", "utc",
+    "Certificate", "Request", "certificate_attributes", "extension", "key_identifier", "key_material", "pki_entries",
+    "request_attributes", "request_info", "signed", "tbs_certificate", "utc",
 ]  # fmt: skip
 
-_VERSION_TAG, _REQUEST_ATTRIBUTES, _EXTENSIONS_TAG, _UNIQUE_IDS = 0xA0, 0xA0, 0xA3, (0x81, 0x82, 0xA1, 0xA2)
-_V3 = 2
-_TRUE = b"\xff"
+_Read = TypeVar("_Read")
 _LONGEST_SERIAL = 20
-EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
-_RSA, _EC = "1.2.840.113549.1.1.1", "1.2.840.10045.2.1"
+_LAST_OF_UTC_TIME, _FIRST_OF_UTC_TIME = 2049, 1950
+_SET = 0x31
 _OWN_CURVES = {
-    "1.3.101.112": CKK.EC_EDWARDS,
-    "1.3.101.113": CKK.EC_EDWARDS,
-    "1.3.101.110": CKK.EC_MONTGOMERY,
-    "1.3.101.111": CKK.EC_MONTGOMERY,
+    "ed25519": CKK.EC_EDWARDS,
+    "ed448": CKK.EC_EDWARDS,
+    "x25519": CKK.EC_MONTGOMERY,
+    "x448": CKK.EC_MONTGOMERY,
 }
-_SHORTEST = 7
 _CLASSES = (ulong(CKO.CERTIFICATE), ulong(CKO.CERTIFICATE_REQUEST))
 
+# Names in extensions may be longer than RFC 5280 allows. What the library still reads and will not any more, as serial
+# numbers that are not positive, we refuse.
+warnings.filterwarnings("ignore", category=UserWarning, module=re.escape(__name__))
+warnings.filterwarnings("error", category=CryptographyDeprecationWarning, module=re.escape(__name__))
 
-class Extension:
-    """An extension: is it critical, what it says, and the whole of it (DER)."""
 
-    __slots__ = ("critical", "value", "whole")
+def _read(load: Callable[[bytes], _Read], value: bytes) -> _Read:
+    """Return what one of the library's functions reads; ValueError."""
+    if len(value) > asn1.LONGEST:
+        raise ValueError(f"{len(value)} bytes, want at most {asn1.LONGEST}")
+    try:
+        return load(value)
+    except (x509.InvalidVersion, CryptographyDeprecationWarning) as error:
+        raise ValueError(str(error)) from None
 
-    def __init__(self, critical: bool, value: bytes, whole: bytes) -> None:  # noqa: FBT001 - the value itself
-        """Keep the parts."""
-        self.critical = critical
-        self.value = value
-        self.whole = whole
+
+class _Whole(core.Sequence):  # type: ignore[misc]
+    _fields = [  # noqa: RUF012 - as asn1crypto has it
+        ("body", core.Any),
+        ("algorithm", core.Any),
+        ("signature", core.OctetBitString),
+    ]
+
+
+class _CertificateBody(core.Sequence):  # type: ignore[misc]
+    _fields = [  # noqa: RUF012 - as asn1crypto has it
+        ("version", asn1x509.Version, {"explicit": 0, "default": "v1"}),
+        ("serial_number", core.Integer),
+        ("algorithm", core.Any),
+        ("issuer", core.Any),
+        ("validity", core.Any),
+        ("subject", core.Any),
+        ("public_key_info", core.Any),
+        ("issuer_id", core.Any, {"implicit": 1, "optional": True}),
+        ("subject_id", core.Any, {"implicit": 2, "optional": True}),
+        ("extensions", asn1x509.Extensions, {"explicit": 3, "optional": True}),
+    ]
+
+
+class _RequestBody(core.Sequence):  # type: ignore[misc]
+    _fields = [  # noqa: RUF012 - as asn1crypto has it
+        ("version", core.Integer),
+        ("subject", core.Any),
+        ("public_key_info", core.Any),
+        ("attributes", csr.CRIAttributes, {"implicit": 0}),
+    ]
 
 
 class _Signed:
@@ -52,16 +94,18 @@ class _Signed:
 
     __slots__ = ("algorithm", "body", "public_key_info", "signature", "subject", "value")
 
-    def _open(self, value: bytes) -> list[der.Value]:
-        """Take the outer structure apart, return the parts of the body; ValueError."""
-        body, algorithm, signature = der.open_sequence(value)
-        if signature.tag != der.BIT_STRING or signature.content[:1] != b"\0" or algorithm.tag != der.SEQUENCE:
-            raise ValueError("no signature of whole bytes, or no algorithm")
+    def __init__(self, value: bytes, body: bytes, parts: core.Sequence) -> None:
+        """Take the outer structure apart, and `parts` of the body that both have."""
+        whole = _Whole.load(value, strict=True)
+        signature = whole["signature"]
+        if signature.contents[:1] != b"\0":
+            raise ValueError("a signature that ends within a byte")
         self.value = value
-        self.body = body.whole
-        self.algorithm = algorithm.whole
-        self.signature = signature.content[1:]
-        return der.open_sequence(body.whole)
+        self.body = body
+        self.algorithm: bytes = whole["algorithm"].dump()
+        self.signature: bytes = signature.native
+        self.subject: bytes = parts["subject"].dump()
+        self.public_key_info: bytes = parts["public_key_info"].dump()
 
     def check_signed_by(self, public_key_info: bytes) -> None:
         """Refuse what this key did not sign with CKR_SIGNATURE_INVALID."""
@@ -69,43 +113,34 @@ class _Signed:
 
 
 class Certificate(_Signed):
-    """A certificate taken apart: names, key and serial number are the DER they were, moments are UTC."""
+    """A certificate taken apart: names, key and serial number are the DER they were, moments are UTC.
 
-    __slots__ = ("extensions", "issuer", "not_after", "not_before", "number", "serial_number", "version")
+    `extensions` are None if one that the library knows is malformed.
+    """
+
+    __slots__ = ("extensions", "is_v3", "issuer", "not_after", "not_before", "number", "serial_number")
 
     def __init__(self, value: bytes) -> None:
         """Read `value`; ValueError if it is no certificate (RFC 5280 4.1)."""
-        parts = self._open(value)
-        self.version = 0
-        if parts and parts[0].tag == _VERSION_TAG:
-            self.version = der.open_integer(parts.pop(0).content)
-        if len(parts) < _SHORTEST - 1:
-            raise ValueError("a certificate that lacks something")
-        serial, algorithm, issuer, validity, subject, key, *rest = parts
-        not_before, not_after = der.open_sequence(validity.whole)
-        self.serial_number = serial.whole
-        self.number = der.open_integer(serial.whole)
-        if algorithm.whole != self.algorithm:
+        parsed = _read(x509.load_der_x509_certificate, value)
+        body = parsed.tbs_certificate_bytes
+        parts = _CertificateBody.load(body, strict=True)
+        super().__init__(value, body, parts)
+        if parts["algorithm"].dump() != self.algorithm:
             raise ValueError("signed by another algorithm than it says")
-        if {issuer.tag, subject.tag, key.tag} != {der.SEQUENCE}:
-            raise ValueError("a name or a key that is no SEQUENCE")
-        self.issuer = issuer.whole
-        self.subject = subject.whole
-        self.public_key_info = key.whole
-        self.not_before = der.open_time(not_before)
-        self.not_after = der.open_time(not_after)
-        while rest and rest[0].tag in _UNIQUE_IDS:
-            rest.pop(0)
-        self.extensions = _extensions(rest)
+        self.is_v3 = parsed.version == x509.Version.v3
+        self.number = parsed.serial_number
+        if self.number <= 0:  # where a host silences warnings
+            raise ValueError("a serial number that is not positive")
+        self.serial_number: bytes = parts["serial_number"].dump()
+        self.issuer: bytes = parts["issuer"].dump()
+        self.not_before = parsed.not_valid_before_utc
+        self.not_after = parsed.not_valid_after_utc
+        self.extensions = _extensions(parsed)
 
     def is_valid(self, moment: float) -> bool:
         """Whether a moment (Unix time) is in the time of validity."""
         return self.not_before.timestamp() <= moment <= self.not_after.timestamp()
-
-    @property
-    def is_self_signed(self) -> bool:
-        """Whether it names itself as issuer; its signature is another question."""
-        return self.issuer == self.subject
 
 
 class Request(_Signed):
@@ -115,37 +150,18 @@ class Request(_Signed):
 
     def __init__(self, value: bytes) -> None:
         """Read `value`; ValueError if it is no request."""
-        version, subject, key, *attributes = self._open(value)
-        if der.open_integer(version.whole) != 0 or {subject.tag, key.tag} != {der.SEQUENCE}:
-            raise ValueError("another version, or a name or a key that is no SEQUENCE")
-        if len(attributes) > 1 or any(part.tag != _REQUEST_ATTRIBUTES for part in attributes):
-            raise ValueError("something behind the key that are no attributes")
-        self.subject = subject.whole
-        self.public_key_info = key.whole
+        body = _read(x509.load_der_x509_csr, value).tbs_certrequest_bytes
+        super().__init__(value, body, _RequestBody.load(body, strict=True))
 
 
-def _extensions(rest: list[der.Value]) -> dict[str, Extension]:
-    """Return the extensions by their identifiers; ValueError for one that is there twice, or anything else behind."""
-    if not rest:
-        return {}
-    if len(rest) > 1 or rest[0].tag != _EXTENSIONS_TAG:
-        raise ValueError("something behind the key that are no extensions")
-    found: dict[str, Extension] = {}
-    for value in der.open_sequence(rest[0].content):
-        identifier, entry = _extension(value.whole)
-        if identifier in found:
-            raise ValueError("an extension that is there twice")
-        found[identifier] = entry
-    return found
-
-
-def _extension(whole: bytes) -> tuple[str, Extension]:
-    """Return identifier and content of an Extension; ValueError."""
-    identifier, *flags, content = der.open_sequence(whole)
-    if content.tag != der.OCTET_STRING or len(flags) > 1 or any(flag.tag != der.BOOLEAN for flag in flags):
-        raise ValueError("an extension of another form")
-    critical = bool(flags) and flags[0].content == _TRUE
-    return der.open_oid(identifier.whole), Extension(critical, content.content, whole)
+def _extensions(parsed: x509.Certificate) -> x509.Extensions | None:
+    """Return what the extensions say, None where one is malformed; ValueError for one that is there twice."""
+    try:
+        return parsed.extensions
+    except x509.DuplicateExtension as error:
+        raise ValueError(str(error)) from None
+    except (x509.UnsupportedGeneralNameType, ValueError, TypeError, UserWarning):
+        return None
 
 
 # Writing
@@ -159,101 +175,125 @@ def utc(moment: float) -> datetime:
         raise ValueError(f"{moment} is in no year of ours") from None
 
 
-def extension(dotted: str, value: bytes, *, critical: bool = False) -> bytes:
-    """Return an Extension with this content."""
-    flag = der.write(der.BOOLEAN, _TRUE) if critical else b""
-    return der.sequence(der.oid(dotted), flag, der.write(der.OCTET_STRING, value))
+def _time(moment: datetime) -> asn1x509.Time:
+    """Return a Time (RFC 5280 4.1.2.5): UTCTime from 1950 to 2049, else GeneralizedTime."""
+    if _FIRST_OF_UTC_TIME <= moment.year <= _LAST_OF_UTC_TIME:
+        return asn1x509.Time({"utc_time": moment})
+    return asn1x509.Time({"general_time": f"{moment.year:04}{moment:%m%d%H%M%SZ}"})
+
+
+def extension(content: x509.ExtensionType, *, critical: bool = False) -> asn1x509.Extension:
+    """Return an extension as `tbs_certificate` and `request_info` take it."""
+    value = core.ParsableOctetString(content.public_bytes())
+    return asn1x509.Extension({"extn_id": content.oid.dotted_string, "critical": critical, "extn_value": value})
 
 
 def tbs_certificate(
     number: int, algorithm: bytes, issuer: bytes, validity: tuple[datetime, datetime], subject: bytes,
-    public_key_info: bytes, extensions: list[bytes],
+    public_key_info: bytes, extensions: list[asn1x509.Extension],
 ) -> bytes:  # fmt: skip
     """Return the body of a certificate of version 3; what is `bytes` is DER."""
     if not 0 < number < 1 << 8 * _LONGEST_SERIAL - 1:
         raise ValueError("a serial number that is not positive, or longer than 20 bytes")
-    return der.sequence(
-        der.write(_VERSION_TAG, der.integer(_V3)),
-        der.integer(number),
-        algorithm,
-        issuer,
-        der.sequence(*map(der.time, validity)),
-        subject,
-        public_key_info,
-        der.write(_EXTENSIONS_TAG, der.sequence(*extensions)) if extensions else b"",
-    )
+    begin, end = map(_time, validity)
+    body: bytes = _CertificateBody({
+        "version": "v3",
+        "serial_number": number,
+        "algorithm": core.Any.load(algorithm),
+        "issuer": core.Any.load(issuer),
+        "validity": asn1x509.Validity({"not_before": begin, "not_after": end}),
+        "subject": core.Any.load(subject),
+        "public_key_info": core.Any.load(public_key_info),
+        "extensions": extensions or None,
+    }).dump()
+    return body
 
 
-def request_info(subject: bytes, public_key_info: bytes, extensions: list[bytes], attributes: list[bytes]) -> bytes:
+def request_info(
+    subject: bytes, public_key_info: bytes, extensions: list[asn1x509.Extension], attributes: list[csr.CRIAttribute]
+) -> bytes:
     """Return the body of a request; extensions are asked for by an attribute (RFC 2985 5.4.2)."""
-    entries = list(attributes)
-    if extensions:
-        entries.append(der.sequence(der.oid(EXTENSION_REQUEST), der.write(der.SET, der.sequence(*extensions))))
-    return der.sequence(
-        der.integer(0), subject, public_key_info, der.write(_REQUEST_ATTRIBUTES, *sorted(entries))
-    )
+    asked = [csr.CRIAttribute({"type": "extension_request", "values": [extensions]})] if extensions else []
+    body: bytes = _RequestBody({
+        "version": 0,
+        "subject": core.Any.load(subject),
+        "public_key_info": core.Any.load(public_key_info),
+        "attributes": attributes + asked,
+    }).dump()
+    return body
 
 
 def signed(body: bytes, algorithm: bytes, signature: bytes) -> bytes:
     """Return the body with its signature."""
-    return der.sequence(body, algorithm, der.bit_string(signature))
+    parts = {"body": core.Any.load(body), "algorithm": core.Any.load(algorithm), "signature": signature}
+    whole: bytes = _Whole(parts).dump()
+    return whole
 
 
-def pki_entries(value: bytes) -> tuple[list[bytes], list[bytes]]:
+def pki_entries(value: bytes) -> tuple[list[asn1x509.Extension], list[csr.CRIAttribute]]:
     """Return the extensions and the PKCS #10 attributes in CKA_PKI_ATTRIBUTE_BER_ENCODED; ValueError.
 
     The value is a run of Extension, Extensions and Attribute in any order (ours: the vendor's form is not public).
     """
-    extensions: dict[str, bytes] = {}
+    extensions: list[asn1x509.Extension] = []
     attributes = []
-    waiting = der.read_all(value)
-    while waiting:
-        entry = waiting.pop(0)
-        parts = der.open_sequence(entry.whole)
-        if parts and parts[0].tag == der.SEQUENCE:
-            if any(part.content[:1] != bytes((der.OID,)) for part in parts):
-                raise ValueError("neither an extension nor an attribute")
-            waiting[:0] = parts
-        elif parts and parts[-1].tag == der.SET:
-            der.open_oid(parts[0].whole)
-            attributes.append(entry.whole)
+    for entry in asn1.each(value):
+        found = _entry(entry)
+        if isinstance(found, csr.CRIAttribute):
+            attributes.append(found)
         else:
-            identifier, _ = _extension(entry.whole)
-            if extensions.setdefault(identifier, entry.whole) is not entry.whole:
-                raise ValueError("an extension that is there twice")
-    return list(extensions.values()), attributes
+            extensions += [found] if isinstance(found, asn1x509.Extension) else found
+    if len({entry["extn_id"].dotted for entry in extensions}) != len(extensions):
+        raise ValueError("an extension that is there twice")
+    return extensions, attributes
+
+
+def _entry(value: bytes) -> Any:  # noqa: ANN401 - asn1crypto has no types
+    """Return the Extension, Extensions or CRIAttribute that `value` is; ValueError."""
+    for kind in (asn1x509.Extension, asn1x509.Extensions):
+        try:
+            found = asn1.load(kind, value)
+        except ValueError:
+            continue
+        if len(found):
+            return found
+    found = asn1.load(csr.CRIAttribute, value)
+    if found["values"].dump()[0] != _SET:
+        raise ValueError("neither an extension nor an attribute")
+    return found
 
 
 # Keys
 
 
 def key_identifier(public_key_info: bytes) -> bytes:
-    """Return the SHA-1 of the key without its algorithm (RFC 5280 4.2.1.2, the first method)."""
-    _, key = der.open_sequence(public_key_info)
-    return sha1(key.content[1:], usedforsecurity=False).digest()
+    """Return the SHA-1 of the key without its algorithm (RFC 5280 4.2.1.2, the first method); ValueError."""
+    identifier: bytes = asn1.load(keys.PublicKeyInfo, public_key_info).sha1
+    return identifier
 
 
 def key_material(public_key_info: bytes) -> Attributes:
     """Return CKA_KEY_TYPE and the material of a SubjectPublicKeyInfo; ValueError for keys that we do not have."""
-    algorithm, key = der.open_sequence(public_key_info)
-    identifier, *parameters = der.open_sequence(algorithm.whole)
-    dotted = der.open_oid(identifier.whole)
-    if key.tag != der.BIT_STRING or key.content[:1] != b"\0":
-        raise ValueError("a key that is no BIT STRING of whole bytes")
-    point = der.write(der.OCTET_STRING, key.content[1:])
-    if dotted in _OWN_CURVES and not parameters:
-        return {CKA.KEY_TYPE: ulong(_OWN_CURVES[dotted]), CKA.EC_PARAMS: identifier.whole, CKA.EC_POINT: point}
-    if dotted == _EC and len(parameters) == 1:
-        return {CKA.KEY_TYPE: ulong(CKK.EC), CKA.EC_PARAMS: parameters[0].whole, CKA.EC_POINT: point}
-    if dotted == _RSA:
-        modulus, exponent = (der.open_integer(part.whole) for part in der.open_sequence(key.content[1:]))
-        if modulus > 0 and exponent > 0:
-            return {CKA.KEY_TYPE: ulong(CKK.RSA), CKA.MODULUS: _big(modulus), CKA.PUBLIC_EXPONENT: _big(exponent)}
-    raise ValueError(f"no key that we know: {dotted}")
+    info = asn1.load(keys.PublicKeyInfo, public_key_info)
+    algorithm, key = info["algorithm"], info["public_key"]
+    name, parameters = algorithm["algorithm"].native, algorithm["parameters"].dump()
+    if name == "rsa":
+        numbers = (key.parsed[field].native for field in ("modulus", "public_exponent"))
+        modulus, exponent = map(_big, numbers)
+        return {CKA.KEY_TYPE: ulong(CKK.RSA), CKA.MODULUS: modulus, CKA.PUBLIC_EXPONENT: exponent}
+    point = core.OctetString(bytes(key)).dump()
+    if name == "ec" and parameters:
+        return {CKA.KEY_TYPE: ulong(CKK.EC), CKA.EC_PARAMS: parameters, CKA.EC_POINT: point}
+    if name in _OWN_CURVES and not parameters:
+        curve = algorithm["algorithm"].dump()
+        return {CKA.KEY_TYPE: ulong(_OWN_CURVES[name]), CKA.EC_PARAMS: curve, CKA.EC_POINT: point}
+    raise ValueError(f"no key that we know: {name}")
 
 
 def _big(number: int) -> bytes:
-    """Return a big integer as attributes have it."""
+    """Return a big integer as attributes have it; ValueError for what is not positive."""
+    if number <= 0:
+        raise ValueError("a number that is not positive")
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
@@ -263,8 +303,8 @@ def _big(number: int) -> bytes:
 def _text(name: bytes) -> bytes:
     """Return a name as text, empty where it cannot be read."""
     try:
-        return names.to_text(names.parse(name)).encode()
-    except (ValueError, UnicodeEncodeError):
+        return names.to_text(name).encode()
+    except ValueError:
         return b""
 
 
@@ -283,7 +323,7 @@ def certificate_attributes(certificate: Certificate) -> Attributes:
         CKA.END_DATE: f"{end.year:04}{end:%m%d}".encode(),
         CKA.SUBJECT_STR: _text(certificate.subject),
         CKA.ISSUER_STR: _text(certificate.issuer),
-        CKA.SERIAL_NUMBER_INT: _big(certificate.number) if certificate.number > 0 else b"",
+        CKA.SERIAL_NUMBER_INT: _big(certificate.number),
         CKA.CERTIFICATE_START_TIME: f"{begin.year:04}{begin:%m%d%H%M%S}00".encode(),
         CKA.CERTIFICATE_END_TIME: f"{end.year:04}{end:%m%d%H%M%S}00".encode(),
     }

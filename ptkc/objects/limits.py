@@ -12,7 +12,10 @@ from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
 
-__all__ = ["BY_TICKET", "CLOSED_BY", "EXPORTING", "LIMITING", "check_active", "counted", "follow_limits", "is_limited"]
+__all__ = [
+    "BOUND", "BY_TICKET", "CLOSED_BY", "EXPORTING", "LIMITING", "check_active", "counted", "follow_limits",
+    "is_limited",
+]  # fmt: skip
 
 LIMITING = (CKA.USAGE_COUNT, CKA.USAGE_LIMIT, CKA.ADMIN_CERT)
 """A key that has one of these is limited."""
@@ -25,14 +28,22 @@ CLOSED_BY = {
 }
 """Attribute → the one that, once the object has it, leaves it to tickets."""
 
+_MOST = b"\xff" * 8  # a CK_ULONG counts no further
+
 BY_TICKET = frozenset((CKA.USAGE_LIMIT, CKA.START_DATE, CKA.END_DATE, CKA.ADMIN_CERT))
 """What a ticket may change."""
 
 EXPORTING = {
     CKA.SENSITIVE: TRUE, CKA.EXTRACTABLE: FALSE, CKA.DECRYPT: FALSE, CKA.SIGN: FALSE, CKA.MODIFIABLE: FALSE,
-    CKA.DERIVE: FALSE,
+    CKA.DERIVE: FALSE, CKA.ENCRYPT: FALSE, CKA.UNWRAP: FALSE,
 }  # fmt: skip
-"""What a CKA_EXPORT key is, where it has the attribute at all: good for wrapping, and so for ever."""
+"""What a CKA_EXPORT key is, where it has the attribute at all: good for wrapping, and so for ever.
+
+The last two are ours: what the key wraps it would otherwise unwrap in clear, or decrypt by encrypting it once more.
+"""
+
+BOUND = (CKA.EXPORT, CKA.EXPORTABLE, CKA.WRAP_WITH_TRUSTED, CKA.TRUSTED)
+"""A secret or private key for which one of these is true trusts the Security Officer of its token."""
 
 
 def is_limited(attributes: Attributes) -> bool:
@@ -58,9 +69,9 @@ def check_active(attributes: Attributes, today: bytes) -> None:
 
     Both dates belong to the time in which the key may be used.
     """
-    limit = attributes.get(CKA.USAGE_LIMIT)
-    if limit is not None and from_ulong(attributes[CKA.USAGE_COUNT]) >= from_ulong(limit):
-        raise CryptokiError(CKR.KEY_NOT_ACTIVE, "CKA_USAGE_LIMIT is reached")
+    limit = from_ulong(attributes.get(CKA.USAGE_LIMIT, _MOST))
+    if CKA.USAGE_COUNT in attributes and from_ulong(attributes[CKA.USAGE_COUNT]) >= limit:
+        raise CryptokiError(CKR.KEY_NOT_ACTIVE, "CKA_USAGE_LIMIT, or the end of all counting, is reached")
     start, end = attributes.get(CKA.START_DATE), attributes.get(CKA.END_DATE)
     if start and today < start:
         raise CryptokiError(CKR.KEY_NOT_ACTIVE, f"CKA_START_DATE is {start.decode()}")

@@ -315,11 +315,11 @@ def modify(attributes: Attributes, template: Template, *, so: bool = False) -> A
 def _change(origin: str, attributes: Attributes, template: Template, so: bool) -> Attributes:  # noqa: FBT001 - as _fill
     """Return the attributes with the template's values where the footnotes let them change.
 
-    Of a trusted object nobody but the SO changes anything, in a copy neither: a trusted key that is given CKA_DECRYPT
-    opens all that was wrapped by it because it is trusted. CKR_ACTION_PROHIBITED.
+    Of a trusted object, and of a CKA_EXPORT key, nobody but the SO changes anything, in a copy neither: one that is
+    given CKA_DECRYPT opens all that was wrapped by it because it is trusted. CKR_ACTION_PROHIBITED.
     """
     plan = _plan(origin, attributes)
-    closed = not so and attributes.get(CKA.TRUSTED) == TRUE
+    closed = not so and TRUE in (attributes.get(CKA.TRUSTED), attributes.get(CKA.EXPORT))
     changed = attributes.copy()
     for attribute, value in _given(template).items():
         check = plan.checks.get(attribute)
@@ -329,7 +329,7 @@ def _change(origin: str, attributes: Attributes, template: Template, so: bool) -
         if value == current:
             continue
         if closed and "copy" not in plan.rows[attribute].footnotes:
-            raise CryptokiError(CKR.ACTION_PROHIBITED, "a trusted object is for the SO to change")
+            raise CryptokiError(CKR.ACTION_PROHIBITED, "an object that the SO trusts is for the SO to change")
         if current is not None and (plan.final.get(attribute) == current or attribute in plan.once):
             raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} cannot change any more")
         if CLOSED_BY.get(attribute) in attributes:

@@ -20,6 +20,7 @@ __all__ = ["Contents", "ObjectChangedError", "Owner", "proof"]
 
 _REMEMBERED = 4096
 _ASSOCIATED = Struct("<QQ?")
+_NO_KEYS = (None, None, None)  # the keys for private objects, the token key they are made of, and its proof
 
 
 class ObjectChangedError(CryptokiError):
@@ -84,7 +85,7 @@ class Contents:
     """A token's objects. `slot` is the token's place in the slot list, `number` what the store knows it by."""
 
     __slots__ = (
-        "_changes", "_gone", "_hsm", "_key", "_open", "_private", "_public", "_record", "_sealed", "_searches",
+        "_changes", "_gone", "_hsm", "_open", "_private", "_public", "_record", "_sealed", "_searches",
         "number", "slot",
     )  # fmt: skip
 
@@ -96,8 +97,7 @@ class Contents:
         self._record = record
         self._changes = record.changes
         self._gone = False
-        self._key: bytes | None = None
-        self._private: PrivateKeys | None = None
+        self._private: tuple[PrivateKeys | None, bytes | None, bytes | None] = _NO_KEYS
         self._public: PublicKeys | None = None
         self._open: dict[int, tuple[Attributes, int]] = {}
         self._sealed: dict[int, tuple[Attributes, int]] = {}
@@ -112,7 +112,8 @@ class Contents:
             self._open.clear()
             self._sealed.clear()
             self._searches.clear()
-            self._key = self._private = self._public = None
+            self._private = _NO_KEYS
+            self._public = None
 
     def leave(self) -> None:
         """Be no token of the HSM any more."""
@@ -244,7 +245,7 @@ class Contents:
 
     def forget_private(self) -> None:
         """Forget keys and private objects (C_Logout)."""
-        self._key = self._private = None
+        self._private = _NO_KEYS
         self._sealed.clear()
         self._searches.clear()
 
@@ -275,13 +276,14 @@ class Contents:
 
     def _private_keys(self, key: bytes | None, record: TokenRecord) -> Keys:
         """Return the keys for private objects; CKR_USER_NOT_LOGGED_IN without the token's key."""
-        keys = self._private
-        if keys is None or key != self._key:
-            if key is None:
-                raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "a private object needs a login")
+        if key is None:
+            raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "a private object needs a login")
+        # The record may be newer than what is kept: in a transaction it is the store's.
+        keys, kept, shown = self._private
+        if keys is None or key != kept or record.proof != shown:
             self._require_key(record, key)
             keys = PrivateKeys(key)
-            self._private, self._key = keys, key
+            self._private = keys, key, record.proof
         return keys
 
     def _protect(self, record: TokenRecord, number: int, attributes: Attributes, key: bytes | None) -> ObjectRecord:

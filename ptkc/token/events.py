@@ -16,12 +16,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ptkc.token.store import HsmRecord, Store
 
-__all__ = ["CAPACITY", "RECORD_LENGTH", "Entry", "Event", "add_event", "digits", "event_name", "pack", "unpack"]
+__all__ = [
+    "CAPACITY", "LAST_TIME", "RECORD_LENGTH", "Entry", "Event", "add_event", "digits", "event_name", "pack", "unpack",
+]  # fmt: skip
 
 CAPACITY = 1024
 RECORD_LENGTH = 48
 _RECORD = Struct(">II16s24s")
-_LAST_TIME = 253402300799  # the last second that has 14 digits
+LAST_TIME = 253402300799
+"""The last second that has 14 digits, Unix time."""
 _DETAIL = 24
 
 
@@ -66,7 +69,7 @@ def event_name(code: int) -> str:
 
 def digits(seconds: float) -> str:
     """Return a Unix time as 16 digits, UTC: YYYYMMDDhhmmss00."""
-    return strftime("%Y%m%d%H%M%S00", gmtime(min(max(seconds, 0), _LAST_TIME)))
+    return strftime("%Y%m%d%H%M%S00", gmtime(min(max(seconds, 0), LAST_TIME)))
 
 
 def pack(number: int, code: int, seconds: float, detail: str) -> bytes:

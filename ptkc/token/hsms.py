@@ -110,6 +110,13 @@ class Hsm(HsmState):
         tamper(self.materialise(), self._keys, self.serial, reason)
         self.refresh()
 
+    @classmethod
+    def upgrade(cls, data_path: str, key_path: str, serial: str, credentials: str | None = None) -> Hsm:
+        """Open an HSM with Tamper Before Upgrade that another version of ptkc has served: erased first."""
+        hsm = cls._open_one(data_path, key_path, serial, credentials, upgrading=True)
+        hsm.tamper("upgrade")
+        return hsm
+
     def _leave(self) -> None:
         """Say in the store that the HSM is away, so that every process that has it open sees it, and close it.
 
@@ -140,11 +147,15 @@ class Hsm(HsmState):
         return found, broken
 
     @classmethod
-    def _open_one(cls, data_path: str, key_path: str, serial: str, credentials: str | None) -> Hsm:
-        """Open an HSM that exists."""
+    def _open_one(
+        cls, data_path: str, key_path: str, serial: str, credentials: str | None, *, upgrading: bool = False
+    ) -> Hsm:
+        """Open an HSM that exists; `upgrading` whatever its firmware is."""
         hsm = cls(data_path, _key_source(key_path, credentials, serial), serial)
         try:
             hsm._attach()
+            if not upgrading:
+                hsm.require_firmware()
         except CryptokiError:
             hsm.close()
             raise

@@ -2,6 +2,8 @@
 
 The policy (security mode and transport mode) carries a MAC under a key from the device key, is gone with a tamper, and
 is opened only when somebody asks for it. A virtual HSM has default values and becomes real at the first change.
+With Tamper Before Upgrade the policy also has the firmware, which is the version of ptkc: another one does not open the
+HSM before it was erased.
 """
 
 from __future__ import annotations
@@ -9,22 +11,26 @@ from __future__ import annotations
 from struct import Struct
 from time import time
 
-from ptkc.spec.constants import CKR
+from ptkc import __version__
+from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.directories import new_token
-from ptkc.token.events import CAPACITY, Event, pack
+from ptkc.token.events import CAPACITY, LAST_TIME, Event, pack
 from ptkc.token.keysource import KeySource, Roots
 from ptkc.token.opened import OpenedHsm
 from ptkc.token.seal import KEY_LENGTH, sign, verified
 from ptkc.token.store import IDENTITY, HsmRecord, Store
 from ptkc.token.tokens import Token
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["CONTINUOUS_TRANSPORT", "NO_TRANSPORT", "SINGLE_TRANSPORT", "HsmState", "policy_key", "policy_values"]
 
 NO_TRANSPORT, SINGLE_TRANSPORT, CONTINUOUS_TRANSPORT = 0, 1, 2
 _POLICY = Struct("<QQ")
-_DEFAULT = (0, NO_TRANSPORT)
-_LIMIT = 1 << 60  # milliseconds, for clocks
+_DEFAULT = (0, NO_TRANSPORT, "")
 
 
 def policy_key(device_key: bytes) -> bytes:
@@ -32,13 +38,16 @@ def policy_key(device_key: bytes) -> bytes:
     return sign(device_key, b"policy")[:KEY_LENGTH]
 
 
-def policy_values(key: bytes, sealed: bytes) -> tuple[int, int] | None:
-    """Return (security mode, transport mode) of a stored policy, None if its MAC is wrong."""
+def policy_values(key: bytes, sealed: bytes) -> tuple[int, int, str] | None:
+    """Return (security mode, transport mode, firmware) of a stored policy, None if its MAC is wrong.
+
+    The firmware is empty without Tamper Before Upgrade.
+    """
     content = verified(key, sealed)
-    if content is None or len(content) != _POLICY.size:
+    if content is None or len(content) < _POLICY.size:
         return None
-    security, transport = _POLICY.unpack(content)
-    return security, transport
+    security, transport = _POLICY.unpack_from(content)
+    return security, transport, content[_POLICY.size :].decode("ascii", "replace")
 
 
 class HsmState(OpenedHsm):
@@ -49,7 +58,7 @@ class HsmState(OpenedHsm):
     def __init__(self, data_path: str, keys: KeySource, serial: str) -> None:
         """Keep what `open` found."""
         super().__init__(data_path, keys, serial)
-        self._policy: tuple[bytes | None, Roots | None, tuple[int, int]] = (None, None, _DEFAULT)
+        self._policy: tuple[bytes | None, Roots | None, tuple[int, int, str]] = (None, None, _DEFAULT)
 
     # Policy
 
@@ -65,12 +74,20 @@ class HsmState(OpenedHsm):
         self.refresh()
         return self._current_policy()[1]
 
-    def set_policy(self, security_mode: int | None = None, transport_mode: int | None = None) -> None:
-        """Change one or both; what is allowed is the caller's to know."""
+    def set_policy(
+        self, security_mode: int | None = None, transport_mode: int | None = None,
+        check: Callable[[int], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Change one or both; what is allowed is the caller's to know.
+
+        `check` is given the security mode that is there, in the transaction, and raises if it may not be changed so.
+        """
         store = self.materialise()
         with store.writing():
             record = self._changing(store)
-            security, transport = self._open_policy(record.policy)
+            security, transport, _ = self._open_policy(record.policy)
+            if check is not None:
+                check(security)
             if security_mode is not None and security_mode != security:
                 security = security_mode
                 self.record_event(store, Event.SECURITY_MODE, f"{security:#x}")
@@ -80,8 +97,23 @@ class HsmState(OpenedHsm):
             record.policy = self._seal_policy(security, transport)
             store.put_hsm(record)
 
-    def _current_policy(self) -> tuple[int, int]:
-        """Return (security mode, transport mode) of the record that was read last."""
+    def require_firmware(self) -> None:
+        """Refuse an HSM with Tamper Before Upgrade that another version of ptkc has served: CKR_DEVICE_REMOVED.
+
+        A policy that somebody changed is refused where it is asked for, not here: a tamper needs the HSM open.
+        """
+        sealed = self._record.policy
+        policy = None if sealed is None else policy_values(policy_key(self.device_key), sealed)
+        firmware = "" if policy is None else policy[2]
+        if firmware not in ("", __version__):
+            raise CryptokiError(
+                CKR.DEVICE_REMOVED,
+                f"HSM {self.serial} is of firmware {firmware}, not {__version__}, and Tamper Before Upgrade is set: "
+                f"`ptkc hsm upgrade {self.serial}` erases its tokens and goes on",
+            )
+
+    def _current_policy(self) -> tuple[int, int, str]:
+        """Return (security mode, transport mode, firmware) of the record that was read last."""
         sealed, roots, policy = self._policy
         if sealed != self._record.policy or roots is not self._roots:
             sealed, roots = self._record.policy, self._roots
@@ -89,8 +121,8 @@ class HsmState(OpenedHsm):
             self._policy = (sealed, roots, policy)
         return policy
 
-    def _open_policy(self, sealed: bytes | None) -> tuple[int, int]:
-        """Return (security mode, transport mode); CKR_DEVICE_ERROR if the MAC is wrong."""
+    def _open_policy(self, sealed: bytes | None) -> tuple[int, int, str]:
+        """Return (security mode, transport mode, firmware); CKR_DEVICE_ERROR if the MAC is wrong."""
         if sealed is None:
             return _DEFAULT
         policy = policy_values(policy_key(self.device_key), sealed)
@@ -100,12 +132,14 @@ class HsmState(OpenedHsm):
 
     def _seal_policy(self, security: int, transport: int) -> bytes | None:
         """Return the policy as it is stored."""
-        policy = (security, transport)
-        return None if policy == _DEFAULT else sign(policy_key(self.device_key), _POLICY.pack(*policy))
+        firmware = __version__ if security & CKF.TAMPER_BEFORE_UPGRADE else ""
+        if (security, transport, firmware) == _DEFAULT:
+            return None
+        return sign(policy_key(self.device_key), _POLICY.pack(security, transport) + firmware.encode())
 
     def _without_single_transport(self, sealed: bytes | None) -> bytes | None:
         """Return a stored policy whose transport mode is 0 if it was 1."""
-        security, transport = self._open_policy(sealed)
+        security, transport, _ = self._open_policy(sealed)
         return self._seal_policy(security, NO_TRANSPORT) if transport == SINGLE_TRANSPORT else sealed
 
     # Restart, clock, counter
@@ -133,9 +167,9 @@ class HsmState(OpenedHsm):
             self.record_event(store, Event.RESTART, "")
 
     def now(self) -> float:
-        """Return the time by the HSM's clock, Unix time in seconds."""
+        """Return the time by the HSM's clock, Unix time in seconds: from 1970 to the last year of four digits."""
         self.refresh()
-        return time() + self._record.clock / 1000
+        return min(max(time() + self._record.clock / 1000, 0), LAST_TIME)
 
     @property
     def clock_offset(self) -> float:
@@ -148,10 +182,10 @@ class HsmState(OpenedHsm):
         self.set_clock_offset(seconds - time())
 
     def set_clock_offset(self, seconds: float) -> None:
-        """Have the HSM's clock so many seconds ahead of the machine's; CKR_ARGUMENTS_BAD beyond all calendars."""
+        """Have the HSM's clock so many seconds ahead of the machine's; CKR_ARGUMENTS_BAD for what `now` cannot be."""
+        if not -1 < time() + seconds <= LAST_TIME:
+            raise CryptokiError(CKR.ARGUMENTS_BAD, "an HSM's clock stands between the years 1970 and 9999")
         offset = round(seconds * 1000)
-        if not -_LIMIT < offset < _LIMIT:
-            raise CryptokiError(CKR.ARGUMENTS_BAD, "no such time")
         store = self.materialise()
         with store.writing():
             record = self._changing(store)
@@ -214,7 +248,10 @@ class HsmState(OpenedHsm):
     # Slots
 
     def add_slot(self) -> Token:
-        """Add a user slot behind the others and return its token, which is uninitialised."""
+        """Add a user slot behind the others and return its token, which is uninitialised.
+
+        CKR_DEVICE_RESET if another process took it away again at once.
+        """
         store = self.materialise()
         with store.writing():
             record = self._changing(store)
@@ -225,7 +262,10 @@ class HsmState(OpenedHsm):
             store.put_token(token)
             store.put_hsm(record)
             self.record_event(store, Event.SLOT_ADDED, token.serial)
-        return next(known for known in self.tokens if known.number == token.number)
+        for known in self.tokens:
+            if known.number == token.number:
+                return known
+        raise CryptokiError(CKR.DEVICE_RESET, "the HSM was tampered meanwhile, or the slot deleted")
 
     def remove_slot(self, token: Token) -> None:
         """Delete a user slot with its token and its objects.

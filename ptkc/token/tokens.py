@@ -84,7 +84,8 @@ class Token(Contents):
         """Initialise the token, or do so anew with the right SO PIN (C_InitToken).
 
         All objects and the user PIN are gone then. CKR_PIN_INCORRECT (counted), CKR_PIN_LOCKED, CKR_PIN_LEN_RANGE,
-        CKR_PIN_INVALID. The Admin token keeps its label.
+        CKR_PIN_INVALID. The Admin token keeps its label; while it has an Administrator it is CKR_ACTION_PROHIBITED
+        (ours): the ASO would take that one's place, and with it the identity.
         """
         if not self.initialised:
             pins.check_new_pin(so_pin)
@@ -98,7 +99,7 @@ class Token(Contents):
         """Empty an initialised token, by the logged-in SO (CT_ResetToken): objects and user PIN go.
 
         The SO PIN and the label are new, and so is the token key. CKR_TOKEN_NOT_INITIALIZED, CKR_PIN_LEN_RANGE,
-        CKR_PIN_INVALID. The Admin token keeps its label.
+        CKR_PIN_INVALID. For the Admin token as `initialise`.
         """
         pins.check_new_pin(pin)
         self._require_pin(self._fresh(), CKU.SO)
@@ -113,10 +114,11 @@ class Token(Contents):
         sealed = self._seal_pin(CKU.SO, so_pin, token_key)
         with store.writing():
             record = self._stored(store)
-            if device_key != self._hsm.device_key:
-                raise CryptokiError(CKR.DEVICE_RESET, "the HSM was tampered meanwhile")
+            self._require_device_key(device_key)
             if old_key is not None:
                 self._require_key(record, old_key)
+            if record.admin and record.pins[CKU.USER].sealed is not None:
+                raise CryptokiError(CKR.ACTION_PROHIBITED, "the Admin token begins anew with a tamper alone")
             store.delete_objects(self.number)
             if not record.admin:
                 record.label = label.rstrip(b" ")[:_LABEL_LENGTH]
@@ -169,6 +171,11 @@ class Token(Contents):
                 record.pins[role].sealed = sealed
                 store.put_token(record)
 
+    def _require_device_key(self, device_key: bytes) -> None:
+        """Refuse to go on with a device key that another thread has seen replaced: CKR_DEVICE_RESET."""
+        if device_key != self._hsm.device_key:
+            raise CryptokiError(CKR.DEVICE_RESET, "the HSM was tampered meanwhile")
+
     def _require_pin(self, record: TokenRecord, role: int) -> bytes:
         """Return the PIN record of a role; refuse a login for a PIN that is not set."""
         sealed = record.pins[role].sealed
@@ -193,7 +200,9 @@ class Token(Contents):
 
     def _attempt(self, store: Store, role: int, pin: bytes) -> bytes:
         """Try a PIN under the attempt lock; the failure is on the disk before the PIN is tried."""
+        device_key = self._hsm.device_key
         record = self._stored(store)
+        self._require_device_key(device_key)
         sealed = self._require_pin(record, role)
         counted = self._failures(record, role)
         failures, now = counted.failures, pins.milliseconds()
@@ -202,7 +211,7 @@ class Token(Contents):
                 self._count(store, role, failures, now)
             raise CryptokiError(CKR.PIN_LOCKED, f"after {failures} wrong PINs a login has to wait")
         self._count(store, role, failures + 1, now)
-        token_key = pins.open_pin(self._hsm.device_key, self._holder(role), pin, sealed)
+        token_key = pins.open_pin(device_key, self._holder(role), pin, sealed)
         if token_key is None:
             if failures + 1 == pins.FIRST_DELAYED and not self._hsm.write_protected:
                 with store.writing():

@@ -12,11 +12,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from asn1crypto import pem
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ptkc.client.certificates import from_pem, to_pem
 from ptkc.tools import arguments, common, files, objects, slots, subjects
 from ptkc.vendor import Attribute, Mechanism, ObjectClass, encode
 
@@ -160,7 +160,7 @@ def _request(options: Namespace) -> int:
         made = encode(session, Mechanism.ENCODE_PKCS_10, public, key, template, _signature(key))
         der = made[Attribute.VALUE]
     if options.file:
-        files.write(options.file, files.armoured(_ARMOUR[ObjectClass.CERTIFICATE_REQUEST], der), yes=options.yes)
+        files.write(options.file, to_pem(der, _ARMOUR[ObjectClass.CERTIFICATE_REQUEST]), yes=options.yes)
     common.note(_TOOL, f"the request {options.label} is on {place.name}")
     return common.OK
 
@@ -192,7 +192,7 @@ def _read(path: str) -> tuple[ObjectClass, bytes]:
     """Return what is in a file, as class and DER; ToolError if it is neither certificate nor request."""
     raw = files.read(path)
     try:
-        der = pem.unarmor(raw)[2] if pem.detect(raw) else raw
+        der = from_pem(raw)
     except ValueError:
         der = b""
     for object_class, load in (
@@ -235,7 +235,7 @@ def _export(options: Namespace) -> int:
     with slots.user(place, rw=False) as session:
         (found,) = objects.pick(objects.named(session, options.label, classes))
         values = found.get_attributes([Attribute.CLASS, Attribute.VALUE])
-    text = files.armoured(_ARMOUR[values[Attribute.CLASS]], values[Attribute.VALUE])
+    text = to_pem(values[Attribute.VALUE], _ARMOUR[values[Attribute.CLASS]])
     if options.file is None:
         print(text.decode(), end="")
     else:

@@ -11,6 +11,7 @@ import sqlite3
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from ptkc import __version__
 from ptkc.spec.errors import CryptokiError
 from ptkc.token import place, rows
 from ptkc.token.events import CAPACITY
@@ -157,9 +158,14 @@ def _record(check: str, serial: str, record: HsmRecord, roots: Roots | None) -> 
     elif roots.tampers != record.tampers or record.wiped != record.tampers:
         text = "a tamper was begun and interrupted, or the store is older than the key file"
         yield Finding(WARNING, check, text, "the next opening finishes it: its tokens are gone")
-    elif record.policy is not None and policy_values(policy_key(roots.device), record.policy) is None:
-        hint = f"`ptkc hsm tamper sn:{serial}` makes the HSM usable, without its tokens"
-        yield Finding(ERROR, check, "its security flags were changed by something else than ptkc", hint)
+    elif record.policy is not None:
+        policy = policy_values(policy_key(roots.device), record.policy)
+        if policy is None:
+            hint = f"`ptkc hsm tamper sn:{serial}` makes the HSM usable, without its tokens"
+            yield Finding(ERROR, check, "its security flags were changed by something else than ptkc", hint)
+        elif policy[2] not in ("", __version__):
+            text = f"Tamper Before Upgrade is set, and ptkc {policy[2]} has served it, not {__version__}"
+            yield Finding(ERROR, check, text, f"`ptkc hsm upgrade {serial}` erases its tokens and goes on")
 
 
 def _rests(data_path: str, key_path: str | None, known: set[str]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import os
 
 from ptkc.tools import common
 
-__all__ = ["armoured", "read", "write"]
+__all__ = ["read", "write"]
 
 _LARGEST = 16 * 1024 * 1024
 
@@ -46,11 +46,3 @@ def write(path: str, data: bytes, *, yes: bool, secret: bool = False) -> None:
             raise
     except OSError as error:
         raise common.ToolError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def armoured(kind: str, der: bytes) -> bytes:
-    """Return PEM of that kind, as `CERTIFICATE`."""
-    from asn1crypto import pem  # noqa: PLC0415 - not every tool has certificates
-
-    text: bytes = pem.armor(kind, der)
-    return text

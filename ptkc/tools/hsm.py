@@ -89,6 +89,11 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
     tamper.add_argument("--yes", action="store_true", help="do not ask")
     tamper.set_defaults(run=_tamper)
 
+    upgrade = subs.add_parser("upgrade", help="erase an HSM before an upgrade", description=_upgrade.__doc__)
+    upgrade.add_argument("serial", metavar=devices.DEVICE, help="sn:<serial>, or a serial number")
+    upgrade.add_argument("--yes", action="store_true", help="do not ask")
+    upgrade.set_defaults(run=_upgrade)
+
     again = subs.add_parser("restart", help="restart an HSM", description=restart.__doc__)
     add_restart(again)
 
@@ -197,6 +202,26 @@ def _tamper(options: Namespace) -> int:
     hsm.tamper("by ptkc hsm tamper")
     print(f"HSM {hsm.serial} was tampered: tokens, PINs and security flags are gone, owner and identity keys are not")
     hsm.close()
+    return common.OK
+
+
+def _upgrade(options: Namespace) -> int:
+    """Let this version of ptkc serve an HSM with the security flag Tamper Before Upgrade that another version served.
+
+    Its tokens, objects, PINs and security flags are gone then. Other HSMs are upgraded without a word.
+    """
+    paths = Paths.configured()
+    serial = options.serial.removeprefix(_PREFIX).strip()
+    if serial not in place.serials(paths.data_path):
+        raise common.ToolError(f"there is no HSM {serial}", "`ptkc hsm list` shows what there is")
+    if paths.refusal(serial) is None:
+        print(f"HSM {serial} needs no upgrade")
+        return common.OK
+    what = f"HSM {serial} is erased and upgraded: its tokens, PINs and security flags are gone for good"
+    if not common.confirm(f"{what}. Go on?", yes=options.yes):
+        return _not_done()
+    Hsm.upgrade(*paths[:2], serial, paths.credentials).close()
+    print(f"HSM {serial} was erased and upgraded: owner and identity keys are there")
     return common.OK
 
 

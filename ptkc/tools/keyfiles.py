@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs12
-from pkcs11 import DEFAULT
 from pkcs11.exceptions import PKCS11Error
 
 from ptkc.mechanisms import wrapkey
 from ptkc.spec.errors import CryptokiError
 from ptkc.tools import arguments, common, files, objects, slots, subjects
-from ptkc.vendor import Attribute, KeyType, Mechanism, ObjectClass, recover_secret, share_secret
+from ptkc.vendor import Attribute, KeyType, ObjectClass, back_up, recover_secret, restore, share_secret
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _TOOL = "ctkmu"
-_ULONG = struct.Struct("L")
 _ID_LENGTH = 8
 
 
@@ -96,7 +93,7 @@ def _export(options: Namespace) -> int:
     with slots.user(place, options.user_pin, rw=False) as session:
         if options.shares:
             return _split(session, options)
-        key = _wrapping_key(session, options.wrapping, Attribute.WRAP)
+        key = _wrapping_key(session, options.wrapping, Attribute.WRAP, Attribute.EXPORT)
         chosen: list[Any] = []
         left: list[Any] = []
         for each in _candidates(session, options.labels):
@@ -107,8 +104,7 @@ def _export(options: Namespace) -> int:
             common.note(_TOOL, f"left out, since it may not be extracted: {shown.kind} {shown.label}")
         if not chosen:
             raise common.ToolError("there is no key to export", "CKA_EXTRACTABLE (letter X) lets a key be exported")
-        others = b"".join(_ULONG.pack(each.handle) for each in chosen[1:])
-        wrapped = key.wrap_key(chosen[0], mechanism=Mechanism.WRAPKEY_AES_KWP, mechanism_param=others or None)
+        wrapped = back_up(session, key, chosen)
     files.write(options.file, wrapped, yes=options.yes, secret=True)
     common.note(_TOOL, f"{len(chosen)} key{'s' * (len(chosen) > 1)} in {options.file}, under {options.wrapping}")
     return common.OK
@@ -122,17 +118,21 @@ def _candidates(session: Any, labels: list[str] | None) -> list[Any]:  # noqa: A
 
 
 def _may_leave(key: Any, wrapping: Any) -> bool:  # noqa: ANN401 - python-pkcs11's objects
-    """Whether a key may be wrapped: public keys, and those that say so, some of them only under an export key."""
-    values = key.get_attributes([Attribute.CLASS, Attribute.EXTRACTABLE, Attribute.EXPORTABLE])
+    """Whether a key may be wrapped: public keys, and others without limits that say so, some under export keys only."""
+    limits = Attribute.USAGE_LIMIT, Attribute.ADMIN_CERT
+    values = key.get_attributes([Attribute.CLASS, Attribute.EXTRACTABLE, Attribute.EXPORTABLE, *limits])
+    if any(limit in values for limit in limits):
+        return bool(values[Attribute.CLASS] == ObjectClass.PUBLIC_KEY)
     if values[Attribute.CLASS] == ObjectClass.PUBLIC_KEY or values.get(Attribute.EXTRACTABLE):
         return True
     return bool(values.get(Attribute.EXPORTABLE) and wrapping.get_attributes([Attribute.EXPORT]).get(Attribute.EXPORT))
 
 
-def _wrapping_key(session: Any, label: str, use: Attribute) -> Any:  # noqa: ANN401 - python-pkcs11's
-    """Return the AES key to wrap or unwrap with."""
+def _wrapping_key(session: Any, label: str, use: Attribute, by_so: Attribute) -> Any:  # noqa: ANN401 - python-pkcs11's
+    """Return the AES key to wrap or unwrap with: it may itself, or the Security Officer says that it may."""
     (key,) = objects.pick(objects.named(session, label, (ObjectClass.SECRET_KEY,)))
-    if key[Attribute.KEY_TYPE] != KeyType.AES or not key[use]:
+    values = key.get_attributes([Attribute.KEY_TYPE, use, by_so])
+    if values[Attribute.KEY_TYPE] != KeyType.AES or not (values.get(use) or values.get(by_so)):
         hint = "`ctkmu c -taes -aPTMWU -n<label>` makes one that is good for nothing else"
         raise common.ToolError(f"{label} is no AES key with CKA_{use.name}", hint)
     return key
@@ -164,9 +164,9 @@ def _import(options: Namespace) -> int:
                 recover_secret(session, found, {Attribute.TOKEN: True})
             count = 1
         else:
-            key = _wrapping_key(session, options.wrapping, Attribute.UNWRAP)
+            key = _wrapping_key(session, options.wrapping, Attribute.UNWRAP, Attribute.IMPORT)
             for number in range(count):
-                _unwrap(key, found[0], number)
+                _restore(session, key, found[0], number)
     common.note(_TOOL, f"{count} key{'s' * (count > 1)} on {place.name}")
     return common.OK
 
@@ -179,15 +179,10 @@ def _count(raw: bytes, path: str) -> int:
         raise common.ToolError(f"{path} is no backup file", "`ctkmu x` writes them") from None
 
 
-def _unwrap(key: Any, raw: bytes, number: int) -> None:  # noqa: ANN401 - python-pkcs11's object
-    """Bring one key of a backup file onto the token; the file says all about it."""
-    letters = ("ENCRYPT", "DECRYPT", "WRAP", "UNWRAP", "SIGN", "VERIFY", "DERIVE", "CLASS", "KEY_TYPE")
-    silent = {Attribute[name]: DEFAULT for name in letters}
+def _restore(session: Any, key: Any, raw: bytes, number: int) -> None:  # noqa: ANN401 - python-pkcs11's objects
+    """Bring one key of a backup file onto the token; the file says all else about it."""
     try:
-        key.unwrap_key(
-            ObjectClass.SECRET_KEY, KeyType.AES, raw, store=True, capabilities=0, template=silent,
-            mechanism=Mechanism.WRAPKEY_AES_KWP, mechanism_param=_ULONG.pack(number),
-        )  # fmt: skip
+        restore(session, key, raw, number, {Attribute.TOKEN: True})
     except PKCS11Error as error:
         message, hint = common.reason(error)
         hint = "the file is damaged, or under another key" if "WRAPPED_KEY_INVALID" in message else hint

@@ -35,11 +35,13 @@ from ptkc.vendor.names import (
     TransportMode,
 )
 from ptkc.vendor.tokens import (
+    back_up,
     copy_object,
     initialise_token,
     present_ticket,
     recover_secret,
     reset_token,
+    restore,
     set_first_pin,
     share_secret,
 )
@@ -56,6 +58,7 @@ __all__ = [
     "TokenFlag",
     "TransportMode",
     "VendorError",
+    "back_up",
     "code_of",
     "copy_object",
     "decode_certificate",
@@ -74,6 +77,7 @@ __all__ = [
     "present_ticket",
     "recover_secret",
     "reset_token",
+    "restore",
     "set_first_pin",
     "share_secret",
     "verify_certificate",

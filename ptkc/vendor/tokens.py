@@ -19,11 +19,12 @@ from ptkc.vendor.calls import call, ffi, filled, found, handle_of, mechanism, te
 from ptkc.vendor.devices import padded
 
 __all__ = [
-    "copy_object", "initialise_token", "present_ticket", "recover_secret", "reset_token", "set_first_pin",
-    "share_secret",
+    "back_up", "copy_object", "initialise_token", "present_ticket", "recover_secret", "reset_token", "restore",
+    "set_first_pin", "share_secret",
 ]  # fmt: skip
 
 _LENGTH = struct.Struct(">I")  # before each share
+_ULONG = struct.Struct("L")
 
 
 def initialise_token(admin_session: pkcs11.Session, slot: Slot | int, pin: str, label: str) -> None:
@@ -88,4 +89,29 @@ def recover_secret(session: pkcs11.Session, shares: list[bytes], attributes: dic
     joined = b"".join(_LENGTH.pack(len(share)) + share for share in shares)
     how = mechanism(CKM.SECRET_RECOVER_WITH_ATTRIBUTES)
     call("C_UnwrapKey", handle_of(session), how, 0, joined, len(joined), values, count, new)
+    return found(session, new[0])
+
+
+def back_up(session: pkcs11.Session, wrapping_key: Any, keys: list[Any]) -> bytes:
+    """Return a file with keys and their attributes under an AES key (CKM_WRAPKEY_AES_KWP).
+
+    The key may wrap, or is a CKA_EXPORT key, of which python-pkcs11 says that it cannot.
+    """
+    first, *others = map(handle_of, keys)
+    how = mechanism(CKM.WRAPKEY_AES_KWP, b"".join(map(_ULONG.pack, others)))
+    return filled("C_WrapKey", handle_of(session), how, handle_of(wrapping_key), first)
+
+
+def restore(
+    session: pkcs11.Session, unwrapping_key: Any, file: bytes, number: int = 0,
+    attributes: dict[Any, Any] | None = None,
+) -> Any:  # fmt: skip
+    """Make one of the keys in such a file again, and return it; `attributes` say where it goes and what it is called.
+
+    `WrappedKeyInvalid` if the file was changed, or is under another key.
+    """
+    new = ffi.new("CK_ULONG *")
+    values, count = template(attributes or {})
+    how = mechanism(CKM.WRAPKEY_AES_KWP, _ULONG.pack(number))
+    call("C_UnwrapKey", handle_of(session), how, handle_of(unwrapping_key), file, len(file), values, count, new)
     return found(session, new[0])
