@@ -72,7 +72,7 @@ class Rig:
         """Make a connection."""
         if not self.is_there:
             raise NotSentError("nobody listens")
-        self.wires.append(Wire(lambda payload: self.answer(payload)))
+        self.wires.append(Wire(lambda payload: self.answer(payload)))  # noqa: PLW0108 - it may change
         return Connection(self.wires[-1], self.heartbeat, self.protection.epoch)
 
 
@@ -101,9 +101,8 @@ def test_calls_at_once_have_a_connection_each_up_to_the_most() -> None:
 
     rig.answer = answer
     replies: list[bytes] = []
-    threads = [
-        threading.Thread(target=lambda name=name: replies.append(rig.pool.exchange(name))) for name in (b"1", b"2", b"3")
-    ]
+    work = [lambda name=name: replies.append(rig.pool.exchange(name)) for name in (b"1", b"2", b"3")]
+    threads = [threading.Thread(target=each) for each in work]
     for thread in threads:
         thread.start()
     assert [True, True] == [inside.acquire(timeout=10) for _ in range(2)]

@@ -218,7 +218,7 @@ _IS_LONG = 1 << 12
 
 def _parts(fields: list[tuple[Callable[..., bytes], Any]], values: tuple[Any, ...]) -> list[bytes]:
     """Return the fields of a message."""
-    parts = []
+    parts: list[bytes] = []
     for (write, _), value in zip(fields, values, strict=True):
         if value.__class__ is bytes and len(value) > _IS_LONG and write in _LONG:
             parts += (_LONG[write], _ULONG.pack(len(value)), value)
