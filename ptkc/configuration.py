@@ -127,7 +127,8 @@ ITEMS = (
     ),
     Item(
         "ET_HSM_NETSERVER_IDLE", "number", (10, 86400), "600", "600",
-        "Seconds without a request after which a server closes a connection.", "default",
+        "Seconds without a request after which a server closes a connection whose application has no session open.",
+        "default",
     ),
     Item(
         "ET_HSM_NETSERVER_TRANSFER", "number", (1, 3600), "60", "60",

@@ -270,13 +270,14 @@ def test_the_identity_certificate_is_there_for_everybody(hsm: Administration) ->
     assert value == fetch(hsm, 0, CKA.LOCAL_IDENTITY_CERT)
 
 
-def test_flags_say_that_secure_messaging_is_missing_even_with_a_pic(hsm: Administration) -> None:
-    """With an identity `n`, `u`, `N`, `U` and `F` are refused still: CKR_SECURITY_FLAGS_INCOMPATIBLE."""
-    session = hsm.administrator()
-    session.generate_pair(Mechanism(CKM.GEN_PIK_ECC_P521, b"\1"), {}, {})
-    session.close()
+def test_flags_of_secure_messaging_need_a_pic(hsm: Administration) -> None:
+    """CKR_SECURITY_FLAGS_INCOMPATIBLE without one; with one they are set, and who does not hold it is kept out."""
     for letters in ("n", "u", "N", "U", "F"):
         expect(CKR.SECURITY_FLAGS_INCOMPATIBLE, hsm.set_mode, letters)
+    session = hsm.administrator()
+    session.generate_pair(Mechanism(CKM.GEN_PIK_ECC_P521, b"\1"), {}, {})
+    session.set(adapter(session), {CKA.SECURITY_MODE: CKF.FULL_SMS_ENC | CKF.FULL_SMS_SIGN})
+    expect(CKR.CERT_NOT_VALIDATED, hsm.cryptoki.open, hsm.admin_slot)
 
 
 def test_no_ticket_for_what_has_no_administrator(hsm: Administration) -> None:

@@ -16,8 +16,9 @@ from modules import Module
 from ptkc.hsm import policy
 from ptkc.spec.constants import CKA, CKF, CKH, CKK, CKM, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.values import ulong
+from ptkc.spec.values import FALSE, TRUE, ulong
 from ptkc.token.events import Event, unpack
+from ptkc.wire.commands import COMMANDS
 
 _WEAK = {
     CKM.CONCATENATE_BASE_AND_KEY, CKM.CONCATENATE_BASE_AND_DATA, CKM.CONCATENATE_DATA_AND_BASE,
@@ -78,13 +79,56 @@ def test_every_flag_is_documented() -> None:
     assert [] == [flag for flag in policy.FLAGS if f"| `{flag.letter}` | {flag.bit:#x} | {flag.name} |" not in text]
 
 
-@pytest.mark.parametrize("letters", ["pi", "pc", "pa", "wa", "n", "u", "N", "U", "F", "pn"])
+@pytest.mark.parametrize("letters", ["pi", "pc", "pa", "wa", "pn"])
 @pytest.mark.parametrize("has_identity", [False, True])
 def test_sets_that_cannot_be(letters: str, *, has_identity: bool) -> None:
-    """Flags that exclude each other, or need secure messaging: CKR_SECURITY_FLAGS_INCOMPATIBLE with a reason."""
+    """Flags that exclude each other: CKR_SECURITY_FLAGS_INCOMPATIBLE with a reason."""
     with pytest.raises(CryptokiError) as refused:
         policy.check_mode(0, policy.mode_of(letters), has_identity=has_identity)
     assert (CKR.SECURITY_FLAGS_INCOMPATIBLE, True) == (refused.value.code, bool(refused.value.message))
+
+
+@pytest.mark.parametrize("letters", ["n", "u", "N", "U", "NU", "F"])
+def test_secure_messaging_needs_an_identity(letters: str) -> None:
+    """Without a valid PIC CKR_SECURITY_FLAGS_INCOMPATIBLE, with one the flags may be set."""
+    with pytest.raises(CryptokiError, match="needs secure messaging, and so a valid PIC") as refused:
+        policy.check_mode(0, policy.mode_of(letters), has_identity=False)
+    assert CKR.SECURITY_FLAGS_INCOMPATIBLE == refused.value.code
+    policy.check_mode(0, policy.mode_of(letters), has_identity=True)
+
+
+@pytest.mark.parametrize("letters", ["n", "i", "F"])
+def test_new_keys_are_sensitive(letters: str) -> None:
+    """Under No Clear PINs and Increased Security: CKR_TEMPLATE_INCONSISTENT for CKA_SENSITIVE false of a secret."""
+    for object_class in (CKO.SECRET_KEY, CKO.PRIVATE_KEY):
+        key = {CKA.CLASS: ulong(object_class), CKA.SENSITIVE: FALSE, CKA.PRIVATE: TRUE, CKA.EXTRACTABLE: TRUE}
+        with pytest.raises(CryptokiError) as refused:
+            policy.check_template(policy.mode_of(letters), key)
+        assert CKR.TEMPLATE_INCONSISTENT == refused.value.code
+        policy.check_template(policy.mode_of(letters), {**key, CKA.SENSITIVE: TRUE})
+    policy.check_template(policy.mode_of(letters), {CKA.CLASS: ulong(CKO.DATA), CKA.SENSITIVE: FALSE})
+
+
+def test_only_increased_security_wants_extractable_keys_private() -> None:
+    """No Clear PINs says nothing of that."""
+    key = {CKA.CLASS: ulong(CKO.SECRET_KEY), CKA.SENSITIVE: TRUE, CKA.PRIVATE: FALSE, CKA.EXTRACTABLE: TRUE}
+    policy.check_template(policy.mode_of("n"), key)
+    with pytest.raises(CryptokiError):
+        policy.check_template(policy.mode_of("i"), key)
+
+
+def test_protection_that_flags_want() -> None:
+    """What all requests need, sensitive ones need too; other flags want nothing."""
+    wanted = [policy.protection(policy.mode_of(each)) for each in ("lac", "n", "u", "N", "U", "NU")]
+    assert [0, 1, 4, 11, 20, 31] == wanted
+
+
+def test_sensitive_requests_are_those_with_pins_and_key_values() -> None:
+    """What No Clear PINs encrypts, by the command table."""
+    assert {
+        "C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login", "C_LoginUser", "C_CreateObject", "C_GenerateKey",
+        "C_UnwrapKey", "C_DeriveKey", "C_SeedRandom", "CT_InitToken", "CT_InitPIN", "CT_ResetToken",
+    } == {command.name for command in COMMANDS if command.sensitive}  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", [CKF.RESTRICT_KEY_USAGE, 0x2000, 1 << 40])

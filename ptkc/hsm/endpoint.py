@@ -229,13 +229,15 @@ class Connection:
         if offer is None:
             raise FrameError(CKR.SMS_ERROR, "CONFIRM without HELLO")
         applications = self._endpoint.applications
-        channel, frame = offer.confirmed(data, applications.secret_of)
+        accepted = offer.confirmed(data, applications.secret_of)
+        channel: Channel = accepted.channel
         self._join(applications.of_channel(channel, self._group, self))
         self.channel = channel
         self.since = time()
         self._endpoint.tell(
             "channel", address=self.address, channel=channel.number, policy=channel.policy, outcome=channel.outcome
         )
+        frame: bytes = accepted.frame
         return frame
 
     def _state(self, data: bytes) -> bytes:

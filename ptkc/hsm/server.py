@@ -14,8 +14,9 @@ import socket
 import stat
 import threading
 from collections import Counter, namedtuple
+from select import select
 from struct import Struct
-from time import monotonic
+from time import monotonic, sleep
 
 from ptkc.hsm.applications import Applications
 from ptkc.hsm.attempts import Attempts
@@ -52,7 +53,7 @@ _TIMEVAL = Struct("@ll")
 _CREDENTIALS = Struct("@iII")  # struct ucred: process, user, group
 _REFUSED_AT_ONCE = 64  # connections beyond the limit that are told so; more are closed without a word
 _BACKLOG = 128
-_SWEEP = 10.0  # seconds
+_SWEEP, _PAUSE = 10.0, 0.1  # seconds
 _SILENCE, _PROBES = 60, 3
 
 
@@ -92,7 +93,9 @@ class Server:
         self._open: dict[socket.socket, str] = {}
         self._by_address: Counter[str] = Counter()
         self._threads: set[threading.Thread] = set()
-        self._stopping = threading.Event()
+        self._is_stopping = False
+        self._ear, self._mouth = socket.socketpair()
+        self._mouth.setblocking(False)  # noqa: FBT003 - socket's own
 
     def _of(self, serial: str) -> Callable[..., None]:
         """Return what tells events of one HSM."""
@@ -143,7 +146,9 @@ class Server:
         takers = [threading.Thread(target=self._take, args=(listener,), daemon=True) for listener in self._listeners]
         for taker in takers:
             taker.start()
-        while not self._stopping.wait(_SWEEP):
+        while not self._is_stopping:
+            if select([self._ear], [], [], _SWEEP)[0]:
+                self._ear.recv(_PART)
             for applications in self._applications.values():
                 with contextlib.suppress(CryptokiError):  # the HSM was taken away
                     applications.sweep()
@@ -163,29 +168,38 @@ class Server:
         deadline = monotonic() + self.limits.transfer
         for thread in (*takers, *threads):
             thread.join(max(0.0, deadline - monotonic()))
+        self._ear.close()
+        self._mouth.close()
         self._tell("stopped")
 
+    @property
+    def waker(self) -> int:
+        """The descriptor for `signal.set_wakeup_fd`: a signal may come to a thread that runs no handlers."""
+        return self._mouth.fileno()
+
     def stop(self) -> None:
-        """Have `serve` end; from any thread, and from a signal handler."""
-        self._stopping.set()
+        """Have `serve` end; from any thread, and from a signal handler: no lock is taken."""
+        self._is_stopping = True
+        with contextlib.suppress(OSError):  # it has ended
+            self._mouth.send(b"\0", socket.MSG_NOSIGNAL)
 
     # Connections
 
     def _take(self, listener: socket.socket) -> None:
         """Take connections."""
-        while not self._stopping.is_set():
+        while not self._is_stopping:
             try:
                 connection, peer = listener.accept()
             except OSError as error:
-                if self._stopping.is_set():
+                if self._is_stopping:
                     return
                 self._tell("not accepted", reason=error.strerror)  # of descriptors, say, there are too few
-                self._stopping.wait(0.1)
+                sleep(_PAUSE)
                 continue
             address = _address_of(connection, peer)
             with self._lock:
                 excess = len(self._open) - self.limits.connections
-                if excess >= _REFUSED_AT_ONCE or self._stopping.is_set():
+                if excess >= _REFUSED_AT_ONCE or self._is_stopping:
                     connection.close()
                     continue
                 self._open[connection] = address
@@ -231,7 +245,7 @@ class Server:
         purpose, serial, group = prelude.read_request(data)
         endpoint = self._endpoints.get(serial)
         status = busy
-        if self._stopping.is_set():
+        if self._is_stopping:
             status = prelude.CLOSING
         elif status == prelude.OK and purpose == prelude.TALK:
             if endpoint is None or not _is_there(endpoint.hsm):
@@ -253,7 +267,7 @@ class Server:
         """Answer frames until one side ends it."""
         limits = self.limits
         try:
-            while not connection.is_over and not self._stopping.is_set():
+            while not connection.is_over and not self._is_stopping:
                 try:
                     frame = self._frame(wire)
                 except _IdleError:
@@ -268,7 +282,7 @@ class Server:
         except _GoneError:
             wire.put(connection.end(), _PRELUDE)
         except PeerError:
-            wire.put(connection.farewell or refusal(CKR.SMS_ERROR), _PRELUDE)
+            wire.put(connection.farewell or connection.end(CKR.SMS_ERROR) or refusal(CKR.SMS_ERROR), _PRELUDE)
             raise
         finally:
             connection.close()

@@ -77,6 +77,9 @@ def _serve(options: Namespace) -> int:
         mechanisms.load()
         sms.load()
         server = Server(hsms, _limits(configuration), _tell)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        signal.set_wakeup_fd(server.waker)
         for text, host, port in wanted:
             _listen(server, text, host, port, hsms)
         for path in options.socket:
@@ -85,8 +88,6 @@ def _serve(options: Namespace) -> int:
             except OSError as error:
                 raise common.ToolError(f"{path}: cannot listen ({error.strerror})") from error
             _tell("listening", path=os.path.abspath(path))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: server.stop())
         _tell("serving", hsms=[hsm.serial for hsm in hsms])
         _notify()
         server.serve()
