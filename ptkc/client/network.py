@@ -35,7 +35,6 @@ from struct import Struct
 from time import monotonic
 
 from ptkc.client.transport import NotSentError, Transport
-from ptkc.sms.errors import FrameError
 from ptkc.sms.frames import HEADER_LENGTH, length_that_follows
 from ptkc.sms.state import CLIENT
 from ptkc.spec.constants import CKR
@@ -177,8 +176,8 @@ class SocketTransport(Transport):
             return self._frame(deadline)
         except OSError as error:
             reason = f"no answer within {seconds:g} seconds" if isinstance(error, BlockingIOError) else error.strerror
-        except FrameError as error:
-            reason = str(error)
+        except CryptokiError as error:  # a header that is none, or another thread has closed the connection
+            reason = error.message
         self.close()
         raise CryptokiError(CKR.DEVICE_ERROR, f"the answer is lost: {reason}")
 
