@@ -7,6 +7,7 @@ import pytest
 
 from ptkc import log
 from ptkc.configuration import DEFAULT, ENVIRONMENT, ITEMS, SYSTEM, USER, Configuration, parse
+from ptkc.sms.protection import LETTERS
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
@@ -151,6 +152,91 @@ def test_file_that_cannot_be_read_is_absent(files, tmp_path):
     os.mkdir(tmp_path / "etc" / "et_ptkc")
     found = Configuration(environment={"HOME": "/nowhere"}, system_directory=str(tmp_path / "etc"))
     assert ["direct", 1] == [found.transport, len(found.problems)]
+
+
+SMPR = "ET_PTKC_1197_SMPR"
+SERVERS = "ET_HSM_NETCLIENT_SERVERLIST"
+
+
+def test_policy_register_is_found_at_each_level(files):
+    """For each HSM its own, by serial number; there is none without an item."""
+    line = SMPR + "=SR"
+    assert (ENVIRONMENT, "N") == files(line, line, **{SMPR: "N"}).settings[SMPR][1::-1]
+    assert (USER, "SR") == files(line, SMPR + "=U").settings[SMPR][1::-1]
+    assert (SYSTEM, "SR") == files("", line).settings[SMPR][1::-1]
+    found = files(line, ET_PTKC_AB12_SMPR="NU")
+    assert ["SR", "NU", ""] == [found.smpr(serial) for serial in ("1197", "AB12", "1111")]
+    assert ([], []) == (found.problems, found.unknown)
+
+
+@pytest.mark.parametrize("letters", ["X", "SX", "s", "S R", "S,R", "n"])
+def test_policy_register_with_an_unknown_letter_is_an_error_that_names_it(files, letters):
+    """It is not as if there were none: the HSM must not be used with less protection than somebody wanted."""
+    found = files(f"{SMPR}='{letters}'", SMPR + "=S")
+    assert found.smpr("1197") is None
+    assert [True] == [SMPR in text and "et_ptkc:1" in text for text in found.problems]
+
+
+@pytest.mark.parametrize("name", ["ET_PTKC__SMPR", "ET_PTKC_1_2_SMPR", "ET_PTKC_12345678901234567_SMPR"])
+def test_policy_register_without_a_serial_number_is_no_item(files, name):
+    """It is listed as unknown."""
+    found = files(name + "=S")
+    assert (1, False) == (len(found.unknown), name in found.settings)
+
+
+def test_letters_of_the_register_are_those_of_secure_messaging():
+    """Configuration knows which letters there are, secure messaging what they want."""
+    (item,) = [item for item in ITEMS if item.kind == "letters"]
+    assert set(LETTERS) == set(item.values)
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("hsm1", (("hsm1", 12396),)),
+        ("hsm1:99", (("hsm1", 99),)),
+        ("10.0.0.1  hsm2.example.org:12397", (("10.0.0.1", 12396), ("hsm2.example.org", 12397))),
+        ("[2001:db8::1] [::1]:99", (("2001:db8::1", 12396), ("::1", 99))),
+        ("2001:db8::1", (("2001:db8::1", 12396),)),
+        ("unix:/run/ptkc/socket hsm1", (("/run/ptkc/socket", 0), ("hsm1", 12396))),
+    ],
+)
+def test_server_list(files, text, servers):
+    """Names, addresses and sockets, with or without a port."""
+    found = files(**{SERVERS: text})
+    assert (servers, []) == (found.servers, found.problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["hsm1:", ":99", "hsm1:0", "hsm1:65536", "hsm1:x", "hsm1:-1", "[::1", "[::1]99", "[]:99", "unix:socket", "unix:"],
+)
+def test_server_that_is_none_is_an_error_that_names_it(files, text):
+    """No server of such a list is used."""
+    found = files(**{SERVERS: "good " + text})
+    assert () == found.servers
+    assert [True] == [SERVERS in problem and text in problem for problem in found.problems]
+
+
+def test_network_items_have_files_of_their_own(files, tmp_path):
+    """The class is the second word of the name: `et_hsm`."""
+    files()
+    (tmp_path / "etc" / "et_hsm").write_text(SERVERS + "=hsm1\nET_HSM_NETCLIENT_READ_TIMEOUT=7\n")
+    found = Configuration(environment={"HOME": "/nowhere"}, system_directory=str(tmp_path / "etc"))
+    assert ((("hsm1", 12396),), 7) == (found.servers, found.number("ET_HSM_NETCLIENT_READ_TIMEOUT"))
+
+
+@pytest.mark.parametrize("text", ["0", "3601", "-1", "1.5", "ten", "\u0663", "99999999999999999999"])
+def test_number_out_of_its_range_is_the_default(files, text):
+    """And is said."""
+    found = files(ET_HSM_NETCLIENT_READ_TIMEOUT=text)
+    assert (120, 1) == (found.number("ET_HSM_NETCLIENT_READ_TIMEOUT"), len(found.problems))
+
+
+def test_secure_host_takes_no_server_and_no_policy_of_its_caller(files):
+    """Only the system file counts."""
+    found = files(SMPR + "=S", SMPR + "=NU", secure=True, **{SERVERS: "evil", SMPR: "S"})
+    assert ((), "NU") == (found.servers, found.smpr("1197"))
 
 
 def test_each_item_has_a_meaning_and_follows_the_name_scheme():
