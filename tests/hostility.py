@@ -102,6 +102,7 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
     ("CT_InitPIN", "user"): _users,
     ("CT_CopyObject", "source"): session_handles.map(lambda value: (value,)),
     ("CT_FetchCertificate", "type"): _certificates,
+    ("CT_GetSMC", "session"): session_handles.map(lambda value: (value,)),
     ("C_WaitForSlotEvent", "flags"): ulongs.map(lambda flags: (flags | CKF.DONT_BLOCK,)),
 }
 _SPECIAL: dict[str, Strategy] = {
