@@ -194,7 +194,7 @@ class NetworkDevice(RemoteDevice):
         """Begin without having looked."""
         super().__init__(pool, name, close)
         self._slots: tuple[int, ...] | None = None
-        self._away: CryptokiError | None = None
+        self._away: tuple[int, str] | None = None  # no exception: raised again and again it would grow its traceback
         self._again = 0.0
 
     def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: FBT001 - a CK_BBOOL
@@ -204,11 +204,11 @@ class NetworkDevice(RemoteDevice):
         """
         if present or self._slots is None:
             if self._away is not None and monotonic() < self._again:
-                raise self._away
+                raise CryptokiError(*self._away)
             try:
                 slots = self.call(BY_NAME["C_GetSlotList"], (True,))
             except CryptokiError as error:
-                self._away = error
+                self._away = error.code, error.message
                 self._again = monotonic() + self.pool.protection.patience
                 raise
             self._away = None
