@@ -133,6 +133,16 @@ def test_a_tamper_takes_token_and_flags_and_leaves_the_identity(server, tmp_path
         assert "exported to" in machine.ctident("fetch-certs", f"sn:{SERIAL}").out
 
 
+def test_a_server_that_is_gone_is_said_so_and_nothing_waits(server, tmp_path):
+    """CKR_DEVICE_REMOVED: nothing of the calls was done."""
+    set_flags(server, "NU")
+    with served(server) as running:
+        machine = client(tmp_path / "client", running.port, trusts=server)
+        gone = f"kill {running.process}; while (exec 3<>/dev/tcp/127.0.0.1/{running.port}) 2>/dev/null; do :; done"
+        _, calls = _application(machine, [program("bash"), "-c", gone])
+    assert ["DeviceRemoved"] * 5 == calls
+
+
 def test_the_systemd_unit_of_the_page_is_one(tmp_path):
     """`systemd-analyze verify` has nothing to say."""
     text = (_DOCS / "network.md").read_text().partition("```ini\n")[2].partition("```")[0]
