@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptkc.objects import plans as compiled
 from ptkc.objects import template as templates
 from ptkc.objects.classes import CLASSES, find
 from ptkc.objects.object import Object
@@ -156,7 +157,7 @@ def test_creating_an_aes_key_is_one_plan() -> None:
     """The footnotes of a type are compiled once for each origin, whatever is asked of it."""
     template = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.AES)), (CKA.VALUE, bytes(16)))
     templates.create(template)
-    plans = templates._PLANS  # what is claimed is not visible from outside
+    plans = compiled._PLANS  # what is claimed is not visible from outside
     before = dict(plans)
     for _ in range(3):
         templates.create(template)

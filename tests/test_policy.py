@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import pytest
@@ -407,6 +408,16 @@ def test_audit_records(hsm: Administration) -> None:
         Event.AUDIT_KEY_DESTROYED, Event.AUDIT_PIN_SET, Event.AUDIT_LOGOUT,
     ]  # fmt: skip
     assert expected == recorded
+
+
+def test_each_key_that_leaves_has_its_record(hsm: Administration) -> None:
+    """A backup file of three keys is three records."""
+    session = hsm.user()
+    keys = [session.create({**_AES, CKA.EXTRACTABLE: True}) for _ in range(3)]
+    wrapper = session.create({**_AES, CKA.WRAP: True})
+    hsm.set_mode("b")
+    session.wrap(Mechanism(CKM.WRAPKEY_AES_KWP, pack("2L", *keys[1:])), wrapper, keys[0])
+    assert 3 == [event.code for event in _events(hsm)].count(Event.AUDIT_KEY_WRAPPED)
 
 
 def _events(hsm: Administration) -> list[Any]:

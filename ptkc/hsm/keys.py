@@ -65,12 +65,14 @@ class KeyCommands(OperationCommands):
         wrapper: Object | None
         wrapped: bytes
         if portables.is_portable(number):
-            wrapped, wrapper = portables.wrap(self.application, session, (number, parameter), wrapping_key, key)
+            said = number, parameter
+            wrapped, wrapper, targets = portables.wrap(self.application, session, said, wrapping_key, key)
         else:
             wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
             target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
             method = approve(wrapper, "wrap", number, self.application.mode)
             portables.check_wrapped(wrapper, target)
+            targets = [target]
             wrapped = method(wrapper, parameter, key_type_of(target.attributes).encode(target.attributes))
         if room is None:
             return len(wrapped)
@@ -79,8 +81,8 @@ class KeyCommands(OperationCommands):
         if wrapper is not None and wrapper.spend is not None:
             wrapper.spend()
         if self.application.mode:
-            target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
-            self._audit_key(Event.AUDIT_KEY_WRAPPED, session.token, target.attributes)
+            for target in targets:
+                self._audit_key(Event.AUDIT_KEY_WRAPPED, session.token, target.attributes)
         return wrapped
 
     def unwrap_key(

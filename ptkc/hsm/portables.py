@@ -64,8 +64,8 @@ def is_portable(number: int) -> bool:
 
 def wrap(
     application: Application, session: Session, mechanism: tuple[int, object], wrapping_key: int, key: int
-) -> tuple[bytes, Object | None]:
-    """Return the bytes of C_WrapKey, and the wrapping key if there is one, whose use is not counted yet."""
+) -> tuple[bytes, Object | None, list[Object]]:
+    """Return the bytes of C_WrapKey, the wrapping key if there is one, whose use is not counted yet, and the keys."""
     number, parameter = mechanism
     maker: PortableMechanism = mechanism_for("wrap", number, application.mode)  # type: ignore[assignment]
     check_parameter(maker, parameter)
@@ -81,7 +81,7 @@ def wrap(
     ]
     keys = [_portable(wrapper, target) for target in targets]
     wrapped: bytes = method(wrapper, parameter, keys)
-    return wrapped, wrapper
+    return wrapped, wrapper, targets
 
 
 def _portable(wrapper: Object | None, target: Object) -> Portable:

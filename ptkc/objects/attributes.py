@@ -4,7 +4,7 @@ A `Row` is one line of a table: attribute, kind of value, footnotes, default. Fo
 ("Common footnotes for object attribute tables") and two words for what it says in prose: `copy` may be changed in the
 process of copying (4.1.3), `computed` must, where it is given, equal what the token computes. The default is what the
 object has when nobody says otherwise, None for no attribute at all; where the specification leaves it to the token it
-is what SoftHSM has. Only `objects.template` reads footnotes.
+is what SoftHSM has. Only `objects.plans` reads footnotes.
 
 The vendor's attributes stand at the end of each table and have no default: an object that nobody gave one has none.
 Their third word is `once`: it may be set where the object has none, and then only a ticket changes it.
@@ -110,7 +110,7 @@ BIGINT = Kind("big integer", lambda _: True)
 STRING = Kind("RFC2279 string", _is_string)
 DATE = Kind("CK_DATE", _is_date)
 ULONGS = Kind("CK_ULONG array", lambda value: len(value) % 8 == 0)
-TEMPLATE = Kind("CK_ATTRIBUTE array", lambda _: True)  # its rows are checked by objects.template
+TEMPLATE = Kind("CK_ATTRIBUTE array", lambda _: True)  # its rows are checked by objects.plans
 _DER = Kind("DER SEQUENCE", _is_sequence)
 _CATEGORY = _one_of("CK_CERTIFICATE_CATEGORY", 4)
 _SECURITY_DOMAIN = _one_of("CK_JAVA_MIDP_SECURITY_DOMAIN", 4)

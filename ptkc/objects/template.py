@@ -1,8 +1,7 @@
 """The one template algorithm: what a template may say when an object is made, copied, changed, read or looked for.
 
-It is the only reader of the tables' footnotes (specification 4.1 and 4.2). For each origin and type of object the
-footnotes are compiled once, at first use, into a `_Plan`: a dict from attribute to check, the defaults, and what must
-be there. Login, session and token rules are the device's; key material is checked by its key type.
+What the footnotes of the tables say (specification 4.1 and 4.2) stands in a `Plan` (`objects.plans`); here it is
+applied. Login, session and token rules are the device's; key material is checked by its key type.
 
 An object is made in two steps. `create` or `prepare` gives the attributes as far as the template and the defaults say
 them; `complete` adds the material, what follows from it, and what the token alone may say.
@@ -13,9 +12,8 @@ from __future__ import annotations
 from binascii import hexlify
 from os import urandom
 
-from ptkc.objects.attributes import TEMPLATE, Kind, Row
-from ptkc.objects.classes import CLASSES, SUBTYPES, find
 from ptkc.objects.limits import BY_TICKET, CLOSED_BY, EXPORTING, follow_limits
+from ptkc.objects.plans import COPY, CREATE, DERIVE, GENERATE, MODIFY, SECRET, UNWRAP, Plan, plan_of
 from ptkc.spec.constants import CKA, CKK, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_template
@@ -24,25 +22,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ptkc.objects.classes import ObjectClass
     from ptkc.objects.object import Object
 
 __all__ = [
     "COPY", "CREATE", "DERIVE", "GENERATE", "UNWRAP", "administer", "complete", "copy", "create", "matches", "modify",
     "portable", "prepare", "reveal",
 ]  # fmt: skip
-
-CREATE, GENERATE, UNWRAP, DERIVE, COPY, _MODIFY = "create", "generate", "unwrap", "derive", "copy", "modify"
-
-# What the footnotes mean. No footnote speaks of C_DeriveKey: there the token makes what it makes in generation or
-# unwrapping, and the template may say what generation asks for (CKA_VALUE_LEN).
-_REQUIRED = {CREATE: "1", GENERATE: "3", UNWRAP: "5"}
-_FORBIDDEN = {CREATE: {"2"}, GENERATE: {"4"}, UNWRAP: {"6"}, DERIVE: {"4", "6"}}
-_CHANGEABLE = {COPY: {"8", "copy", "once"}, _MODIFY: {"8", "once"}}
-_CLOSED = (("11", TRUE), ("12", FALSE))
-
-# The defaults that depend on the origin: C_UnwrapKey says this one.
-_DEFAULTS = {UNWRAP: {CKA.EXTRACTABLE: TRUE}}
 
 # What a derived key is when neither template nor mechanism says it (specification, simple key derivation mechanisms).
 _DERIVED = {CKA.CLASS: ulong(CKO.SECRET_KEY), CKA.KEY_TYPE: ulong(CKK.GENERIC_SECRET)}
@@ -63,97 +48,6 @@ _KEY_GEN_MECHANISM = CKA.KEY_GEN_MECHANISM
 _NEW = {_ALWAYS_SENSITIVE: TRUE, _NEVER_EXTRACTABLE: TRUE}
 
 
-class _Plan:
-    """The footnotes of one type of object, compiled for one origin.
-
-    `checks` has the attributes that a template may say; `required` those that it must; `defaults` what is filled in;
-    `rows` all that the object may have; `by_so` those that only the SO sets to CK_TRUE; `final` the values that are
-    never left again; `once` what is set but once; `computed` what must equal the token's own result, with its default.
-    """
-
-    __slots__ = ("by_so", "checks", "computed", "defaults", "final", "follow", "once", "required", "rows")
-
-    def __init__(self, origin: str, object_class: ObjectClass, subtype: int | None) -> None:
-        """Read the footnotes."""
-        rows = object_class.rows(subtype)
-        self.rows = {row.attribute: row for row in rows}
-        self.checks = {
-            row.attribute: _is_template if row.kind is TEMPLATE else row.kind.check
-            for row in rows
-            if _may_say(origin, row)
-        }
-        self.required = frozenset(row.attribute for row in rows if _REQUIRED.get(origin) in row.footnotes)
-        self.defaults = {row.attribute: row.default for row in rows if row.default is not None}
-        self.defaults[_PRIVATE] = object_class.private
-        self.defaults.update(item for item in _DEFAULTS.get(origin, {}).items() if item[0] in self.rows)
-        self.by_so = tuple(row.attribute for row in rows if "10" in row.footnotes)
-        self.final = {row.attribute: value for row in rows for mark, value in _CLOSED if mark in row.footnotes}
-        self.once = frozenset(row.attribute for row in rows if "once" in row.footnotes)
-        self.computed = {row.attribute: row.default for row in rows if "computed" in row.footnotes}
-        self.follow = object_class.follow
-
-    def refusal(self, attribute: int) -> CryptokiError:
-        """Say why `checks` did not accept an attribute.
-
-        CKR_ATTRIBUTE_TYPE_INVALID for what Cryptoki does not know, CKR_TEMPLATE_INCONSISTENT for what this object
-        cannot have, CKR_ATTRIBUTE_READ_ONLY for what may not be said here, else CKR_ATTRIBUTE_VALUE_INVALID.
-        """
-        name = name_of(CKA, attribute)
-        row = self.rows.get(attribute)
-        if row is None:
-            if attribute in _KNOWN or attribute in vars(CKA).values():
-                return CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name} does not fit the object")
-            return CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"{name} is unknown")
-        if attribute not in self.checks:
-            return CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name} may not be said here")
-        return CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name} is no {row.kind.name}")
-
-
-def _may_say(origin: str, row: Row) -> bool:
-    """Whether the footnotes let a template of this origin say the attribute."""
-    if origin in _CHANGEABLE:
-        return not row.footnotes.isdisjoint(_CHANGEABLE[origin])
-    if origin == DERIVE and "3" in row.footnotes:
-        return True
-    return row.footnotes.isdisjoint(_FORBIDDEN[origin])
-
-
-def _is_template(value: bytes) -> bool:
-    """Check an attribute array; templates within templates are refused (specification 4.7.3 allows to).
-
-    CKR_TEMPLATE_INCONSISTENT for a doubled or nested one, CKR_ATTRIBUTE_TYPE_INVALID for one that is unknown.
-    """
-    seen = set()
-    for attribute, inner in unpack_template(value):
-        kind = _KNOWN.get(attribute)
-        if kind is None:
-            raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"{name_of(CKA, attribute)} is unknown, in a template")
-        if kind is TEMPLATE or attribute in seen:
-            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKA, attribute)} in a template")
-        if inner is None or not kind.check(inner):
-            return False
-        seen.add(attribute)
-    return True
-
-
-_ALL_ROWS = tuple(row for entry in CLASSES.values() for subtype in entry.types for row in entry.rows(subtype))
-_KNOWN: dict[int, Kind] = {row.attribute: row.kind for row in _ALL_ROWS}
-_SECRET = frozenset(row.attribute for row in _ALL_ROWS if "7" in row.footnotes)
-
-# (origin, class, type), the last two canonical → plan.
-_PLANS: dict[tuple[str, bytes | None, bytes | None], _Plan] = {}
-
-
-def _plan(origin: str, given: dict[int, bytes | None] | Attributes) -> _Plan:
-    """Return the plan for the type of object that `given` names; `classes.find` says what it raises."""
-    of_class = given.get(_CLASS)
-    key = origin, of_class, given.get(SUBTYPES.get(of_class, -1))  # type: ignore[arg-type]
-    plan = _PLANS.get(key)
-    if plan is None:
-        plan = _PLANS[key] = _Plan(origin, *find(given))
-    return plan
-
-
 def _given(template: Template) -> dict[int, bytes | None]:
     """Return the template as a dict; CKR_TEMPLATE_INCONSISTENT if it says an attribute twice."""
     given = dict(template)
@@ -162,7 +56,7 @@ def _given(template: Template) -> dict[int, bytes | None]:
     return given
 
 
-def _fill(plan: _Plan, given: dict[int, bytes | None], so: bool) -> Attributes:  # noqa: FBT001 - the callers' keyword
+def _fill(plan: Plan, given: dict[int, bytes | None], so: bool) -> Attributes:  # noqa: FBT001 - the callers' keyword
     """Check what is given, and return it with the defaults."""
     checks = plan.checks
     for attribute, value in given.items():
@@ -199,7 +93,7 @@ def create(template: Template, *, so: bool = False) -> Attributes:
     CKR_ATTRIBUTE_READ_ONLY.
     """
     given = _given(template)
-    plan = _plan(CREATE, given)
+    plan = plan_of(CREATE, given)
     attributes = _fill(plan, given, so)
     attributes[_UNIQUE_ID] = hexlify(urandom(16))
     if plan.follow is not None:
@@ -221,7 +115,7 @@ def prepare(
     _impose(given, implied.items())
     if origin == DERIVE:
         given = {**_DERIVED, **given}
-    return _fill(_plan(origin, given), given, so)
+    return _fill(plan_of(origin, given), given, so)
 
 
 def _impose(given: dict[int, bytes | None], said: Iterable[tuple[int, bytes | None]]) -> None:
@@ -244,7 +138,7 @@ def complete(
     derived from, whose history it shares. CKR_ATTRIBUTE_VALUE_INVALID if another check value or public key
     information was given.
     """
-    plan = _plan(origin, attributes)
+    plan = plan_of(origin, attributes)
     _add(plan, attributes, produced)
     history = base.attributes if base is not None else {}
     if origin == GENERATE and _LOCAL in attributes:
@@ -262,7 +156,7 @@ def complete(
     return attributes
 
 
-def _add(plan: _Plan, attributes: Attributes, produced: Attributes) -> None:
+def _add(plan: Plan, attributes: Attributes, produced: Attributes) -> None:
     """Add what was produced; what the template gave of it must be the same.
 
     An attribute without a default (CKA_CHECK_VALUE) that was given empty is not wanted; one that the token does not
@@ -309,7 +203,7 @@ def modify(attributes: Attributes, template: Template, *, so: bool = False) -> A
         raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_MODIFIABLE is CK_FALSE")
     if not so and attributes.get(CKA.TRUSTED) == TRUE and attributes[_CLASS] == ulong(CKO.CERTIFICATE):
         raise CryptokiError(CKR.ACTION_PROHIBITED, "a trusted certificate cannot be modified")
-    return _change(_MODIFY, attributes, template, so)
+    return _change(MODIFY, attributes, template, so)
 
 
 def _change(origin: str, attributes: Attributes, template: Template, so: bool) -> Attributes:  # noqa: FBT001 - as _fill
@@ -318,7 +212,7 @@ def _change(origin: str, attributes: Attributes, template: Template, so: bool) -
     Of a trusted object, and of a CKA_EXPORT key, nobody but the SO changes anything, in a copy neither: one that is
     given CKA_DECRYPT opens all that was wrapped by it because it is trusted. CKR_ACTION_PROHIBITED.
     """
-    plan = _plan(origin, attributes)
+    plan = plan_of(origin, attributes)
     closed = not so and TRUE in (attributes.get(CKA.TRUSTED), attributes.get(CKA.EXPORT))
     changed = attributes.copy()
     for attribute, value in _given(template).items():
@@ -353,7 +247,7 @@ def administer(attributes: Attributes, changes: Attributes, issued: bytes) -> At
 
     CKR_ATTRIBUTE_READ_ONLY for what no ticket changes, CKR_ATTRIBUTE_VALUE_INVALID.
     """
-    rows = _plan(COPY, attributes).rows
+    rows = plan_of(COPY, attributes).rows
     for attribute, value in changes.items():
         if attribute not in BY_TICKET:
             raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is not for a ticket to change")
@@ -367,7 +261,7 @@ def administer(attributes: Attributes, changes: Attributes, issued: bytes) -> At
 
 def portable(attributes: Attributes) -> Attributes:
     """Return what of a key travels with its material: what C_UnwrapKey may be told, but for what only the SO says."""
-    plan = _plan(UNWRAP, attributes)
+    plan = plan_of(UNWRAP, attributes)
     return {
         attribute: value
         for attribute, value in attributes.items()
@@ -388,7 +282,7 @@ def reveal(attributes: Attributes, attribute: int) -> bytes:
     CKR_ATTRIBUTE_SENSITIVE where footnote 7 hides it, else CKR_ATTRIBUTE_TYPE_INVALID where the object has none.
     """
     value = attributes.get(attribute)
-    if attribute in _SECRET and _hidden(attributes) and attribute in _plan(COPY, attributes).rows:
+    if attribute in SECRET and _hidden(attributes) and attribute in plan_of(COPY, attributes).rows:
         raise CryptokiError(CKR.ATTRIBUTE_SENSITIVE, f"{name_of(CKA, attribute)} is not to be revealed")
     if value is None:
         raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"the object has no {name_of(CKA, attribute)}")
@@ -398,6 +292,6 @@ def reveal(attributes: Attributes, attribute: int) -> bytes:
 def matches(attributes: Attributes, template: Template) -> bool:
     """Whether C_FindObjects gives the object: all attributes are there and equal; what is hidden never matches."""
     for attribute, value in template:
-        if value is None or attributes.get(attribute) != value or (attribute in _SECRET and _hidden(attributes)):
+        if value is None or attributes.get(attribute) != value or (attribute in SECRET and _hidden(attributes)):
             return False
     return True
