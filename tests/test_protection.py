@@ -8,7 +8,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from boards import Board, board, boards, template, three  # noqa: F401 - fixtures
+from boards import Board, board, boards, three  # noqa: F401 - fixtures
+from machine import Machine
+from network import reached
 
 from ptkc.client.certificates import OWNER, CertificateStore, certificate_file
 from ptkc.client.pool import Connection, Pool
@@ -465,3 +467,77 @@ def test_handshake_begins_with_what_the_policy_is(rig: Rig) -> None:
     assert [QUESTION, HELLO] == [frame[1] for frame in rig.frames if frame[1] in (QUESTION, HELLO)]
     assert REQUESTS_SIGNED == rig.protection.policy
     assert REQUESTS_SIGNED | REPLIES_SIGNED | REQUESTS_ENCRYPTED | SENSITIVE_ENCRYPTED | 8 == EVERYTHING
+
+
+# Through the shared object
+
+_SESSIONS = """
+import os, sys
+import pkcs11, ptkc
+from cffi import FFI
+from ptkc.hsm.policy import mode_of
+from ptkc.spec.constants import CKH
+from ptkc.tools.adapter import adapter
+from ptkc.vendor import Attribute, ObjectClass, devices, lib
+
+library = lib()
+device = devices(library)[0]
+token = library.get_token(token_label="Tests")
+session = token.open(rw=True, user_pin="user-1234")
+key = session.generate_key(pkcs11.KeyType.AES, 256)
+encrypt = lambda: key.encrypt(bytes(32), mechanism_param=bytes(16))
+expected = encrypt()
+
+def channels():
+    with device.admin.open() as admin:
+        return len(list(admin.get_objects({Attribute.CLASS: ObjectClass.HW_FEATURE,
+                                           Attribute.HW_FEATURE_TYPE: CKH.PTKC_CHANNEL})))
+
+def child():
+    try:
+        session.generate_random(64)
+    except pkcs11.PKCS11Error:
+        pass
+    else:
+        return 1
+    ffi = FFI()
+    ffi.cdef("unsigned long C_Initialize(void *);")
+    if ffi.dlopen(os.path.join(os.path.dirname(ptkc.__file__), "libptkc.so")).C_Initialize(ffi.NULL):
+        return 2
+    with library.get_token(token_label="Tests").open(rw=True, user_pin="user-1234") as other:
+        return 3 if channels() < 1 or len(other.generate_random(64)) != 8 else 0
+"""
+
+_FLAGS_ARE_SET = """
+before = channels()
+with device.admin.open(rw=True, user_pin="admin-" + device.serial) as admin:
+    adapter(admin)[Attribute.SECURITY_MODE] = mode_of("NU")
+print(encrypt() == expected, before, channels())
+library.finalize()
+"""
+
+_FORKED = """
+pid = os.fork()
+if not pid:
+    os._exit(child())
+print(os.waitpid(pid, 0)[1] >> 8, encrypt() == expected)
+library.finalize()
+"""
+
+
+@pytest.mark.parametrize("way", ["in process", "clear network"])
+def test_running_operations_go_on_when_flags_are_set(appliance: Machine, tmp_path: Path, way: str) -> None:
+    """Keys, sessions and logins of before stay; from then on there is a channel."""
+    if way == "in process":
+        assert "True 0 1\n" == appliance.copy(tmp_path / "home").script(_SESSIONS + _FLAGS_ARE_SET)
+        return
+    with reached(way, appliance, tmp_path) as machine:
+        assert "True 0 1\n" == machine.script(_SESSIONS + _FLAGS_ARE_SET)
+
+
+@pytest.mark.parametrize("way", ["protected", "clear network", "network"])
+def test_child_of_a_fork_begins_with_its_own_application(appliance: Machine, tmp_path: Path, way: str) -> None:
+    """The parent's channels and connections are as they were; the child makes its own after C_Initialize."""
+    with reached(way, appliance, tmp_path) as machine:
+        script = _SESSIONS.replace("channels() < 1", "False") if way == "clear network" else _SESSIONS
+        assert "0 True\n" == machine.script(script + _FORKED)
