@@ -437,6 +437,7 @@ def test_serve_tells_what_happens_as_json(board: Board, tmp_path: Path, by: int)
     assert 0 == code
     assert {"listening", "serving", "connected", "refusal", "stopping", "stopped"} <= {one["event"] for one in events}
     assert all("Z" == one["time"][-1] for one in events)
+    assert "CKR_PIN_INCORRECT" in [one.get("code") for one in events if one["event"] == "refusal"]
     assert "wrong-pin-9" not in str(events)
 
 

@@ -24,25 +24,25 @@ __all__ = ["Presented"]
 class Presented:
     """Gives the `Identity` of an HSM for each handshake and each question."""
 
-    __slots__ = ("_chain", "_changes", "_hsm", "_sign")
+    __slots__ = ("_hsm", "_known")
 
     def __init__(self, hsm: Hsm) -> None:
         """Speak for `hsm`."""
         self._hsm = hsm
-        self._changes: int | None = None
-        self._chain: tuple[bytes, ...] = ()
-        self._sign: Callable[[bytes], bytes] | None = None
+        self._known: tuple[int, tuple[bytes, ...], Callable[[bytes], bytes] | None] = (-1, (), None)
 
     def identity(self) -> Identity:
         """Return statement and signer as they are now; an HSM without PIK and PIC in force has no chain."""
         hsm = self._hsm
         flags, boot = hsm.security_mode, hsm.boot
-        if hsm.identity.changes != self._changes:
-            self._read()
-        return Identity(Statement(hsm.serial, flags, boot, self._chain, proven=False), self._sign)
+        known = self._known  # as a whole: other threads may be reading anew
+        if hsm.identity.changes != known[0]:
+            known = self._known = self._read()
+        _, chain, sign = known
+        return Identity(Statement(hsm.serial, flags, boot, chain, proven=False), sign)
 
-    def _read(self) -> None:
-        """Read key and certificates; a POC is shown if it signed the PIC."""
+    def _read(self) -> tuple[int, tuple[bytes, ...], Callable[[bytes], bytes] | None]:
+        """Read how often the identity was changed, certificates and key; a POC is shown if it signed the PIC."""
         mechanisms.load()
         from ptkc.hsm import identity  # noqa: PLC0415 - behind `load`
         from ptkc.mechanisms.identity import signer  # noqa: PLC0415
@@ -53,8 +53,6 @@ class Presented:
         if state.is_under_owner:
             certificates.append(state.attributes(CKO.CERTIFICATE, identity.POC))
         if key is None or certificates[0] is None:
-            self._chain, self._sign = (), None
-        else:
-            self._chain = tuple([found[CKA.VALUE] for found in certificates if found is not None])
-            self._sign = signer(Object(key)).sign
-        self._changes = state.changes
+            return state.changes, (), None
+        chain = tuple([found[CKA.VALUE] for found in certificates if found is not None])
+        return state.changes, chain, signer(Object(key)).sign

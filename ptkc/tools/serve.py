@@ -20,7 +20,8 @@ from ptkc.configuration import DEFAULT_PORT, Configuration, read_server
 from ptkc.hsm import policy
 from ptkc.hsm.server import Limits, Server, is_loopback
 from ptkc.sms.protection import SENSITIVE_ENCRYPTED
-from ptkc.spec.errors import CryptokiError
+from ptkc.spec.constants import CKR
+from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.tools import common
 from ptkc.tools.hsm import Paths
 
@@ -52,7 +53,9 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no publi
 
 
 def _tell(event: str, **facts: object) -> None:
-    """Write an event as one line: time (UTC), event, facts."""
+    """Write an event as one line: time (UTC), event, facts; a CK_RV by its name."""
+    if "code" in facts:
+        facts["code"] = name_of(CKR, facts["code"]) if facts["code"] else None  # type: ignore[arg-type]
     now = time.time()
     stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
     line = json.dumps({"time": stamp, "event": event, **facts}) + "\n"
