@@ -179,6 +179,21 @@ def test_applications_are_limited(board: Board) -> None:
     board.client().shake_hands()
 
 
+def test_applications_that_were_left_keep_nobody_out(board: Board) -> None:
+    """Where there is no more room the one that has been without connections for the longest time goes."""
+    clock = _limited(board, most=2, linger=60.0)
+    longest, later = board.client().shake_hands(), board.client()
+    later.open()
+    for left in (longest, later):
+        clock[0] += 1
+        left.connection.close()
+    board.client().shake_hands()
+    back = board.client().shake_hands(secret=_secret(longest))
+    assert back.channel is not None
+    assert UNKNOWN == back.channel.outcome
+    assert 2 == len(board.applications.all())
+
+
 def test_slots_do_not_change_under_others(board: Board) -> None:
     """CKR_ACTION_PROHIBITED for a new slot while another application is connected."""
     client, other = board.client().shake_hands(), board.client().shake_hands()

@@ -171,15 +171,26 @@ def test_a_channel_without_the_protection_of_the_flags_is_not_enough(
         _refused(CKR.BAD_PROTECTION, peer.call, "C_GetSessionInfo", session)
 
 
+def _hears_the_end(peer: Peer) -> None:
+    """Take what is said, a refusal at most, until the server closes."""
+    for _ in range(2):
+        try:
+            peer.receive()
+        except ConnectionError:
+            return
+    raise AssertionError("the connection goes on")
+
+
 def test_frames_out_of_turn_end_the_connection(port: int, held: bytes) -> None:
     """A request without a channel, a second greeting, a reply from a client, an ACCEPT."""
     for kind in (REQUEST, REPLY, PLAIN_REPLY, 4, 10, 0, 255):
-        with Peer(port, SERIAL) as peer, pytest.raises((ConnectionError, CryptokiError)):
-            peer.exchange(clear(kind, b"") if kind in range(1, 13) else struct.pack("<BBBBIQQ", 1, kind, 0, 0, 0, 0, 0))
-            peer.receive()
-    with Peer(port, SERIAL) as peer, pytest.raises((ConnectionError, CryptokiError)):
+        with Peer(port, SERIAL) as peer:
+            peer.send(struct.pack("<BBBBIQQ", 1, kind, 0, 0, 0, 0, 0))
+            _hears_the_end(peer)
+    with Peer(port, SERIAL) as peer:
         peer.shake_hands(held)
-        peer.shake_hands(held)
+        with pytest.raises((ConnectionError, CryptokiError)):
+            peer.shake_hands(held)
 
 
 @pytest.mark.parametrize("length", [2**32 - 1, 2**28 + 25, 2**27])
@@ -187,9 +198,7 @@ def test_a_length_is_not_believed(port: int, length: int) -> None:
     """A header that announces too much is refused before any of it is waited for."""
     with Peer(port, SERIAL) as peer:
         peer.send(struct.pack("<BBBBIQQ", 1, PLAIN_REQUEST, 0, 0, length, 0, 0))
-        with pytest.raises(ConnectionError):
-            while True:
-                peer.receive()
+        _hears_the_end(peer)
 
 
 def test_the_reason_of_a_refusal_stays_with_the_hsm(port: int, held: bytes) -> None:

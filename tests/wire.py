@@ -149,7 +149,8 @@ class Wire:
                 continue
             server.settimeout(None)
             for end in (client, server):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with contextlib.suppress(OSError):  # it is gone already
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._pairs.append((client, server))
             for ends, direction in (((client, server), REQUESTS), ((server, client), REPLIES)):

@@ -130,11 +130,15 @@ class Applications:
         if served is not None and connection in served.connections:
             return served
         self.sweep()
+        gone = None
         with self._lock:
             served = self._by_group.get(group)
             if served is None:
+                gone = self._make_room()
                 served = self._by_group[group] = self._new()
             served.connections.add(connection)
+        if gone is not None:
+            gone.application.end()
         return served
 
     def knows(self, group: bytes) -> bool:
@@ -147,19 +151,39 @@ class Applications:
         CKR_DEVICE_MEMORY where there are too many applications.
         """
         self.sweep()
+        gone = None
         with self._lock:
             served = self._by_identifier.get(channel.application)
             if served is None:
-                served = self._by_group.pop(group, None) or self._new()
+                served = self._by_group.pop(group, None)
+                if served is None:
+                    gone = self._make_room()
+                    served = self._new()
                 served.take(channel)
                 self._by_identifier[served.identifier] = served
             served.connections.add(connection)
-            return served
+        if gone is not None:
+            gone.application.end()
+        return served
+
+    def _make_room(self) -> Served | None:
+        """Have room for one more: where there is none, return the application that goes, which the caller ends.
+
+        It is the one that has been without connections for the longest time: else who begins many applications and
+        leaves them would keep all others out. CKR_DEVICE_MEMORY if each has connections.
+        """
+        everyone = [*self._by_group.items(), *self._by_identifier.items()]
+        if len(everyone) < self._most:
+            return None
+        left = [(name, one) for name, one in everyone if not one.connections]
+        if not left:
+            raise LocalError(CKR.DEVICE_MEMORY, f"there are {self._most} applications, which are the most")
+        name, gone = min(left, key=lambda item: item[1].left)
+        (self._by_identifier if gone.identifier else self._by_group).pop(name)
+        return gone
 
     def _new(self) -> Served:
         """Return a new application."""
-        if len(self._by_group) + len(self._by_identifier) >= self._most:
-            raise LocalError(CKR.DEVICE_MEMORY, f"there are {self._most} applications, which are the most")
         application = Application(self._hsm, Handles())
         application.accepted = EVERYTHING
         application.most_sessions = self._sessions
