@@ -16,10 +16,10 @@ __all__ = [
     "read_server",
 ]  # fmt: skip
 
-# name; kind: path, choice, flag, number, servers, serials or letters; values a choice may have, the least and the most of a
-# number, the letters; default, None where it is computed; what the default is, for the reader; what the item means;
-# what an invalid value does: "absent" (never another directory, another HSM or less protection than what was meant) or
-# "default" (the item protects nothing). A name with `<serial>` is an item for each HSM.
+# name; kind: path, choice, flag, number, servers, serials or letters; values a choice may have, the least and the most
+# of a number, the letters; default, None where it is computed; what the default is, for the reader; what the item
+# means; what an invalid value does: "absent" (never another directory, another HSM or less protection than what was
+# meant) or "default" (the item protects nothing). A name with `<serial>` is an item for each HSM.
 Item = namedtuple("Item", "name kind values default default_text meaning invalid")
 
 # value; level: one of the four below; source: the variable, `file:line`, or empty
