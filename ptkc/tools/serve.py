@@ -35,7 +35,7 @@ __all__ = ["add_commands"]
 _LOOPBACK = "127.0.0.1"
 _PREFIX = "sn:"
 _ITEM = "ET_HSM_NETSERVER_"
-_MMAP_THRESHOLD, _LARGE = -3, 16 << 20  # M_MMAP_THRESHOLD of malloc.h, bytes
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _LARGE = -3, -1, 16 << 20  # numbers of malloc.h, bytes
 
 
 def add_commands(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -116,7 +116,9 @@ def _return_large_memory() -> None:
     ffi = FFI()
     ffi.cdef("int mallopt(int param, int value);")
     with contextlib.suppress(AttributeError):  # another C library than glibc
-        ffi.dlopen(None).mallopt(_MMAP_THRESHOLD, _LARGE)
+        libc = ffi.dlopen(None)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGE)  # which the line above has set back to the least
 
 
 def _address(text: str) -> tuple[str, int]:
