@@ -47,8 +47,7 @@ Times = namedtuple("Times", "connect read heartbeat")
 """How many seconds connecting and a handshake, an answer, and the silence on a connection may take."""
 
 _TIMEVAL = Struct("@ll")
-_PART = 1 << 20  # bytes that are read at once
-_FIRST = 1 << 16  # bytes that a reply of the usual length fits in
+_PART = 120 << 10  # bytes that are read at once: more would be mapped from the system for each part, and cost more
 _KEEPALIVE_COUNT = 3
 _MOST_SERIALS = 256
 
@@ -185,7 +184,7 @@ class SocketTransport(Transport):
         """Return the next frame; what came behind it is kept."""
         data, self._rest = self._rest, b""
         while len(data) < HEADER_LENGTH:
-            part = self._allow(deadline).recv(_FIRST)
+            part = self._allow(deadline).recv(_PART)
             if not part:
                 raise OSError(0, "the server closed the connection")
             data += part
