@@ -6,11 +6,12 @@ tests/test_secure_messaging_frames.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conformance.cryptoki import Refused, Session
+from conformance.cryptoki import Cryptoki, Refused, Session
 from conformance.parameters import Mechanism
 from lines import ITEMS, MODES, library, line_under
 from machine import Machine
@@ -208,6 +209,17 @@ def test_a_client_without_the_certificate_opens_no_protected_session(
     assert CKR.CERT_NOT_VALIDATED == refused.value.rv
 
 
+@contextlib.contextmanager
+def _reached(module: Module, appliance: Machine, top: Path, flags: str) -> Iterator[tuple[Cryptoki, Wire]]:
+    """Return a library that reaches an HSM with these flags through a wire, and has no session with it."""
+    server = appliance.copy(top / "appliance")
+    set_flags(server, flags)
+    with served(server) as told, Wire(told.port) as wire:
+        machine = client(top / "client", wire.port, trusts=server, **ITEMS)
+        with library(module, machine) as cryptoki:
+            yield cryptoki, wire
+
+
 @pytest.fixture(scope="module")
 def fleet(module: Module, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """Return two HSMs of one owner, both under `NU`."""
@@ -246,3 +258,36 @@ def test_another_hsm_of_the_same_owner_is_not_the_one_that_was_asked_for(
         assert caught.value.rv in (CKR.CERT_NOT_VALIDATED, CKR.SMS_ERROR), str(caught.value)
         assert USER_PIN.encode() not in wire.raw[REQUESTS]
         assert "REQUEST" not in wire.kinds()
+
+
+@pytest.mark.parametrize("flags", ["n", "N", "u", "U"])
+def test_a_token_is_not_initialised_where_its_pin_would_travel_in_clear(
+    module: Module, appliance: Machine, tmp_path: Path, flags: str
+) -> None:
+    """C_InitToken has no session: CKR_ACCESS_DENIED under `n` and `N`; under the other flags it is as without any."""
+    with _reached(module, appliance, tmp_path, flags) as (cryptoki, wire):
+        slot = cryptoki.find_slot(LABEL)
+        with pytest.raises(Refused) as refused:
+            cryptoki.init_token(slot, "a wrong PIN of the SO", "renamed")
+        is_hidden = flags in "nN"
+        assert (CKR.ACCESS_DENIED if is_hidden else CKR.PIN_INCORRECT) == refused.value.rv, str(refused.value)
+        assert b"a wrong PIN of the SO" in wire.raw[REQUESTS] or is_hidden
+
+
+def test_an_hsm_is_administered_through_the_channel(module: Module, appliance: Machine, tmp_path: Path) -> None:
+    """Flags, clock, identity and tokens over TCP under `NU`: no PIN can be read."""
+    server = appliance.copy(tmp_path / "appliance")
+    set_flags(server, "NU")
+    with served(server) as told, Wire(told.port) as wire:
+        machine = client(tmp_path / "client", wire.port, trusts=server)
+        machine.environment[f"PTKC_ADMIN_PIN_{SERIAL}"] = f"admin-{SERIAL}"
+        machine.tool("ctconf", f"-asn:{SERIAL}", "-fNUt")
+        machine.tool("ctconf", f"-asn:{SERIAL}", "-t")
+        assert SERIAL == machine.listed()[0]["serial"]
+        machine.ctident("gen-selfsigned", f"sn:{SERIAL}", typed="y")
+        machine.tool("ctconf", f"-asn:{SERIAL}", "-c1")
+        machine.tool("ctconf", f"-asn:{SERIAL}", "-n1", typed="second", PTKC_SO_PIN="so-87654321")
+        machine.tool("ctconf", f"-asn:{SERIAL}", "-f0")
+        for secret in (f"admin-{SERIAL}", "so-87654321"):
+            assert secret.encode() not in wire.raw[REQUESTS]
+        _check_protection(list(wire.frames), policy_of_flags(MODES["NU"]))
