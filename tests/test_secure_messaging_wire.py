@@ -31,6 +31,7 @@ from ptkc.sms.protection import (
 from ptkc.sms.state import REFUSED
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.wire.codec import decode_request
+from ptkc.wire.commands import BY_NAME
 
 _VALUE = b"the value of a key, 32 bytes long"[:32]
 _PLAINTEXT = b"the plaintext of an encryption, 48 bytes in all."
@@ -291,3 +292,25 @@ def test_an_hsm_is_administered_through_the_channel(module: Module, appliance: M
         for secret in (f"admin-{SERIAL}", "so-87654321"):
             assert secret.encode() not in wire.raw[REQUESTS]
         _check_protection(list(wire.frames), policy_of_flags(MODES["NU"]))
+
+
+def _to_another_slot(passed: Passed) -> list[bytes]:
+    """Have a session be opened with another slot than the one that was asked for."""
+    frame = passed.frame
+    if passed.kind != "PLAIN_REQUEST" or frame[26:28] != BY_NAME["C_OpenSession"].number.to_bytes(2, "little"):
+        return [frame]
+    return [frame[:28] + (1).to_bytes(8, "little") + frame[36:]]
+
+
+def test_a_session_with_another_token_than_the_client_meant_is_of_no_use(
+    module: Module, appliance: Machine, tmp_path: Path
+) -> None:
+    """C_OpenSession is not protected, but every request is bound to slot and token: the PIN is not tried there."""
+    with _reached(module, appliance, tmp_path, "NU") as (cryptoki, wire):
+        slot = cryptoki.find_slot(LABEL)
+        with wire.doing(_to_another_slot):
+            session = cryptoki.open(slot)
+        with pytest.raises(Refused) as refused:
+            session.login(USER_PIN)
+        assert CKR.SMS_ERROR == refused.value.rv, str(refused.value)
+        cryptoki.open(slot).login(USER_PIN)
