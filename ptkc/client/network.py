@@ -49,6 +49,7 @@ Times = namedtuple("Times", "connect read heartbeat")
 _TIMEVAL = Struct("@ll")
 _PART = 120 << 10  # bytes that are read at once: more would be mapped from the system for each part, and cost more
 _KEEPALIVE_COUNT = 3
+_KEPT = 2 << 20  # bytes of memory that a connection keeps for answers
 _MOST_SERIALS = 256
 
 
@@ -137,7 +138,7 @@ class Server:
 class SocketTransport(Transport):
     """A connected socket; `listed` are the serials that the server's prelude named."""
 
-    __slots__ = ("_file", "_limit", "_rest", "_socket", "_times", "listed")
+    __slots__ = ("_buffer", "_file", "_limit", "_rest", "_socket", "_times", "listed")
 
     def __init__(self, connected: socket, times: Times) -> None:
         """Keep a connected socket."""
@@ -147,6 +148,7 @@ class SocketTransport(Transport):
         self._times = times
         self._limit = 0.0
         self._rest = b""
+        self._buffer = bytearray()
         self.listed: tuple[str, ...] = ()
 
     # The prelude
@@ -162,7 +164,7 @@ class SocketTransport(Transport):
 
     # Frames
 
-    def exchange(self, frame: bytes, limit: float | None = None) -> bytes:
+    def exchange(self, frame: bytes, limit: float | None = None) -> bytes | memoryview:
         """Send a frame and return the one that comes back."""
         seconds = self._times.read if limit is None else limit
         deadline = monotonic() + seconds
@@ -180,7 +182,7 @@ class SocketTransport(Transport):
         self.close()
         raise CryptokiError(CKR.DEVICE_ERROR, f"the answer is lost: {reason}")
 
-    def _frame(self, deadline: float) -> bytes:
+    def _frame(self, deadline: float) -> bytes | memoryview:
         """Return the next frame; what came behind it is kept."""
         data, self._rest = self._rest, b""
         while len(data) < HEADER_LENGTH:
@@ -191,7 +193,23 @@ class SocketTransport(Transport):
         end = HEADER_LENGTH + length_that_follows(data, CLIENT)
         if len(data) > end:
             data, self._rest = data[:end], data[end:]
-        return data if len(data) == end else self._receive(end, deadline, data)
+        if len(data) == end:
+            return data
+        return self._long(end, deadline, data) if end <= _KEPT else self._receive(end, deadline, data)
+
+    def _long(self, length: int, deadline: float, begin: bytes) -> memoryview:
+        """Return a frame in memory that is used for the next one too: new memory costs more than what is in it."""
+        if len(self._buffer) < length:
+            self._buffer = bytearray(length)
+        view = memoryview(self._buffer)[:length]
+        got = len(begin)
+        view[:got] = begin
+        while got < length:
+            more = self._allow(deadline).recv_into(view[got:])
+            if not more:
+                raise OSError(0, "the server closed the connection")
+            got += more
+        return view
 
     def send(self, frame: bytes) -> None:
         """Send a last frame, as far as there is room for it at once."""
@@ -201,7 +219,7 @@ class SocketTransport(Transport):
         except (OSError, NotSentError):
             self.close()
 
-    def pending(self) -> bytes:
+    def pending(self) -> bytes | memoryview:
         """Return a frame that came unasked."""
         self._check_ours()
         try:

@@ -162,7 +162,7 @@ class Connection:
         self.transport.close()
 
 
-def _body(answer: bytes) -> bytes:
+def _body(answer: bytes | memoryview) -> bytes:
     """Return the payload of a plain reply; CKR_BAD_REPLY if it is none, CKR_SMS_ERROR for a refusal."""
     frame = decode(answer)
     if frame.kind == PLAIN_REPLY:

@@ -146,7 +146,7 @@ class Protection:
     def _exchange(self, connection: Connection, frame: bytes) -> bytes:
         """Return the answer to a frame of a handshake; without one nothing of the call has been sent."""
         try:
-            return connection.transport.exchange(frame, self.patience)
+            return bytes(connection.transport.exchange(frame, self.patience))
         except NotSentError:
             raise
         except CryptokiError as error:

@@ -41,10 +41,11 @@ class Transport:
 
     __slots__ = ()
 
-    def exchange(self, frame: bytes, limit: float | None = None) -> bytes:
-        """Return the frame that answers, which may take `limit` seconds, or as long as any answer may take.
+    def exchange(self, frame: bytes, limit: float | None = None) -> bytes | memoryview:
+        """Return the frame that answers, which stands until the next exchange.
 
-        `NotSentError`; CKR_DEVICE_ERROR if the answer is lost.
+        It may take `limit` seconds, or without one as long as any answer may take. `NotSentError`; CKR_DEVICE_ERROR if
+        the answer is lost.
         """
         raise NotImplementedError
 
@@ -52,7 +53,7 @@ class Transport:
         """Send a last frame that nobody answers, if that is possible at once."""
         raise NotImplementedError
 
-    def pending(self) -> bytes:
+    def pending(self) -> bytes | memoryview:
         """Return a frame that the HSM sent without being asked: it ends a channel; empty if there is none.
 
         `NotSentError` if the connection has ended.

@@ -109,7 +109,7 @@ class Channel:
             plain = sensitive
         return self._conversation.send(self._sends, plain, payload, associated)
 
-    def open(self, data: bytes) -> Message:
+    def open(self, data: bytes | memoryview) -> Message:
         """Return the request (HSM) or the reply (client) in a frame.
 
         Any failure is the end, and `farewell` then says so to the peer. `FrameError` and `AuthenticationError` with

@@ -73,7 +73,7 @@ class Conversation:
         self.state = after
         return frame
 
-    def receive(self, data: bytes, least: int = 0) -> tuple[Frame, bytes]:
+    def receive(self, data: bytes | memoryview, least: int = 0) -> tuple[Frame, bytes]:
         """Return a frame of the peer's and its payload, verified; it is the end if that fails or the peer says so.
 
         CKR_BAD_PROTECTION if it has less protection than `least`.

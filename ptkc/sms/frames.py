@@ -96,7 +96,7 @@ def length_that_follows(start: bytes, reader: int) -> int:
     return _open_header(start, reader)[4]
 
 
-def _open_header(data: bytes, reader: int) -> tuple[int, int, int, int, int, int, int]:
+def _open_header(data: bytes | memoryview, reader: int) -> tuple[int, int, int, int, int, int, int]:
     """Return the fields of a header that may be one; `FrameError`."""
     if len(data) < HEADER_LENGTH:
         raise FrameError(MALFORMED[reader], f"{len(data)} bytes, a header has {HEADER_LENGTH}")
@@ -114,8 +114,11 @@ def _open_header(data: bytes, reader: int) -> tuple[int, int, int, int, int, int
     return fields
 
 
-def decode(data: bytes, reader: int = CLIENT) -> Frame:
-    """Return the frame that these bytes are; `FrameError` if they are none, with the code of the end that reads."""
+def decode(data: bytes | memoryview, reader: int = CLIENT) -> Frame:
+    """Return the frame that these bytes are, which must not change as long as it is used.
+
+    `FrameError` if they are none, with the code of the end that reads.
+    """
     _, kind, protection, size, length, channel, counter = _open_header(data, reader)
     end = HEADER_LENGTH + length
     if len(data) != end:
@@ -125,6 +128,6 @@ def decode(data: bytes, reader: int = CLIENT) -> Frame:
     if protection & SIGNED:
         end -= MAC_LENGTH
     return Frame(
-        kind, protection, channel, counter, data[HEADER_LENGTH:middle], view[:middle], view[middle:end], view[:end],
-        data[end:],
+        kind, protection, channel, counter, bytes(view[HEADER_LENGTH:middle]), view[:middle], view[middle:end],
+        view[:end], bytes(view[end:]),
     )  # fmt: skip

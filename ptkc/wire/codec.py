@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VERSION = 1
 LARGEST = 1 << 28  # bytes in a message, and in what a request may ask for
 _LONGEST_REASON = 1024
+_IS_LONG = 1 << 12  # bytes of which each copy is worth avoiding
 
 _REQUEST = 0
 _REPLY = 1
@@ -95,6 +96,16 @@ class _Reader:
     def blob(self) -> bytes:
         """Return the next bytes with their length."""
         return self.take(self.ulong())
+
+    def view(self) -> bytes | memoryview:
+        """Return the next bytes with their length; of many, a view on the message, since they are copied once more."""
+        length = self.ulong()
+        start = self.position
+        value = self.take(length) if length <= _IS_LONG else memoryview(self.data)[start : start + length]
+        if len(value) < length:
+            raise PeerError("message is cut short")
+        self.position = start + length
+        return value
 
     def optional_blob(self) -> bytes | None:
         """Return the next bytes that may be absent."""
@@ -163,8 +174,8 @@ def _buffer(value: bytes | int) -> bytes:
     return b"\x00" + _ULONG.pack(value) if isinstance(value, int) else b"\x01" + _blob(value)
 
 
-def _read_buffer(reader: _Reader) -> bytes | int:
-    return reader.blob() if reader.flag() else reader.ulong()
+def _read_buffer(reader: _Reader) -> bytes | memoryview | int:
+    return reader.view() if reader.flag() else reader.ulong()
 
 
 def _values(value: tuple[int, tuple[bytes | None, ...]]) -> bytes:
@@ -213,7 +224,6 @@ def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
 
 # Writers of bytes that may be many: what stands before the length. They are copied once only, into the message.
 _LONG: dict[Callable[..., bytes], bytes] = {_blob: b"", _buffer: b"\x01"}
-_IS_LONG = 1 << 12
 
 
 def _parts(fields: list[tuple[Callable[..., bytes], Any]], values: tuple[Any, ...]) -> list[bytes]:
