@@ -48,7 +48,7 @@ application without connections lives on.
 """
 
 _PRELUDE = 10.0  # seconds
-_PART, _LARGE_PART = 1 << 16, 1 << 20
+_PART = 120 << 10  # bytes that are read at once: more would be mapped from the system for each part, and cost more
 _TIMEVAL = Struct("@ll")
 _CREDENTIALS = Struct("@iII")  # struct ucred: process, user, group
 _REFUSED_AT_ONCE = 64  # connections beyond the limit that are told so; more are closed without a word
@@ -332,7 +332,7 @@ class _Wire:
                 raise _LateError
             self._within(socket.SO_RCVTIMEO, left)
             try:
-                part = self._stream.recv(max(_PART, min(length - size, _LARGE_PART)))
+                part = self._stream.recv(_PART)
             except (BlockingIOError, TimeoutError):
                 raise (_LateError if deadline else _IdleError) from None
             if not part:
