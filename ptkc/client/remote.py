@@ -14,7 +14,7 @@ from ptkc.client.pool import EndedError, Opened
 from ptkc.sms.errors import TerminatedError
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, PeerError
-from ptkc.wire.codec import binding, decode_reply, encode_request
+from ptkc.wire.codec import LARGEST, binding, decode_reply, encode_request
 from ptkc.wire.commands import BY_NAME, COMMANDS, Device
 
 __all__ = ["EncodedDevice", "NetworkDevice", "RemoteDevice"]
@@ -231,6 +231,8 @@ def _buffer_fits(arguments: tuple[Any, ...], result: Any, place: int = -1) -> No
     value = result[0] if isinstance(result, tuple) else result
     if isinstance(value, int) is not (room is None) or (room is not None and len(value) > room):
         raise PeerError("the output does not fit the request")
+    if room is None and value > LARGEST:
+        raise PeerError(f"{value} bytes of output, which no message could bring")
 
 
 def _next_fits(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN401

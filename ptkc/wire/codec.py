@@ -166,7 +166,7 @@ def _read_room(reader: _Reader) -> int | None:
 def _read_size(reader: _Reader) -> int:
     size = reader.ulong()
     if size > LARGEST:
-        raise PeerError(f"{size} asked for")
+        raise PeerError(f"{size} bytes, more than a message brings")
     return size
 
 
@@ -342,7 +342,7 @@ def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as th
         reader.end()
         return results[0] if len(results) == 1 else results or None
     if code == CKR.BUFFER_TOO_SMALL:
-        length = reader.ulong()
+        length = _read_size(reader)
         reader.end()
         raise BufferTooSmallError(length)
     reason = reader.blob()
