@@ -119,8 +119,3 @@ class AdminToken(Token):
         """Set the Administrator's PIN by the ASO, who can do it only once: CKR_PIN_ALREADY_INITIALIZED."""
         del replace
         super().init_user_pin(token_key, pin, replace=False)
-
-    @property
-    def identity(self) -> Identity:
-        """The identity objects."""
-        return self._identity
