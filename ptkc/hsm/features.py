@@ -17,6 +17,7 @@ from ptkc.objects.attributes import BOOL, STRING, ULONG
 from ptkc.spec.constants import CK, CKA, CKF, CKH, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE, Attributes, Template, boolean, from_ulong, ulong
+from ptkc.token.identity import PIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -323,4 +324,4 @@ def token_of(feature: Feature) -> Token | None:
 
 def has_identity(hsm: Hsm) -> bool:
     """Whether the HSM has a PIC, which protected messages need."""
-    return bool(hsm.identity.find(((CKA.CLASS, ulong(CKO.CERTIFICATE)), (CKA.LABEL, b"PIC")), None))
+    return bool(hsm.identity.find(((CKA.CLASS, ulong(CKO.CERTIFICATE)), (CKA.LABEL, PIC)), None))

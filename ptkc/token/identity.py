@@ -13,7 +13,15 @@ from ptkc.token.seal import Keys, PublicKeys
 from ptkc.token.store import IDENTITY, TOKEN_SHIFT, PinRecord, Store, TokenRecord
 from ptkc.token.tokens import Token
 
-__all__ = ["AdminToken", "Identity", "identity_record"]
+__all__ = [
+    "PEER", "PIC", "PIK", "PIK_PENDING", "POC", "POC_PENDING", "POK", "POK_PENDING", "AdminToken", "Identity",
+    "identity_record",
+]  # fmt: skip
+
+# What they are called, which is also their state.
+POK, POK_PENDING, POC, POC_PENDING = b"POK", b"POK-Pending", b"POC", b"POC-Pending"
+PIK, PIK_PENDING, PIC = b"PIK", b"PIK-Pending", b"PIC"
+PEER = b"PIC "  # and the serial
 
 _SERIAL = "identity"
 _NO_LOGIN = b"no login is needed"
