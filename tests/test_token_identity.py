@@ -218,7 +218,7 @@ def test_a_reset_empties_a_token_and_gives_it_a_new_key(hsm: Hsm) -> None:
     assert CKR.PIN_INCORRECT == refusal(token.login, CKU.SO, SO_PIN)
     again = token.login(CKU.SO, b"new-so-pin")
     assert key != again
-    assert not token.holds(key)
+    assert CKR.USER_NOT_LOGGED_IN == refusal(token.find, (), key)
     assert [] == token.find((), again)
 
 

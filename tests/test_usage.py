@@ -16,9 +16,9 @@ from limited import Limited
 
 from ptkc.hsm.application import Application
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKD, CKF, CKK, CKM, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Ecdh
+from ptkc.spec.parameters import Ecdh, Extract
 from ptkc.spec.values import FALSE, TRUE, ulong
 from ptkc.token.tokens import Token
 
@@ -381,6 +381,18 @@ def test_a_key_with_a_limit_is_not_wrapped(hsm: Limited, limit: dict[str, bytes]
     wrapper = hsm.aes()
     for mechanism in (CKM.AES_KEY_WRAP, CKM.WRAPKEY_AES_KWP):
         assert CKR.KEY_NOT_WRAPPABLE == code(hsm.device.wrap_key, hsm.session, (mechanism, None), wrapper, key, 1000)
+
+
+def test_a_key_with_a_limit_is_not_had_by_cutting_it(hsm: Limited) -> None:
+    """CKM_EXTRACT_KEY_FROM_KEY of all of it would be the key without the limit: CKR_KEY_FUNCTION_NOT_PERMITTED."""
+    hsm.hsm.set_policy(security_mode=CKF.WEAK_PKCS11_MECHANISM)
+    cut = (CKM.EXTRACT_KEY_FROM_KEY, Extract(0))
+    template = ((CKA.VALUE_LEN, ulong(8)),)
+    key = hsm.generic(b"12345678", derive=TRUE, usage_limit=ONE)
+    assert CKR.KEY_FUNCTION_NOT_PERMITTED == code(hsm.device.derive_key, hsm.session, cut, key, template)
+    assert 0 == hsm.count(key)
+    key = hsm.generic(b"12345678", derive=TRUE, wrap_with_trusted=TRUE)
+    assert TRUE == hsm.get(hsm.device.derive_key(hsm.session, cut, key, template), CKA.WRAP_WITH_TRUSTED)
 
 
 # CKA_DELETABLE, CKA_EXPORT, CKA_EXPORTABLE, CKA_IMPORT

@@ -12,14 +12,15 @@ from ptkc.hsm.session import Session
 from ptkc.spec.constants import CKA, CKO, CKR, CKU
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.values import Template, ulong
+from ptkc.token.identity import PIC, POC
 
 __all__ = ["ExtensionCommands"]
 
 # What CT_FetchCertificate is asked for: the label that the HSM gives the certificate. There is no root certificate:
 # nobody manufactures a software HSM.
 _CERTIFICATES = {
-    CKA.LOCAL_IDENTITY_CERT: b"PIC",
-    CKA.HSM_OWNER_CERT: b"POC",
+    CKA.LOCAL_IDENTITY_CERT: PIC,
+    CKA.HSM_OWNER_CERT: POC,
     CKA.HSM_ROOT_CERT: None,
 }
 

@@ -17,6 +17,7 @@ from ptkc.objects.attributes import BOOL, STRING, ULONG
 from ptkc.spec.constants import CK, CKA, CKF, CKH, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE, Attributes, Template, boolean, from_ulong, ulong
+from ptkc.token.identity import PIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -327,7 +328,7 @@ def token_of(feature: Feature) -> Token | None:
 
 def has_identity(hsm: Hsm) -> bool:
     """Whether the HSM has a PIC that is valid now, by its own clock: what protected messages need."""
-    found = hsm.identity.find(((CKA.CLASS, ulong(CKO.CERTIFICATE)), (CKA.LABEL, b"PIC")), None)
+    found = hsm.identity.find(((CKA.CLASS, ulong(CKO.CERTIFICATE)), (CKA.LABEL, PIC)), None)
     loaded = hsm.identity.load(found[0], None) if found else None
     if loaded is None:
         return False

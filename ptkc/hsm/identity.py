@@ -30,6 +30,7 @@ from ptkc.spec.parameters import GenPik
 from ptkc.spec.values import FALSE, TRUE, Attributes, ulong
 from ptkc.token.contents import ObjectChangedError
 from ptkc.token.events import Event
+from ptkc.token.identity import PEER, PIC, PIK, PIK_PENDING, POC, POC_PENDING, POK, POK_PENDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,13 +39,9 @@ if TYPE_CHECKING:
     from ptkc.token.hsms import Hsm
 
 __all__ = [
-    "PIC", "PIK", "PIK_PENDING", "POC", "POC_PENDING", "POK", "POK_PENDING", "State", "generate_identity",
-    "generate_owner", "is_in_use", "read", "remove", "store_identity", "store_owner", "trust", "trusted",
+    "State", "generate_identity", "generate_owner", "is_in_use", "read", "remove", "store_identity", "store_owner",
+    "trust", "trusted",
 ]  # fmt: skip
-
-POK, POK_PENDING, POC, POC_PENDING = b"POK", b"POK-Pending", b"POC", b"POC-Pending"
-PIK, PIK_PENDING, PIC = b"PIK", b"PIK-Pending", b"PIC"
-_PEER = b"PIC "
 
 _CERTIFICATE, _PRIVATE, _PUBLIC = CKO.CERTIFICATE, CKO.PRIVATE_KEY, CKO.PUBLIC_KEY
 _FIXED = {CKA.TOKEN: TRUE, CKA.MODIFIABLE: FALSE, CKA.COPYABLE: FALSE, CKA.DESTROYABLE: FALSE}
@@ -122,8 +119,8 @@ def read(hsm: Hsm) -> State:
                 continue
             attributes = loaded[0]
             label = attributes[CKA.LABEL]
-            if label.startswith(_PEER):
-                state.peers[label[len(_PEER) :].decode()] = record, attributes
+            if label.startswith(PEER):
+                state.peers[label[len(PEER) :].decode()] = record, attributes
             else:
                 state.entries[int.from_bytes(attributes[CKA.CLASS], "little"), label] = record, attributes
         if identity.changes == state.changes:
@@ -206,9 +203,7 @@ def generate_identity(hsm: Hsm, *, self_sign: bool) -> list[int]:
         value = identity_certificate(hsm.serial, key.public_key_info, key, None, hsm.now())
         come.append(_certificate_object(Certificate(value), PIC, {CKA.LOCAL_IDENTITY_CERT: TRUE}))
         gone += [PIK, PIC]
-    return _change(
-        hsm, Event.IDENTITY_REPLACED, lambda state: (state.records(*gone), come, label.decode())
-    )[:2]
+    return _change(hsm, Event.IDENTITY_REPLACED, lambda state: (state.records(*gone), come, label.decode()))[:2]
 
 
 # What is brought from elsewhere
@@ -299,7 +294,7 @@ def trust(hsm: Hsm, value: bytes) -> int:
         older = state.peers.get(serial)
         if older is not None and older[1][CKA.VALUE] == value:
             return older[0]
-        come = _certificate_object(certificate, _PEER + serial.encode(), {CKA.LOCAL_IDENTITY_CERT: FALSE})
+        come = _certificate_object(certificate, PEER + serial.encode(), {CKA.LOCAL_IDENTITY_CERT: FALSE})
         return [] if older is None else [older[0]], [{**come, CKA.DESTROYABLE: TRUE}], serial
 
     return _change(hsm, Event.PEER_TRUSTED, decide)[0]
@@ -339,16 +334,16 @@ def trusted(hsm: Hsm) -> dict[str, Attributes]:
 def remove(hsm: Hsm, obj: Object) -> None:
     """Trust a peer no more; CKR_OBJECT_READ_ONLY for any other identity object, CKR_OBJECT_HANDLE_INVALID."""
     serial = obj.attributes[CKA.LABEL]
-    if obj.object_class != _CERTIFICATE or not serial.startswith(_PEER):
+    if obj.object_class != _CERTIFICATE or not serial.startswith(PEER):
         raise CryptokiError(CKR.OBJECT_READ_ONLY, "identity objects are replaced, not destroyed")
-    hsm.identity.exchange([obj.record or 0], [], event=(Event.PEER_REMOVED, serial[len(_PEER) :].decode()))
+    hsm.identity.exchange([obj.record or 0], [], event=(Event.PEER_REMOVED, serial[len(PEER) :].decode()))
 
 
 def is_in_use(hsm: Hsm, certificate: Object) -> bool:
     """Whether an identity certificate may vouch for others: the HSM's own in force, and those of trusted peers."""
     label = certificate.attributes[CKA.LABEL]
-    if not label.startswith(_PEER):
+    if not label.startswith(PEER):
         return label in (POC, PIC)
     state, value = read(hsm), certificate.attributes[CKA.VALUE]
-    _, peer = state.peers.get(label[len(_PEER) :].decode(), (0, {}))
+    _, peer = state.peers.get(label[len(PEER) :].decode(), (0, {}))
     return peer.get(CKA.VALUE) == value and _why_not_trusted(state, read_certificate(value), hsm.now()) is None

@@ -7,13 +7,14 @@ case, `base` need not be. To be imported as `hsm.identity` is.
 
 from __future__ import annotations
 
-from ptkc.hsm.identity import PIC, PIK, PIK_PENDING, POC, POC_PENDING, POK, POK_PENDING, read
+from ptkc.hsm.identity import read
 from ptkc.mechanisms.certificates import Signer, read_request
 from ptkc.mechanisms.identity import identity_certificate, identity_request, is_on_curve, serial_in, signer
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes
+from ptkc.token.identity import PIC, PIK, PIK_PENDING, POC, POC_PENDING, POK, POK_PENDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from time import gmtime, strftime
 
-from ptkc.objects.limits import LIMITING, check_active, counted, is_limited
+from ptkc.objects.limits import LIMITING, check_active, counted, is_limited, is_tied
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
@@ -127,5 +127,5 @@ def check_destroyed(attributes: Attributes) -> None:
 
 def check_wrapped(attributes: Attributes) -> None:
     """Refuse to take a key out of the HSM whose uses or dates are limited there: CKR_KEY_NOT_WRAPPABLE."""
-    if CKA.USAGE_LIMIT in attributes or CKA.ADMIN_CERT in attributes:
+    if is_tied(attributes):
         raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "the key has a CKA_USAGE_LIMIT or a CKA_ADMIN_CERT")

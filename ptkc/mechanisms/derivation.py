@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import Mechanism, register
+from ptkc.objects.limits import is_tied
 from ptkc.objects.object import Object
 from ptkc.spec import parameters
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
@@ -85,9 +86,14 @@ _GENERIC = CKK.GENERIC_SECRET.to_bytes(8, "little")
 
 
 def _first(joined: bytes, attributes: Attributes, *keys: Object) -> bytes:
-    """Return the beginning that the template asks for, and have the new key protected as its base keys are."""
+    """Return the beginning that the template asks for, and have the new key protected as its base keys are.
+
+    CKR_KEY_FUNCTION_NOT_PERMITTED for keys whose uses are limited.
+    """
     length = derived_length(attributes, len(joined))
     for key in keys:
+        if is_tied(key.attributes):
+            raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "what is made of a key with a limit would have none")
         if key.is_true(CKA.SENSITIVE):
             attributes[CKA.SENSITIVE] = TRUE
         if not key.is_true(CKA.EXTRACTABLE):

@@ -14,7 +14,7 @@ from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
 
 __all__ = [
     "BOUND", "BY_TICKET", "CLOSED_BY", "EXPORTING", "LIMITING", "check_active", "counted", "follow_limits",
-    "is_limited",
+    "is_limited", "is_tied",
 ]  # fmt: skip
 
 LIMITING = (CKA.USAGE_COUNT, CKA.USAGE_LIMIT, CKA.ADMIN_CERT)
@@ -49,6 +49,11 @@ BOUND = (CKA.EXPORT, CKA.EXPORTABLE, CKA.WRAP_WITH_TRUSTED, CKA.TRUSTED)
 def is_limited(attributes: Attributes) -> bool:
     """Whether uses of the key are counted or looked at."""
     return not attributes.keys().isdisjoint(LIMITING)
+
+
+def is_tied(attributes: Attributes) -> bool:
+    """Whether the key must not be had in any other form, of which nobody would count the uses or look at the dates."""
+    return CKA.USAGE_LIMIT in attributes or CKA.ADMIN_CERT in attributes
 
 
 def follow_limits(attributes: Attributes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptkc.spec.constants import CKA, CKO
+from ptkc.spec.constants import CKA
 from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE
 
 TYPE_CHECKING = False
@@ -49,8 +49,3 @@ class Object:
     def private(self) -> bool:
         """Whether only the logged-in user sees it."""
         return self.attributes.get(CKA.PRIVATE, FALSE) == TRUE
-
-    @property
-    def is_key(self) -> bool:
-        """Whether it is a public, private or secret key."""
-        return self.object_class in (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY)

@@ -239,10 +239,6 @@ class Contents:
         """How often anything of the token's objects, or its key, was changed."""
         return self._fresh().changes
 
-    def holds(self, token_key: bytes) -> bool:
-        """Whether a token key is still this token's: it is not after the token was initialised anew."""
-        return self._fresh().proof == proof(token_key)
-
     def forget_private(self) -> None:
         """Forget keys and private objects (C_Logout)."""
         self._private = _NO_KEYS

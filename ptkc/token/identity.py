@@ -13,7 +13,15 @@ from ptkc.token.seal import Keys, PublicKeys
 from ptkc.token.store import IDENTITY, TOKEN_SHIFT, PinRecord, Store, TokenRecord
 from ptkc.token.tokens import Token
 
-__all__ = ["AdminToken", "Identity", "identity_record"]
+__all__ = [
+    "PEER", "PIC", "PIK", "PIK_PENDING", "POC", "POC_PENDING", "POK", "POK_PENDING", "AdminToken", "Identity",
+    "identity_record",
+]  # fmt: skip
+
+# What they are called, which is also their state.
+POK, POK_PENDING, POC, POC_PENDING = b"POK", b"POK-Pending", b"POC", b"POC-Pending"
+PIK, PIK_PENDING, PIC = b"PIK", b"PIK-Pending", b"PIC"
+PEER = b"PIC "  # and the serial
 
 _SERIAL = "identity"
 _NO_LOGIN = b"no login is needed"
@@ -119,8 +127,3 @@ class AdminToken(Token):
         """Set the Administrator's PIN by the ASO, who can do it only once: CKR_PIN_ALREADY_INITIALIZED."""
         del replace
         super().init_user_pin(token_key, pin, replace=False)
-
-    @property
-    def identity(self) -> Identity:
-        """The identity objects."""
-        return self._identity

@@ -201,10 +201,6 @@ def _read_async_data(reader: _Reader) -> tuple[bytes, bytes, int, int]:
     return reader.blob(), reader.blob(), reader.ulong(), reader.ulong()
 
 
-def _nothing(*_: object) -> bytes:
-    return b""
-
-
 def _mechanism(value: tuple[int, object] | None) -> bytes:
     if value is None:
         return b"\x00"
