@@ -11,6 +11,7 @@ from ptkc.objects.object import Object
 from ptkc.sms.bodies import Statement
 from ptkc.sms.handshake import Identity
 from ptkc.spec.constants import CKA, CKO
+from ptkc.token.identity import PIC, PIK, POC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ class Presented:
         from ptkc.mechanisms.identity import signer  # noqa: PLC0415
 
         state = identity.read(self._hsm)
-        key = state.attributes(CKO.PRIVATE_KEY, identity.PIK)
-        certificates = [state.attributes(CKO.CERTIFICATE, identity.PIC)]
+        key = state.attributes(CKO.PRIVATE_KEY, PIK)
+        certificates = [state.attributes(CKO.CERTIFICATE, PIC)]
         if state.is_under_owner:
-            certificates.append(state.attributes(CKO.CERTIFICATE, identity.POC))
+            certificates.append(state.attributes(CKO.CERTIFICATE, POC))
         if key is None or certificates[0] is None:
             return state.changes, (), None
         chain = tuple([found[CKA.VALUE] for found in certificates if found is not None])
