@@ -36,12 +36,13 @@ test: packages-test $(LIBRARY) $(VENV)/tested ## everything that must hold: lint
 	$(PYTEST) -q tests --ignore=tests/conformance
 
 .PHONY: soak
-soak: packages-test $(LIBRARY) $(VENV)/tested ## the long forms: a minute of writers, 200 kills, 200 forks
+soak: packages-test $(LIBRARY) $(VENV)/tested ## the long forms: writers, kills, forks, a killed server, fuzzing (three hours)
 	PTKC_SOAK=1 $(PYTEST) -q -m soak tests --ignore=tests/conformance
 
 .PHONY: bench
 bench: packages-test $(LIBRARY) $(VENV)/tested ## measure beside SoftHSM2 and libcrypto, write docs/performance.md (20 minutes)
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/sms.py
 
 .PHONY: lint
 lint: packages-build $(LIBRARY) $(VENV)/tested ## ruff, mypy, layers, generated files
