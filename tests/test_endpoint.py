@@ -248,6 +248,21 @@ def test_restart_of_the_hsm_ends_the_channel(board: Board) -> None:
     assert CKR.SESSION_HANDLE_INVALID == code_of(again, "C_GetSessionInfo", session)
 
 
+def test_two_channels_end_by_one_restart_and_nothing_of_after_it(board: Board) -> None:
+    """The second one is told too, which closes no session that was opened since: in one process all share them."""
+    application = Application(board.hsm, Handles())
+    endpoint = Endpoint(board.hsm, OneApplication(application))
+    first, second = (Client(board, endpoint.connection("", b"")).shake_hands() for _ in range(2))
+    session = first.open()
+    second.bound = dict(first.bound)
+    board.hsm.restart()
+    assert CKR.DEVICE_RESET == code_of(first, "C_GetSessionInfo", session)
+    renewed = Client(board, endpoint.connection("", b"")).shake_hands()
+    since = renewed.open()
+    assert CKR.DEVICE_RESET == code_of(second, "C_GetSessionInfo", session)
+    assert CKR.OK == code_of(renewed, "C_GetSessionInfo", since)
+
+
 def test_client_ends_its_channel(board: Board) -> None:
     """TERMINATE is answered by nothing, and the connection is over."""
     client = board.client().shake_hands()

@@ -105,7 +105,7 @@ class Application:
         session = Session(token, flags)
         mode = self.hsm.security_mode
         with self._lock:
-            self._end_earlier_boot()
+            self.end_earlier_boot()
             self._follow(mode)
             if self.most_sessions and len(self.sessions) >= self.most_sessions:
                 raise CryptokiError(CKR.SESSION_COUNT, f"there are {self.most_sessions} sessions, which are the most")
@@ -128,7 +128,7 @@ class Application:
         if stamp is None or stamp != self._stamp:
             mode = self.hsm.security_mode
             with self._lock:
-                if self._end_earlier_boot():
+                if self.end_earlier_boot():
                     self.mode = mode
                     raise CryptokiError(CKR.DEVICE_RESET, "the HSM was restarted")
                 if self._follow(mode):
@@ -163,13 +163,14 @@ class Application:
         for session in list(self.sessions.values()):
             self.close(session)
 
-    def _end_earlier_boot(self) -> bool:
+    def end_earlier_boot(self) -> bool:
         """Close the sessions of before a restart, and with them the logins; whether there was one."""
-        boot = self.hsm.boot
-        if boot == self._boot:
-            return False
-        self._boot = boot
-        self._close_all()
+        with self._lock:
+            boot = self.hsm.boot
+            if boot == self._boot:
+                return False
+            self._boot = boot
+            self._close_all()
         return True
 
     def close(self, session: Session) -> None:

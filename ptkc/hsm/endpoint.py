@@ -266,7 +266,8 @@ class Connection:
         command, arguments = decode_request(payload)
         try:
             if self._endpoint.hsm.boot != channel.statement.boot:
-                served.application.end()
+                # Not `end`: another channel may have said so before, and there may be sessions of after the restart.
+                served.application.end_earlier_boot()
                 return self.end(CKR.DEVICE_RESET)
             self._check(command, protection, reply_needs(channel.policy), channel.policy)
             _check_binding(served, command, arguments, associated)
