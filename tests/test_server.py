@@ -345,6 +345,24 @@ def test_wrong_pins_are_slowed_by_address() -> None:
     assert count == len(waits)
 
 
+def test_token_that_somebody_else_keeps_locked_slows_no_address() -> None:
+    """CKR_PIN_LOCKED counts nothing: no PIN was tried."""
+    waits: list[float] = []
+    attempts = Attempts(lambda: 0.0, waits.append)
+    for _ in range(20):
+        attempts.make("here", lambda: CryptokiError(CKR.PIN_LOCKED))
+    assert [] == waits
+
+
+def test_address_that_guesses_for_days_waits_as_long_each_time() -> None:
+    """The count has an end: without it the wait was no number any more, and C_Login CKR_GENERAL_ERROR."""
+    waits: list[float] = []
+    attempts = Attempts(lambda: 0.0, waits.append)
+    for _ in range(1100):
+        attempts.make("here", lambda: CryptokiError(CKR.PIN_INCORRECT))
+    assert 8.0 == waits[-1]
+
+
 def test_attempts_of_an_address_wait_in_one_line() -> None:
     """Beyond eight that wait, further ones are CKR_PIN_LOCKED at once."""
     go_on, waiting = threading.Event(), []

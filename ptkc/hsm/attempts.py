@@ -3,7 +3,8 @@
 A token delays whoever tries its PIN; an address that tries many tokens would meet no delay. So wrong PINs are counted
 by address, whichever token they were for. After the first few, attempts from there are made one after the other, and
 each waits before it is made, longer each time; where many wait, more are refused. A right PIN does not make up for
-wrong ones; time does.
+wrong ones; time does. A try that a token refuses with CKR_PIN_LOCKED says nothing of the PIN and does not count: else
+who keeps a token locked would have the addresses of all its users slowed too.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempts"]
 
-_WRONG = (CKR.PIN_INCORRECT, CKR.PIN_LOCKED)
 _FREE = 5
 _FIRST, _LONGEST = 0.25, 8.0  # seconds
 _WAITING = 8  # attempts of one address
 _FORGOTTEN = 60.0  # seconds, for each wrong PIN
+_COUNTED = 64  # wrong PINs: after an hour the worst address is as good as any
 _MOST = 4096  # addresses; beyond that the oldest is forgotten
 
 
@@ -82,8 +83,8 @@ class Attempts:
     def _counted(self, source: _Source, attempt: Callable[[], Any]) -> Any:  # noqa: ANN401 - as above
         """Make the attempt, and count it if the PIN was wrong."""
         result = attempt()
-        if isinstance(result, CryptokiError) and result.code in _WRONG:
+        if isinstance(result, CryptokiError) and result.code == CKR.PIN_INCORRECT:
             with self._lock:
                 source.age(self._clock())
-                source.failures += 1
+                source.failures = min(source.failures + 1, _COUNTED)
         return result
