@@ -21,6 +21,7 @@ from hsm_directory import USER_PIN
 from peer import Peer, serials
 from processes import SEEN, free_port, listening, wait_for
 
+from ptkc.hsm.admission import Admission
 from ptkc.hsm.attempts import Attempts
 from ptkc.hsm.server import Limits, Server
 from ptkc.sms.errors import RefusedError, TerminatedError
@@ -207,6 +208,20 @@ def test_connections_of_one_address_are_limited(start: Callable[..., _Running]) 
     with server.peer() as first:
         assert prelude.OK == first.status
         assert prelude.BUSY_FOR_CLIENT == _status(server)
+
+
+def test_who_is_turned_away_keeps_nobody_out() -> None:
+    """An address that asks beyond its limit is told so some times at once, then closed; others come in as before."""
+    admission = Admission(8, 4)
+    answers = [admission.enter("greedy") for _ in range(20)]
+    assert [prelude.OK] * 4 + [prelude.BUSY_FOR_CLIENT] * 8 + [None] * 8 == answers
+    assert [prelude.OK] * 4 == [admission.enter(f"other {number}") for number in range(4)]
+    assert prelude.BUSY == admission.enter("late")
+    admission.leave("late", prelude.BUSY)
+    admission.leave("greedy", prelude.BUSY_FOR_CLIENT)
+    assert prelude.BUSY_FOR_CLIENT == admission.enter("greedy")
+    admission.leave("greedy", prelude.OK)
+    assert prelude.OK == admission.enter("late")
 
 
 def test_length_of_a_frame_is_limited(start: Callable[..., _Running]) -> None:

@@ -1,9 +1,9 @@
 """The server: HSMs on TCP and UNIX sockets, a thread a connection.
 
-It knows sockets, the prelude and limits; what a frame means is the endpoint's. Nothing from the wire is believed: a
-length is bounded before anything is made of it, memory grows only with bytes that came, and each frame and each answer
-must be over in a given time. A stop lets exchanges under way end. What happens is told as events without secrets, and
-only there is said why something was refused.
+It knows sockets and the prelude; what a frame means is the endpoint's. Nothing from the wire is believed: a length is
+bounded before anything is made of it, and each frame and each answer must be over in a given time. A stop lets
+exchanges under way end. What happens is told as events without secrets, and only there is said why something was
+refused.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import os
 import socket
 import stat
 import threading
-from collections import Counter, namedtuple
 from select import select
 from struct import Struct
 from time import monotonic, sleep
 
+from ptkc.hsm.admission import Admission, Limits
 from ptkc.hsm.applications import Applications
 from ptkc.hsm.attempts import Attempts
 from ptkc.hsm.endpoint import Connection, Endpoint
+from ptkc.hsm.stream import GoneError, IdleError, LateError, Stream
 from ptkc.sms.bodies import refusal
 from ptkc.sms.frames import HEADER_LENGTH, length_that_follows
 from ptkc.sms.state import HSM
@@ -36,37 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "Server", "is_loopback"]
 
-Limits = namedtuple(
-    "Limits", "connections client_connections applications sessions message idle transfer linger",
-    defaults=(512, 128, 256, 1024, 1 << 26, 600.0, 60.0, 60.0),
-)  # fmt: skip
-"""What one server bears.
-
-Connections in all and of one address; applications of an HSM, and sessions of each; bytes in a frame; seconds without a
-request on a connection whose application has no session, for a frame to come or an answer to go, and that an
-application without connections lives on.
-"""
-
 _PRELUDE = 10.0  # seconds
-_PART = 120 << 10  # bytes that are read at once: more would be mapped from the system for each part, and cost more
-_TIMEVAL = Struct("@ll")
 _CREDENTIALS = Struct("@iII")  # struct ucred: process, user, group
-_REFUSED_AT_ONCE = 64  # connections beyond the limit that are told so; more are closed without a word
 _BACKLOG = 128
+_MANY = 4096  # bytes, each of which says to stop
 _SWEEP, _PAUSE = 10.0, 0.1  # seconds
 _SILENCE, _PROBES = 60, 3
-
-
-class _GoneError(Exception):
-    """The client has gone, or the server stops."""
-
-
-class _LateError(Exception):
-    """The client took too long."""
-
-
-class _IdleError(_LateError):
-    """The client has sent nothing at all."""
 
 
 class Server:
@@ -80,9 +56,7 @@ class Server:
         self._applications: dict[str, Applications] = {}
         attempts = Attempts()
         for hsm in hsms:
-            applications = Applications(
-                hsm, most=limits.applications, sessions=limits.sessions, linger=limits.linger
-            )
+            applications = Applications(hsm, most=limits.applications, sessions=limits.sessions, linger=limits.linger)
             self._applications[hsm.serial] = applications
             endpoint = self._endpoints[hsm.serial] = Endpoint(hsm, applications, self._of(hsm.serial))
             endpoint.attempts = attempts.make
@@ -90,8 +64,8 @@ class Server:
                 endpoint.presented().identity()  # the first client need not wait for what is loaded
         self._listeners: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, str] = {}
-        self._by_address: Counter[str] = Counter()
+        self._open: set[socket.socket] = set()
+        self._admission = Admission(limits.connections, limits.client_connections)
         self._threads: set[threading.Thread] = set()
         self._is_stopping = False
         self._ear, self._mouth = socket.socketpair()
@@ -148,7 +122,7 @@ class Server:
             taker.start()
         while not self._is_stopping:
             if select([self._ear], [], [], _SWEEP)[0]:
-                self._ear.recv(_PART)
+                self._ear.recv(_MANY)
             for applications in self._applications.values():
                 with contextlib.suppress(CryptokiError):  # the HSM was taken away
                     applications.sweep()
@@ -198,53 +172,44 @@ class Server:
                 continue
             address = _address_of(connection, peer)
             with self._lock:
-                excess = len(self._open) - self.limits.connections
-                if excess >= _REFUSED_AT_ONCE or self._is_stopping:
+                status = None if self._is_stopping else self._admission.enter(address)
+                if status is None:
                     connection.close()
                     continue
-                self._open[connection] = address
-                self._by_address[address] += 1
-                busy = prelude.OK
-                if excess >= 0:
-                    busy = prelude.BUSY
-                elif self._by_address[address] > self.limits.client_connections:
-                    busy = prelude.BUSY_FOR_CLIENT
-                thread = threading.Thread(target=self._run, args=(connection, address, busy), daemon=True)
+                self._open.add(connection)
+                thread = threading.Thread(target=self._run, args=(connection, address, status), daemon=True)
                 self._threads.add(thread)
             try:
                 thread.start()
             except RuntimeError:  # no more threads
                 self._tell("not accepted", reason="no more threads")
-                self._forget(connection, address, thread)
+                self._forget(connection, address, status, thread)
 
-    def _run(self, connection: socket.socket, address: str, busy: int) -> None:
+    def _run(self, connection: socket.socket, address: str, status: int) -> None:
         """Serve a connection to its end."""
         try:
             _prepare(connection)
-            self._begin(connection, address, busy)
-        except (_GoneError, _LateError, OSError):
+            self._begin(connection, address, status)
+        except (GoneError, LateError, OSError):
             pass
         except PeerError as error:
             self._tell("no client", address=address, reason=str(error))
         finally:
-            self._forget(connection, address, threading.current_thread())
+            self._forget(connection, address, status, threading.current_thread())
 
-    def _forget(self, connection: socket.socket, address: str, thread: threading.Thread) -> None:
+    def _forget(self, connection: socket.socket, address: str, status: int, thread: threading.Thread) -> None:
         connection.close()
         with self._lock:
-            del self._open[connection]
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+            self._open.discard(connection)
+            self._admission.leave(address, status)
             self._threads.discard(thread)
 
-    def _begin(self, stream: socket.socket, address: str, busy: int) -> None:
+    def _begin(self, connection: socket.socket, address: str, status: int) -> None:
         """Read the prelude, and do what it asks for."""
-        wire = _Wire(stream)
+        wire = Stream(connection)
         data = wire.take(prelude.REQUEST_LENGTH, _PRELUDE)
         purpose, serial, group = prelude.read_request(data)
         endpoint = self._endpoints.get(serial)
-        status = busy
         if self._is_stopping:
             status = prelude.CLOSING
         elif status == prelude.OK and purpose == prelude.TALK:
@@ -263,14 +228,14 @@ class Server:
             self._talk(wire, endpoint.connection(address, group))
             self._tell("disconnected", address=address, hsm=serial)
 
-    def _talk(self, wire: _Wire, connection: Connection) -> None:
+    def _talk(self, wire: Stream, connection: Connection) -> None:
         """Answer frames until one side ends it."""
         limits = self.limits
         try:
             while not connection.is_over and not self._is_stopping:
                 try:
                     frame = self._frame(wire)
-                except _IdleError:
+                except IdleError:
                     if connection.application is not None and connection.application.sessions:
                         continue  # it is silent, and means to come back to them; of a dead one the system tells
                     break
@@ -279,7 +244,7 @@ class Server:
                     wire.put(answer, limits.transfer)
             if not connection.is_over:
                 wire.put(connection.end(), _PRELUDE)
-        except _GoneError:
+        except GoneError:
             wire.put(connection.end(), _PRELUDE)
         except PeerError:
             wire.put(connection.farewell or connection.end(CKR.SMS_ERROR) or refusal(CKR.SMS_ERROR), _PRELUDE)
@@ -287,77 +252,13 @@ class Server:
         finally:
             connection.close()
 
-    def _frame(self, wire: _Wire) -> bytes:
+    def _frame(self, wire: Stream) -> bytes:
         """Return the next frame; `PeerError` if its beginning is none, or it is longer than allowed."""
         start = wire.take(HEADER_LENGTH, self.limits.idle, self.limits.transfer)
         length = length_that_follows(start, HSM)
         if length > self.limits.message:
             raise PeerError(f"a frame of {length} bytes, {self.limits.message} are the most")
         return start + wire.take(length, self.limits.transfer)
-
-
-class _Wire:
-    """A socket that gives so many bytes in so many seconds."""
-
-    __slots__ = ("_rest", "_stream", "_times")
-
-    def __init__(self, stream: socket.socket) -> None:
-        self._stream = stream
-        self._rest = b""
-        self._times = {socket.SO_RCVTIMEO: 0.0, socket.SO_SNDTIMEO: 0.0}
-
-    def _within(self, option: int, seconds: float) -> None:
-        """Let the system end a call after so many seconds; asked for only when they change."""
-        if self._times[option] != seconds:
-            seconds_whole = int(seconds)
-            rest = max(1000, round((seconds - seconds_whole) * 1e6) % 1_000_000)
-            self._stream.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(seconds_whole, rest))
-            self._times[option] = seconds
-
-    def take(self, length: int, seconds: float, more: float = 0.0) -> bytes:
-        """Return the next bytes, which are to be there in `seconds`; with `more`, those after the first one in that."""
-        data = self._rest
-        if len(data) < length:
-            data = self._more(data, length, seconds, more or seconds)
-        self._rest = data[length:]
-        return data[:length]
-
-    def _more(self, data: bytes, length: int, first: float, others: float) -> bytes:
-        """Return at least so many bytes, beginning with those that there are."""
-        parts, size = [data] if data else [], len(data)
-        deadline = monotonic() + others if data else 0.0
-        while size < length:
-            left = deadline - monotonic() if deadline else first
-            if left <= 0:
-                raise _LateError
-            self._within(socket.SO_RCVTIMEO, left)
-            try:
-                part = self._stream.recv(_PART)
-            except (BlockingIOError, TimeoutError):
-                raise (_LateError if deadline else _IdleError) from None
-            if not part:
-                raise _GoneError
-            parts.append(part)
-            size += len(part)
-            deadline = deadline or monotonic() + others
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def put(self, data: bytes, seconds: float) -> None:
-        """Send bytes, all in so many seconds."""
-        self._within(socket.SO_SNDTIMEO, seconds)
-        try:
-            sent = self._stream.send(data, socket.MSG_NOSIGNAL)
-            if sent == len(data):
-                return
-            view, deadline = memoryview(data), monotonic() + seconds
-            while sent < len(data):
-                left = deadline - monotonic()
-                if left <= 0:
-                    raise _LateError
-                self._within(socket.SO_SNDTIMEO, left)
-                sent += self._stream.send(view[sent:], socket.MSG_NOSIGNAL)
-        except (BlockingIOError, TimeoutError):
-            raise _LateError from None
 
 
 def _is_there(hsm: Hsm) -> bool:
