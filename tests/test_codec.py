@@ -159,6 +159,25 @@ def test_count_without_its_items_allocates_nothing():
         codec.decode_request(head + bytes(8) + (2**60).to_bytes(8, "little") + bytes(32))
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "item"),
+    [("C_FindObjectsInit", (1, ((0, None),) * (1 << 16)), 9), ("C_GetAttributeValue", (1, 2, (0,) * (1 << 16)), 8)],
+)
+def test_attributes_of_a_request_are_limited(name, arguments, item):
+    """In memory they are many times what they are on the wire: 65,536 go, one more is refused at both ends."""
+    command = BY_NAME[name]
+    request = codec.encode_request(command, arguments)
+    assert arguments == codec.decode_request(request)[1]
+    start = len(request) - (item << 16) - 8
+    more = request[:start] + ((1 << 16) + 1).to_bytes(8, "little") + request[start + 8 :] + bytes(item)
+    with pytest.raises(PeerError):
+        codec.decode_request(more)
+    *others, last = arguments
+    with pytest.raises(CryptokiError) as refused:
+        codec.encode_request(command, (*others, last + last[:1]))
+    assert CKR.ARGUMENTS_BAD == refused.value.code
+
+
 def test_request_for_too_many_random_bytes_is_refused():
     """What is asked for is limited as the message is."""
     command = BY_NAME["C_GenerateRandom"]

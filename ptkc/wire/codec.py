@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VERSION = 1
 LARGEST = 1 << 28  # bytes in a message, and in what a request may ask for
 _LONGEST_REASON = 1024
+_MOST_ATTRIBUTES = 1 << 16  # in a template or a list of types: each takes many times its bytes in memory
 _IS_LONG = 1 << 12  # bytes of which each copy is worth avoiding
 
 _REQUEST = 0
@@ -111,9 +112,11 @@ class _Reader:
         """Return the next bytes that may be absent."""
         return self.blob() if self.flag() else None
 
-    def count(self, smallest: int) -> int:
-        """Return the count of items of at least `smallest` bytes each; all of them must be there."""
+    def count(self, smallest: int, most: int = LARGEST) -> int:
+        """Return the count of items, at most `most`, of at least `smallest` bytes each; all of them must be there."""
         count = self.ulong()
+        if count > most:
+            raise PeerError(f"{count} items, {most} are the most")
         if count * smallest > len(self.data) - self.position:
             raise PeerError("message is cut short")
         return count
@@ -139,12 +142,18 @@ def _optional(value: bytes | None) -> bytes:
     return b"\x00" if value is None else b"\x01" + _blob(value)
 
 
+def _check_count(value: tuple[object, ...]) -> None:
+    if len(value) > _MOST_ATTRIBUTES:
+        raise CryptokiError(CKR.ARGUMENTS_BAD, f"{len(value)} attributes, {_MOST_ATTRIBUTES} are the most")
+
+
 def _template(value: tuple[tuple[int, bytes | None], ...]) -> bytes:
+    _check_count(value)
     return _ULONG.pack(len(value)) + b"".join(_ULONG.pack(kind) + _optional(content) for kind, content in value)
 
 
 def _read_template(reader: _Reader) -> tuple[tuple[int, bytes | None], ...]:
-    return tuple((reader.ulong(), reader.optional_blob()) for _ in range(reader.count(9)))
+    return tuple((reader.ulong(), reader.optional_blob()) for _ in range(reader.count(9, _MOST_ATTRIBUTES)))
 
 
 def _ulongs(value: tuple[int, ...]) -> bytes:
@@ -153,6 +162,15 @@ def _ulongs(value: tuple[int, ...]) -> bytes:
 
 def _read_ulongs(reader: _Reader) -> tuple[int, ...]:
     return tuple(reader.ulong() for _ in range(reader.count(8)))
+
+
+def _types(value: tuple[int, ...]) -> bytes:
+    _check_count(value)
+    return _ulongs(value)
+
+
+def _read_types(reader: _Reader) -> tuple[int, ...]:
+    return tuple(reader.ulong() for _ in range(reader.count(8, _MOST_ATTRIBUTES)))
 
 
 def _room(value: int | None) -> bytes:
@@ -247,7 +265,7 @@ _IN: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "secret": (_optional, _Reader.optional_blob),
     "mechanism": (_mechanism, _read_mechanism),
     "template": (_template, _read_template),
-    "types": (_ulongs, _read_ulongs),
+    "types": (_types, _read_types),
     "buffer": (_room, _read_room),
     "fill": (_ULONG.pack, _read_size),
     "found": (_ULONG.pack, _Reader.ulong),
