@@ -252,6 +252,8 @@ def _found_fits(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN40
 def _values_fit(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN401
     if len(result[1]) != len(arguments[-1]):
         raise PeerError(f"{len(result[1])} values of {len(arguments[-1])} attributes")
+    if result[0] == CKR.OK and None in result[1]:
+        raise PeerError("CKR_OK, and an attribute without a value")
 
 
 def _check_of(command: Command) -> Callable[[tuple[Any, ...], Any], None] | None:
