@@ -15,8 +15,9 @@ from ptkc.hsm.endpoint import Endpoint
 from ptkc.hsm.handles import Handles
 from ptkc.sms.bodies import JOINED, NEW, UNKNOWN
 from ptkc.sms.errors import RefusedError
-from ptkc.spec.constants import CKF, CKR, CKU
+from ptkc.spec.constants import CKA, CKF, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError, PeerError
+from ptkc.spec.values import FALSE, ulong
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,25 @@ def test_sessions_of_an_application_are_limited(board: Board) -> None:
     board.client().open()
     client.call("C_CloseSession", first)
     client.open()
+
+
+def test_session_objects_of_an_application_are_limited(board: Board) -> None:
+    """CKR_DEVICE_MEMORY beyond so many bytes, for a changed object too; what is destroyed or closed makes room."""
+    _limited(board, memory=50000)
+    client = board.client()
+    session, other = client.open(), client.open()
+
+    def template(size: int) -> tuple[tuple[int, bytes], ...]:
+        return ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(size)))
+
+    first = client.call("C_CreateObject", session, template(30000))
+    small = client.call("C_CreateObject", other, template(1))
+    assert CKR.DEVICE_MEMORY == code_of(client, "C_CreateObject", other, template(30000))
+    assert CKR.DEVICE_MEMORY == code_of(client, "C_SetAttributeValue", other, small, ((CKA.LABEL, b"x" * 30000),))
+    client.call("C_DestroyObject", session, first)
+    client.call("C_CreateObject", session, template(30000))
+    client.call("C_CloseSession", session)
+    client.call("C_CreateObject", other, template(30000))
 
 
 def test_applications_are_limited(board: Board) -> None:

@@ -18,9 +18,9 @@ Limits = namedtuple(
 )  # fmt: skip
 """What one server bears.
 
-Connections in all and of one address; applications of an HSM, and sessions of each; bytes in a frame; seconds without a
-request on a connection whose application has no session, for a frame to come or an answer to go, and that an
-application without connections lives on.
+Connections in all and of one address; applications of an HSM, and sessions of each; bytes in a frame, and of the
+session objects of an application; seconds without a request on a connection whose application has no session, for a
+frame to come or an answer to go, and that an application without connections lives on.
 """
 
 _TOLD, _TOLD_OF_CLIENT = 64, 8  # connections at once that are told no, in all and of one address

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ptkc.hsm.applications import Served
     from ptkc.hsm.channels import Conversation
+    from ptkc.hsm.room import Room
 
 __all__ = ["Application", "Held", "Login"]
 
@@ -68,13 +69,13 @@ class Application:
     What depends on which sessions and logins there are is decided and done under one lock: another thread may be
     closing or logging out. `mode` are the HSM's security flags, as they were when a session was last asked for.
     `accepted` says which protection of messages (`sms.protection`) the way here guarantees; it is none where methods
-    are called. `most_sessions` is a limit, 0 for none; `served` gives all that are served beside this one and with it,
-    `conversations` belong to CT_GetSMC.
+    are called. `most_sessions` is a limit, 0 for none, and `room` one of session objects; `served` gives all that are
+    served beside this one and with it, `conversations` belong to CT_GetSMC.
     """
 
     __slots__ = (
         "_boot", "_by_token", "_features", "_lock", "_records", "_stamp", "accepted", "conversations", "handles", "hsm",
-        "logins", "mode", "most_sessions", "served", "sessions",
+        "logins", "mode", "most_sessions", "room", "served", "sessions",
     )  # fmt: skip
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
@@ -87,6 +88,7 @@ class Application:
         self.mode = 0
         self.accepted = 0
         self.most_sessions = 0
+        self.room: Room | None = None
         self.served: Callable[[], list[Served]] = list
         self.conversations: dict[int, Conversation] = {}
         self.sessions: dict[int, Session] = {}
@@ -256,12 +258,17 @@ class Application:
     # Objects
 
     def hold(self, session: Session, obj: Object) -> int:
-        """Give a new session object its handle; CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN if that is so by now."""
+        """Give a new session object its handle; CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN if that is so by now.
+
+        CKR_DEVICE_MEMORY where there is no more room.
+        """
         with self._lock:
             if session.handle not in self.sessions:
                 raise CryptokiError(CKR.SESSION_CLOSED, "the session was closed meanwhile")
             if obj.private and self.user_key(session.token) is None:
                 raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the user logged out meanwhile")
+            if self.room is not None:
+                self.room.take(obj, self.sessions.values())
             held = Held(session.token, None, obj, session)
             handle = self.handles.add(held)
             usage.bind(self, handle, held, obj)
@@ -303,12 +310,17 @@ class Application:
             held.session.objects.pop(handle, None)
 
     def exchange(self, handle: int, former: Object, obj: Object) -> bool:
-        """Put another object in the place of a session object; False if another thread put one there before."""
+        """Put another object in the place of a session object; False if another thread put one there before.
+
+        CKR_DEVICE_MEMORY as `hold`.
+        """
         with self._lock:
             held = self.handles.get(handle)
             if isinstance(held, Held) and held.session is not None:
                 if held.object is not former:
                     return False
+                if self.room is not None:
+                    self.room.take(obj, self.sessions.values(), former)
                 held.object = held.session.objects[handle] = usage.bind(self, handle, held, obj)
         return True
 

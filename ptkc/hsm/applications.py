@@ -14,6 +14,7 @@ from time import monotonic
 from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.handles import Handles
+from ptkc.hsm.room import Room
 from ptkc.sms.errors import LocalError
 from ptkc.sms.protection import EVERYTHING
 from ptkc.spec.constants import CKR
@@ -97,18 +98,22 @@ class Applications:
 
     reasons = False
 
-    __slots__ = ("_boot", "_by_group", "_by_identifier", "_clock", "_hsm", "_linger", "_lock", "_most", "_sessions")
+    __slots__ = (
+        "_boot", "_by_group", "_by_identifier", "_clock", "_hsm", "_linger", "_lock", "_memory", "_most", "_sessions",
+    )  # fmt: skip
 
     def __init__(
         self, hsm: Hsm, *, most: int = 256, sessions: int = 1024, linger: float = 60.0,
-        clock: Callable[[], float] = monotonic,
+        memory: int = 1 << 26, clock: Callable[[], float] = monotonic,
     ) -> None:  # fmt: skip
         """Serve at most so many applications with at most so many sessions each.
 
+        Session objects of one take at most `memory` bytes.
         `linger` is how many seconds an application without connections lives on.
         """
         self._hsm = hsm
         self._most, self._sessions, self._linger, self._clock = most, sessions, linger, clock
+        self._memory = memory
         self._boot = hsm.boot
         self._lock = allocate_lock()
         self._by_group: dict[bytes, Served] = {}
@@ -187,6 +192,7 @@ class Applications:
         application = Application(self._hsm, Handles())
         application.accepted = EVERYTHING
         application.most_sessions = self._sessions
+        application.room = Room(self._memory)
         application.served = self.all
         served = Served(application)
         served.left = self._clock()

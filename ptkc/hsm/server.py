@@ -56,7 +56,9 @@ class Server:
         self._applications: dict[str, Applications] = {}
         attempts = Attempts()
         for hsm in hsms:
-            applications = Applications(hsm, most=limits.applications, sessions=limits.sessions, linger=limits.linger)
+            applications = Applications(
+                hsm, most=limits.applications, sessions=limits.sessions, linger=limits.linger, memory=limits.message
+            )
             self._applications[hsm.serial] = applications
             endpoint = self._endpoints[hsm.serial] = Endpoint(hsm, applications, self._of(hsm.serial))
             endpoint.attempts = attempts.make
