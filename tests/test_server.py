@@ -270,6 +270,15 @@ def test_frame_that_does_not_come_is_waited_for_in_vain(start: Callable[..., _Ru
         assert _ends(peer)
 
 
+def test_header_alone_is_no_silence(start: Callable[..., _Running]) -> None:
+    """A client with a session that sends a header and not what it announces is dropped too, not taken for idle."""
+    server = start(transfer=0.2)
+    with server.peer() as peer:
+        peer.open()
+        peer.send(clear(PLAIN_REQUEST, b"request")[:HEADER_LENGTH])
+        assert _ends(peer)
+
+
 def test_silent_connection_ends_unless_its_application_has_sessions(start: Callable[..., _Running]) -> None:
     """After the time for silence; an application with a session keeps its connection."""
     server = start(idle=0.2)

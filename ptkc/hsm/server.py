@@ -256,11 +256,11 @@ class Server:
 
     def _frame(self, wire: Stream) -> bytes:
         """Return the next frame; `PeerError` if its beginning is none, or it is longer than allowed."""
-        start = wire.take(HEADER_LENGTH, self.limits.idle, self.limits.transfer)
+        start = wire.look(HEADER_LENGTH, self.limits.idle, self.limits.transfer)
         length = length_that_follows(start, HSM)
         if length > self.limits.message:
             raise PeerError(f"a frame of {length} bytes, {self.limits.message} are the most")
-        return start + wire.take(length, self.limits.transfer)
+        return wire.take(HEADER_LENGTH + length, self.limits.transfer)
 
 
 def _is_there(hsm: Hsm) -> bool:

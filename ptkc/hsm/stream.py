@@ -47,11 +47,18 @@ class Stream:
             self._stream.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(seconds_whole, rest))
             self._times[option] = seconds
 
-    def take(self, length: int, seconds: float, more: float = 0.0) -> bytes:
-        """Return the next bytes, which are to be there in `seconds`; with `more`, those after the first one in that."""
-        data = self._rest
-        if len(data) < length:
-            data = self._more(data, length, seconds, more or seconds)
+    def look(self, length: int, first: float, others: float) -> bytes:
+        """Return what there is, at least so many bytes, and leave it there.
+
+        The first byte is to be there in `first` seconds, the others in `others` from then on.
+        """
+        if len(self._rest) < length:
+            self._rest = self._more(self._rest, length, first, others)
+        return self._rest
+
+    def take(self, length: int, seconds: float) -> bytes:
+        """Return the next bytes, which are to be there in so many seconds."""
+        data = self.look(length, seconds, seconds)
         self._rest = data[length:]
         return data[:length]
 
