@@ -172,6 +172,33 @@ def test_keys_roll_over_on_both_ends_at_the_same_message(monkeypatch):
     assert CKR.BAD_REQ_SIGNATURE == refused(early.open, pair.ask(b"11")).code
 
 
+class _Ending:
+    """A direction whose channel ends while it is being looked at."""
+
+    def __init__(self, direction, end):
+        self._direction, self._end = direction, end
+
+    @property
+    def counter(self):
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+        return self._direction.counter
+
+    def __getattr__(self, name):
+        return getattr(self._direction, name)
+
+
+def test_channel_that_ends_while_it_is_listed_still_has_its_counts():
+    """Another thread lists channels than the one that uses them."""
+    pair = ChannelPair()
+    pair.exchange(b"request", b"reply")
+    conversation = pair.hsm._conversation
+    conversation._out = _Ending(conversation._out, pair.hsm.terminate)
+    assert pair.hsm.counts == conversation._counts
+    assert not pair.hsm.is_alive
+
+
 def test_keys_roll_over_after_65536_messages():
     """The interval of the protocol."""
     assert 65536 == traffic.ROLL_OVER

@@ -52,7 +52,10 @@ class Conversation:
     @property
     def counts(self) -> tuple[int, int, int]:
         """How many frames were sent and received, and how often keys have rolled over, in both directions."""
-        return self._counts or (self._out.counter, self._in.counter, self._out.rolled + self._in.rolled)
+        try:
+            return self._counts or (self._out.counter, self._in.counter, self._out.rolled + self._in.rolled)
+        except AttributeError:  # it has ended just now: another thread lists channels than the one that uses this
+            return self._counts or (0, 0, 0)
 
     def check_alive(self) -> None:
         """CKR_NO_SESSION_KEYS at an end, and in a process that was forked: it must not use a nonce a second time."""
