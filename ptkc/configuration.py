@@ -123,7 +123,8 @@ ITEMS = (
     ),
     Item(
         "ET_HSM_NETSERVER_MESSAGE", "number", (65536, 268439552), "67108864", "67108864",
-        "Bytes that a request to a server may have.", "default",
+        "Bytes that a request to a server may have, and that the session objects of one application may take together.",
+        "default",
     ),
     Item(
         "ET_HSM_NETSERVER_IDLE", "number", (10, 86400), "600", "600",
