@@ -193,6 +193,15 @@ def test_functions_without_a_session_make_no_channel(rig: Rig) -> None:
     assert {"PLAIN_REQUEST", "PLAIN_REPLY"} == set(client.kinds())
 
 
+@pytest.mark.parametrize("letters", ["n", "N"])
+def test_pin_without_a_session_does_not_leave_the_client(rig: Rig, letters: str) -> None:
+    """C_InitToken where PINs are encrypted: CKR_ACCESS_DENIED of the client's own, whether it knew the flags or not."""
+    rig.hold().set_flags(letters)
+    for _ in range(2):
+        assert CKR.ACCESS_DENIED == _code(rig.device.init_token, 0, b"pin-of-the-so", b"label".ljust(32))
+    assert not [frame for frame in rig.frames if b"pin-of-the-so" in frame]
+
+
 def test_no_channel_is_made_twice_on_a_connection(rig: Rig) -> None:
     """One handshake serves all calls of a thread."""
     client = _with(rig, "NU")

@@ -15,9 +15,11 @@ from ptkc import log
 from ptkc.client.transport import NotSentError, Transport
 from ptkc.sms.errors import AuthenticationError, FrameError, LocalError, TerminatedError
 from ptkc.sms.frames import clear, decode
+from ptkc.sms.protection import ENCRYPTED, request_needs
 from ptkc.sms.state import PLAIN_REPLY, PLAIN_REQUEST, REFUSED
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, PeerError
+from ptkc.wire.codec import is_sensitive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class Connection:
             self._used = self._used or monotonic()
             protection.prepare(self)
         if opened.binding is None:
+            if is_sensitive(message) and request_needs(protection.policy, sensitive=True) & ENCRYPTED:
+                raise LocalError(CKR.ACCESS_DENIED, "a PIN without a session, which cannot be encrypted")
             opened.epoch = self.epoch
             return self._plain(message, protection)
         if opened.epoch != self.epoch:

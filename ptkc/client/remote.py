@@ -139,6 +139,10 @@ class RemoteDevice(EncodedDevice):
         self.sessions[session] = opened
         return session
 
+    def init_token(self, slot: int, pin: bytes | None, label: bytes) -> None:
+        """C_InitToken: no session protects its PIN; CKR_ACCESS_DENIED, before it is sent, if it must be encrypted."""
+        self._call(BY_NAME["C_InitToken"], (slot, pin, label), Opened(0, None, 0))
+
     def close_session(self, session: int) -> None:
         """C_CloseSession."""
         try:
