@@ -56,7 +56,7 @@ def kind_of(frame: bytes) -> str:
 
 
 def flipped(frame: bytes, place: int, bit: int = 0) -> bytes:
-    """Return a frame with one bit flipped, in its last byte where it is shorter: a signature in DER has no fixed length."""
+    """Return a frame with one bit flipped, in its last byte if it is shorter: signatures have no fixed length."""
     place = min(place, len(frame) - 1)
     return frame[:place] + bytes((frame[place] ^ 1 << bit,)) + frame[place + 1 :]
 
