@@ -50,7 +50,6 @@ _TIMEVAL = Struct("@ll")
 _PART = 120 << 10  # bytes that are read at once: more would be mapped from the system for each part, and cost more
 _KEEPALIVE_COUNT = 3
 _KEPT = 2 << 20  # bytes of memory that a connection keeps for answers
-_TURNED_OVER = 4 << 20  # bytes of memory that an exchange with long messages takes and gives back
 _MOST_SERIALS = 256
 
 
@@ -151,9 +150,6 @@ class SocketTransport(Transport):
         self._rest = b""
         self._buffer = bytearray()
         self.listed: tuple[str, ...] = ()
-        # The C library keeps for the next time as much as it has seen freed at once. Else it would return the memory of
-        # each long message to the system, and having it mapped anew takes longer than all else that is done with it.
-        bytes(_TURNED_OVER)
 
     # The prelude
 
