@@ -72,8 +72,8 @@ class Machine:
 
     @staticmethod
     def words(name: str, *arguments: str | Path) -> list[str]:
-        """Return the command line of a command."""
-        return [sys.executable, "-m", f"ptkc.tools.{name}", *map(str, arguments)]
+        """Return the command line of a command, of the `ptkc` that is tested wherever it is called."""
+        return [sys.executable, "-P", "-m", f"ptkc.tools.{name}", *map(str, arguments)]
 
     def ctident(self, *arguments: str | Path, typed: str = "", code: int = 0, **variables: str) -> Said:
         """Run ctident."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -17,8 +18,10 @@ from modules import CI
 
 __all__ = ["SEEN", "beside", "free_port", "listening", "program", "run", "wait_for"]
 
-SEEN = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
-"""The variable with which a Python program finds the modules of the tests."""
+_PACKAGE = importlib.util.find_spec("ptkc")
+_TOP = Path(_PACKAGE.origin).parents[1] if _PACKAGE and _PACKAGE.origin else Path(__file__).parents[1]
+SEEN = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(_TOP)])}
+"""The variable with which a Python program finds the modules of the tests, and the `ptkc` that they test."""
 
 _SYSTEM = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
