@@ -46,12 +46,12 @@ def test_the_identities_example_makes_an_owner_identities_and_trust(
     if not module.ours:
         pytest.skip("the example shows ours")
     serials = ["1197", "1111", "1310"]
-    run(sys.executable, "-m", "ptkc.tools.ptkc", "hsm", "add", *serials, env=env)
-    run(sys.executable, "-c", _PREPARE, env=env)
+    run(sys.executable, "-P", "-m", "ptkc.tools.ptkc", "hsm", "add", *serials, env=env)
+    run(sys.executable, "-P", "-c", _PREPARE, env=env)
     said = run(sys.executable, _EXAMPLES / "identities.py", "1197", env={**env, "PTKC_ADMIN_PIN": "admin-1234"})
     relations = [f"{one}: trusts {other}" for one in serials for other in serials if one != other]
     assert sorted(relations) == sorted(line for line in said.splitlines() if "trusts" in line)
-    run(sys.executable, "-c", _CERTIFICATES, tmp_path, env=env)
+    run(sys.executable, "-P", "-c", _CERTIFICATES, tmp_path, env=env)
     owners = {(tmp_path / f"HSM_OWNER_CERT-{serial}").read_bytes() for serial in serials}
     assert 1 == len(owners)
     for serial in serials:
