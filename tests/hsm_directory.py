@@ -7,15 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ptkc.spec.constants import CKA, CKK, CKO, CKU
 from ptkc.spec.values import FALSE, TRUE, Attributes, ulong
+from ptkc.token import pins
 from ptkc.token.hsms import Hsm
 from ptkc.token.tokens import Token
 
-__all__ = ["SO_PIN", "USER_PIN", "Place", "aes_key", "data_object"]
+__all__ = ["OTHER_USER", "SO_PIN", "USER_PIN", "Place", "aes_key", "data_object", "quick_pins", "share"]
 
 SO_PIN = b"so-1234"
 USER_PIN = b"user-1234"
+OTHER_USER = 65534
 
 _ROOT = Path(__file__).parent.parent
 _HEAD = """
@@ -85,3 +89,23 @@ def data_object(label: bytes, value: bytes = b"") -> Attributes:
         CKA.CLASS: ulong(CKO.DATA), CKA.TOKEN: TRUE, CKA.PRIVATE: FALSE, CKA.LABEL: label, CKA.VALUE: value,
         CKA.MODIFIABLE: TRUE, CKA.COPYABLE: TRUE, CKA.DESTROYABLE: TRUE,
     }  # fmt: skip
+
+
+def share(place: Place, tmp_path: Path) -> None:
+    """Let another user read everything; the key files become that user's own."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user")
+    above = tmp_path
+    while above != above.parent and above.stat().st_uid == 0 and above != Path("/tmp"):
+        above.chmod(0o755)
+        above = above.parent
+    for path in [Path(place.data_path), *Path(place.data_path).rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for path in [Path(place.key_path), *Path(place.key_path).rglob("*")]:
+        os.chown(path, OTHER_USER, -1)
+
+
+def quick_pins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have PINs stretched as little as Argon2id allows: not for tests in which guesses are to be slow."""
+    monkeypatch.setattr(pins, "_MEMORY_KIB", 8)
+    monkeypatch.setattr(pins, "_PASSES", 1)

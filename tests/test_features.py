@@ -149,6 +149,14 @@ def test_other_attributes_cannot_be_set(hsm: Administration, administrator: Sess
     expect(CKR.TEMPLATE_INCONSISTENT, administrator.set, handle, twice)
 
 
+def test_a_template_without_attributes_changes_nothing(administrator: Session) -> None:
+    """Of a feature that has something to set as of one that has not: CKR_OK, as of any object."""
+    features = [adapter(administrator), *slots(administrator)]
+    features += [hardware(administrator, kind) for kind in (CKH.CLOCK, CKH.MONOTONIC_COUNTER, CKH.EVENT_LOG)]
+    for handle in features:
+        administrator.set(handle, [])
+
+
 def test_tamper_by_the_administrator(hsm: Administration) -> None:
     """CKA_TAMPER_CMD: sessions are over, tokens empty, the Admin token uninitialised; false does nothing."""
     hsm.user().close()

@@ -10,12 +10,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from hsm_directory import SO_PIN, USER_PIN, Place, aes_key, data_object
+from hsm_directory import SO_PIN, USER_PIN, Place, aes_key, data_object, quick_pins
 
 from ptkc.spec.constants import CKA, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import FALSE
-from ptkc.token import pins
 from ptkc.token.events import unpack
 from ptkc.token.hsms import Hsm
 
@@ -37,9 +36,8 @@ _WRONG = ("'text'", "x'00ff'", "x''", "-5", "1.5", str(2**63 - 1))
 
 @pytest.fixture(autouse=True)
 def _quick_pins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have PINs stretched as little as Argon2id allows: here it is not guesses that are to be slow."""
-    monkeypatch.setattr(pins, "_MEMORY_KIB", 8)
-    monkeypatch.setattr(pins, "_PASSES", 1)
+    """Lose no time with logins."""
+    quick_pins(monkeypatch)
 
 
 @pytest.fixture

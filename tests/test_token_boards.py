@@ -7,15 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hsm_directory import SO_PIN, USER_PIN, Place, aes_key, data_object
+from hsm_directory import OTHER_USER, SO_PIN, USER_PIN, Place, aes_key, data_object, share
 from kills import names
 
 from ptkc import log
 from ptkc.spec.constants import CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.hsms import Hsm
-
-OTHER_USER = 65534
 
 
 @pytest.fixture
@@ -285,20 +283,6 @@ def say(function):
     except CryptokiError as error:
         print(error.code)
 """
-
-
-def share(place: Place, tmp_path: Path) -> None:
-    """Let another user read everything."""
-    if os.getuid() != 0:
-        pytest.skip("only root can become another user")
-    above = tmp_path
-    while above != above.parent and above.stat().st_uid == 0 and above != Path("/tmp"):
-        above.chmod(0o755)
-        above = above.parent
-    for path in [Path(place.data_path), *Path(place.data_path).rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    for path in [Path(place.key_path), *Path(place.key_path).rglob("*")]:
-        os.chown(path, OTHER_USER, -1)
 
 
 def test_an_hsm_that_cannot_be_written_can_be_read_and_changes_nothing(place: Place, tmp_path: Path) -> None:

@@ -8,14 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from hsm_directory import SO_PIN, USER_PIN, Place, aes_key, data_object
+from hsm_directory import OTHER_USER, SO_PIN, USER_PIN, Place, aes_key, data_object, share
 
 from ptkc.spec.constants import CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token import place as places
 from ptkc.token.hsms import Hsm
-
-OTHER_USER = 65534
 
 
 @pytest.fixture
@@ -212,20 +210,6 @@ places.computed_serial("/")  # loads what could not be read any more where the i
 pins.seal_pin(bytes(32), b"", b"1234", bytes(32))
 os.setgroups([]); os.setgid({OTHER_USER}); os.setuid({OTHER_USER})
 """
-
-
-def share(place: Place, tmp_path: Path, *, writable: bool = False) -> None:
-    """Let another user read, or write, everything."""
-    if os.getuid() != 0:
-        pytest.skip("only root can become another user")
-    above = tmp_path
-    while above != above.parent and above.stat().st_uid == 0 and above != Path("/tmp"):
-        above.chmod(0o755)
-        above = above.parent
-    for path in [place.data_path, *tree(place.data_path)]:
-        os.chmod(path, 0o777 if writable and os.path.isdir(path) else 0o755 if os.path.isdir(path) else 0o644)
-    for path in [place.key_path, *tree(place.key_path)]:
-        os.chown(path, OTHER_USER, -1)
 
 
 def test_a_directory_that_cannot_be_written_is_write_protected(place: Place, tmp_path: Path) -> None:

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hsm_directory import SO_PIN, USER_PIN, Place, aes_key, data_object
+from hsm_directory import SO_PIN, USER_PIN, Place, aes_key, data_object, quick_pins
 from kills import each_step, names
 from lengths import KILLS, SECONDS
 
 from ptkc.spec.constants import CKA, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import FALSE
-from ptkc.token import pins
 from ptkc.token.events import Event, unpack
 from ptkc.token.hsms import Hsm
 
@@ -29,9 +28,8 @@ GONE = ("gone",)
 
 @pytest.fixture(autouse=True)
 def _quick_pins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have PINs stretched as little as Argon2id allows."""
-    monkeypatch.setattr(pins, "_MEMORY_KIB", 8)
-    monkeypatch.setattr(pins, "_PASSES", 1)
+    """Lose no time with logins."""
+    quick_pins(monkeypatch)
 
 
 @pytest.fixture

@@ -110,10 +110,11 @@ class Feature:
             if attribute in given:
                 raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKA, attribute)} is there twice")
             given[attribute] = value
-        self.change(given)
+        if given:
+            self.change(given)
 
     def change(self, given: Attributes) -> None:
-        """Do what setting these attributes means."""
+        """Do what setting these attributes, one or more of `settable`, means."""
         raise NotImplementedError
 
     def end(self) -> bool:
@@ -255,9 +256,7 @@ class Clock(HardwareFeature):
         """Set the clock; CKR_ATTRIBUTE_VALUE_INVALID for what is no time."""
         from calendar import timegm  # noqa: PLC0415 - start-up must not load it
 
-        text = given[CKA.VALUE].decode() if CKA.VALUE in given else ""
-        if not given:
-            return
+        text = given[CKA.VALUE].decode()
         try:
             if len(text) != _CLOCK_LENGTH or not (text.isascii() and text.isdigit()):
                 raise ValueError(text)  # noqa: TRY301
