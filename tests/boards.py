@@ -17,7 +17,7 @@ from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.handles import Handles
 from ptkc.spec.constants import CKA, CKC, CKF, CKM, CKO, CKU
-from ptkc.spec.parameters import GenPik, MechanismAndObject
+from ptkc.spec.layouts import GenPik, MechanismAndObject
 from ptkc.spec.values import Template, boolean, from_ulong, ulong
 from ptkc.token.hsms import Hsm
 

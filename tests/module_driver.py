@@ -19,7 +19,7 @@ from drivers import Data
 
 from ptkc.spec.constants import CKA, CKK, CKO
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Ccm, Ctr, Ecdh, Eddsa, Gcm, MacGeneral, Oaep, Pss
+from ptkc.spec.layouts import Ccm, Ctr, Ecdh, Eddsa, Gcm, MacGeneral, Oaep, Pss
 from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
 
 __all__ = ["ModuleDriver", "logged_in"]

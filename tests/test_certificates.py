@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from encoded import extension
 
 from ptkc.spec.constants import CKA, CKC, CKF, CKK, CKM, CKO, CKR, CKU
-from ptkc.spec.parameters import MechanismAndObject
+from ptkc.spec.layouts import MechanismAndObject
 from ptkc.spec.values import FALSE, TRUE, ulong
 
 __all__ = ["board", "two"]  # fixtures

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ptkc.client.remote import EncodedDevice
 from ptkc.hsm.endpoint import answer
-from ptkc.spec import parameters
+from ptkc.spec import layouts, parameters
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire import codec
@@ -24,10 +24,10 @@ HANDLES = st.lists(ULONG, max_size=5).map(tuple)
 MECHANISM = st.one_of(
     st.none(),
     st.tuples(ULONG, st.one_of(st.none(), st.binary(min_size=1, max_size=16), st.just(parameters.MALFORMED))),
-    st.tuples(st.just(int(CKM.AES_GCM)), st.builds(parameters.Gcm, BLOB, ULONG, BLOB, ULONG)),
-    st.tuples(st.just(int(CKM.AES_CTR)), st.builds(parameters.Ctr, ULONG, st.binary(min_size=16, max_size=16))),
-    st.tuples(st.just(int(CKM.EDDSA)), st.builds(parameters.Eddsa, st.booleans(), BLOB)),
-    st.tuples(st.just(int(CKM.RSA_PKCS_OAEP)), st.builds(parameters.Oaep, ULONG, ULONG, ULONG, BLOB)),
+    st.tuples(st.just(int(CKM.AES_GCM)), st.builds(layouts.Gcm, BLOB, ULONG, BLOB, ULONG)),
+    st.tuples(st.just(int(CKM.AES_CTR)), st.builds(layouts.Ctr, ULONG, st.binary(min_size=16, max_size=16))),
+    st.tuples(st.just(int(CKM.EDDSA)), st.builds(layouts.Eddsa, st.booleans(), BLOB)),
+    st.tuples(st.just(int(CKM.RSA_PKCS_OAEP)), st.builds(layouts.Oaep, ULONG, ULONG, ULONG, BLOB)),
 )
 IN = {
     "session": ULONG,

@@ -31,7 +31,7 @@ from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.handles import Handles
 from ptkc.mechanisms import load
 from ptkc.spec.constants import CKA, CKC, CKF, CKK, CKM, CKO, CKR
-from ptkc.spec.parameters import GenPik
+from ptkc.spec.layouts import GenPik
 from ptkc.spec.values import FALSE, TRUE, ulong
 
 load()

@@ -14,7 +14,7 @@ from ptkc.mechanisms.curves import CURVES, Curve
 from ptkc.mechanisms.edwards import EdDsa
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKR
-from ptkc.spec.parameters import Ecdh, Eddsa
+from ptkc.spec.layouts import Ecdh, Eddsa
 from ptkc.spec.values import Attributes, ulong
 
 _ECDSA = {name: getattr(CKM, f"ECDSA_{name}") for name in HASHES}

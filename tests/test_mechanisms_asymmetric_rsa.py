@@ -11,7 +11,7 @@ from drivers import Driver, MechanismDriver, secret
 
 from ptkc.spec.constants import CKA, CKG, CKK, CKM, CKR, CKZ
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Oaep, Pss
+from ptkc.spec.layouts import Oaep, Pss
 from ptkc.spec.values import Attributes, ulong
 
 _RSA = "asymmetric/RSA"

@@ -15,7 +15,8 @@ from ptkc.mechanisms.mechanism import Operation
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import MALFORMED, Ccm, Ctr, Gcm, MacGeneral
+from ptkc.spec.layouts import Ccm, Ctr, Gcm, MacGeneral
+from ptkc.spec.parameters import MALFORMED
 from ptkc.spec.values import Attributes, ulong
 
 load()

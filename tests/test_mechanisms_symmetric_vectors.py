@@ -8,7 +8,7 @@ from published import Vector, vectors
 
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Ccm, Ctr, Gcm, MacGeneral
+from ptkc.spec.layouts import Ccm, Ctr, Gcm, MacGeneral
 from ptkc.spec.values import Attributes, ulong
 
 _AES = "ciphers/AES"

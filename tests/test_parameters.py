@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptkc.spec import parameters
+from ptkc.spec import layouts, parameters
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError, name_of
-from ptkc.spec.parameters import (
-    MALFORMED,
+from ptkc.spec.layouts import (
     Ccm,
     Ctr,
     Ecdh,
@@ -31,6 +30,7 @@ from ptkc.spec.parameters import (
     parse,
     unpack,
 )
+from ptkc.spec.parameters import MALFORMED
 
 _ULONGS = st.integers(0, 2**64 - 1)
 _BLOB = st.binary(max_size=40)
@@ -141,15 +141,15 @@ def test_a_structure_that_cannot_be_right_is_malformed(mechanism: int, raw: byte
     """A wrong length, a NULL pointer with a length, an absurd length: MALFORMED, and nothing is read for it."""
     value = parse(mechanism, raw, MEMORY.read)
     assert MALFORMED is value
-    assert not parameters.GCM.accepts(value)
+    assert not layouts.GCM.accepts(value)
     assert not parameters.IV16.accepts(value)
 
 
 def test_a_layout_accepts_its_own_value_only() -> None:
     """A mechanism can ask whether what came is its parameter."""
-    assert parameters.CTR.accepts(Ctr(1, bytes(16)))
-    assert not parameters.CTR.accepts((1, bytes(16)))
-    assert not parameters.CTR.accepts(bytes(24))
+    assert layouts.CTR.accepts(Ctr(1, bytes(16)))
+    assert not layouts.CTR.accepts((1, bytes(16)))
+    assert not layouts.CTR.accepts(bytes(24))
     assert parameters.IV16.accepts(bytes(16))
     assert not parameters.IV16.accepts(bytes(15))
 

@@ -15,7 +15,7 @@ from ptkc.mechanisms.portable import field
 from ptkc.mechanisms.secret_sharing import join, split
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Share
+from ptkc.spec.layouts import Share
 from ptkc.spec.values import FALSE, TRUE, ulong
 
 SHARE, RECOVER = CKM.SECRET_SHARE_WITH_ATTRIBUTES, CKM.SECRET_RECOVER_WITH_ATTRIBUTES

@@ -18,7 +18,7 @@ from ptkc.hsm.application import Application
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKD, CKF, CKK, CKM, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Ecdh, Extract
+from ptkc.spec.layouts import Ecdh, Extract
 from ptkc.spec.values import FALSE, TRUE, ulong
 from ptkc.token.tokens import Token
 

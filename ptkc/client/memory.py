@@ -12,7 +12,7 @@ from struct import Struct
 
 from _libptkc import ffi, lib
 
-from ptkc.spec import parameters
+from ptkc.spec import layouts, parameters
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.values import UNAVAILABLE, Template, pack_template, unpack_template
@@ -93,7 +93,7 @@ def read_mechanism(pointer: Any) -> tuple[int, object]:
     address = pointer.pParameter
     if not address or (length > LARGE and is_absurd(address, length)):
         return kind, parameters.MALFORMED
-    return kind, parameters.parse(kind, unpack(address, length), _read)
+    return kind, layouts.parse(kind, unpack(address, length), _read)
 
 
 def _read(address: int, length: int) -> bytes:

@@ -15,7 +15,7 @@ from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKC, CKM, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.spec.parameters import MechanismAndObject
+from ptkc.spec.layouts import MechanismAndObject
 from ptkc.spec.values import TRUE, Attributes, Template, ulong
 
 TYPE_CHECKING = False

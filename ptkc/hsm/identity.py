@@ -26,7 +26,7 @@ from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import GenPik
+from ptkc.spec.layouts import GenPik
 from ptkc.spec.values import FALSE, TRUE, Attributes, ulong
 from ptkc.token.contents import ObjectChangedError
 from ptkc.token.events import Event

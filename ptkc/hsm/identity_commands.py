@@ -14,7 +14,7 @@ from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
-from ptkc.spec.parameters import GenPik
+from ptkc.spec.layouts import GenPik
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
 from ptkc.token.store import IDENTITY, TOKEN_SHIFT
 

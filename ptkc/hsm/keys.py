@@ -10,7 +10,7 @@ from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.spec.parameters import Handle
+from ptkc.spec.layouts import Handle
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
 from ptkc.token.events import Event
 

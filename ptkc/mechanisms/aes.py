@@ -16,7 +16,8 @@ from ptkc.mechanisms.mechanism import Mechanism, Operation, register
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import CTR, IV16, Ctr
+from ptkc.spec.layouts import CTR, Ctr
+from ptkc.spec.parameters import IV16
 
 __all__ = ["AesMechanism", "WrappingCipher", "cipher"]
 

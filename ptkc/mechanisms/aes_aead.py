@@ -20,7 +20,8 @@ from ptkc.mechanisms.mechanism import Operation, register
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import CCM, GCM, MAXIMUM, Ccm, Gcm
+from ptkc.spec.layouts import CCM, GCM, Ccm, Gcm
+from ptkc.spec.parameters import MAXIMUM
 from ptkc.spec.values import Attributes
 
 __all__: list[str] = []

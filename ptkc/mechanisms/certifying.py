@@ -17,7 +17,7 @@ from ptkc.mechanisms.mechanism import Mechanism, Verification, register
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
-from ptkc.spec.parameters import GEN_PIK, MECH_AND_OBJECT, GenPik
+from ptkc.spec.layouts import GEN_PIK, MECH_AND_OBJECT, GenPik
 from ptkc.spec.values import Attributes
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import Mechanism, register
 from ptkc.objects.limits import is_tied
 from ptkc.objects.object import Object
-from ptkc.spec import parameters
+from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Extract, Handle, KeyData
+from ptkc.spec.layouts import Extract, Handle, KeyData
 from ptkc.spec.values import FALSE, TRUE, Attributes
 
 __all__ = ["ConcatenationWithData", "ConcatenationWithKey", "Extraction"]
@@ -30,7 +30,7 @@ class ConcatenationWithData(Mechanism):
 
     key_types = _KEY_TYPES
     sizes = _SIZES
-    parameters = parameters.KEY_DATA
+    parameters = layouts.KEY_DATA
     source = _SOURCE
 
     def __init__(self, number: int, *, data_first: bool) -> None:
@@ -51,7 +51,7 @@ class ConcatenationWithKey(Mechanism):
     type = CKM.CONCATENATE_BASE_AND_KEY
     key_types = _KEY_TYPES
     sizes = _SIZES
-    parameters = parameters.HANDLE
+    parameters = layouts.HANDLE
     source = _SOURCE
 
     def derive(self, key: Object, parameter: Handle, attributes: Attributes) -> bytes:
@@ -66,7 +66,7 @@ class Extraction(Mechanism):
     type = CKM.EXTRACT_KEY_FROM_KEY
     key_types = _KEY_TYPES
     sizes = _SIZES
-    parameters = parameters.EXTRACT
+    parameters = layouts.EXTRACT
     source = _SOURCE
 
     def derive(self, key: Object, parameter: Extract, attributes: Attributes) -> bytes:

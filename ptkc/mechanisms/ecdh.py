@@ -20,10 +20,10 @@ from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import Mechanism, register
 from ptkc.objects.object import Object
-from ptkc.spec import parameters
+from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Ecdh
+from ptkc.spec.layouts import Ecdh
 from ptkc.spec.values import Attributes
 
 __all__ = ["Ecdh1Derivation"]
@@ -44,7 +44,7 @@ _ECDH = ec.ECDH()
 class Ecdh1Derivation(Mechanism):
     """CKM_ECDH1_DERIVE, with short Weierstrass and Montgomery keys, or CKM_ECDH1_COFACTOR_DERIVE."""
 
-    parameters = parameters.ECDH
+    parameters = layouts.ECDH
     source = "NIST CAVP, RFC 7748 (cryptography_vectors: asymmetric/ECDH, X25519, X448), Wycheproof"
 
     def __init__(self, number: int, *key_types: int) -> None:

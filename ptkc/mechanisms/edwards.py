@@ -15,10 +15,10 @@ from ptkc.mechanisms.curves import CURVES, Curve, find
 from ptkc.mechanisms.mechanism import KeyType, Mechanism, Operation, Verification, register
 from ptkc.mechanisms.private_key_info import check_public_key_info, parse
 from ptkc.objects.object import Object
-from ptkc.spec import parameters
+from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Eddsa
+from ptkc.spec.layouts import Eddsa
 from ptkc.spec.values import Attributes
 
 __all__ = ["FLAGS", "SIZES", "load_private"]
@@ -120,7 +120,7 @@ class EdDsa(Mechanism):
     type = CKM.EDDSA
     key_types = (CKK.EC_EDWARDS,)
     sizes = SIZES
-    parameters = parameters.EDDSA
+    parameters = layouts.EDDSA
     optional = True
     extra_flags = FLAGS
     source = "RFC 8032 (cryptography_vectors: asymmetric/Ed25519, Ed448), Wycheproof"

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.constant_time import bytes_eq
 from ptkc.mechanisms.digests import HASHES, Accumulation
 from ptkc.mechanisms.mechanism import Mechanism, Operation, Verification, register
 from ptkc.objects.object import Object
-from ptkc.spec import parameters
+from ptkc.spec import layouts, parameters
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
 
@@ -80,7 +80,7 @@ class Hmac(Mac):
         """Keep the hash function; `general` for the mechanism that truncates."""
         self.type = number
         self.key_types = (CKK.GENERIC_SECRET, getattr(CKK, f"{name}_HMAC"))
-        self.parameters = parameters.MAC_GENERAL if general else None
+        self.parameters = layouts.MAC_GENERAL if general else None
         self.source = "RFC 2202, RFC 4231 (cryptography_vectors: HMAC), NIST, Wycheproof"
         self.size = algorithm.digest_size
         self._algorithm = algorithm
@@ -121,5 +121,5 @@ register(
     *(Hmac(getattr(CKM, f"{name}_HMAC"), name, hash_, general=False) for name, hash_ in HASHES.items()),
     *(Hmac(getattr(CKM, f"{name}_HMAC_GENERAL"), name, hash_, general=True) for name, hash_ in HASHES.items()),
     Cmac(CKM.AES_CMAC, None),
-    Cmac(CKM.AES_CMAC_GENERAL, parameters.MAC_GENERAL),
+    Cmac(CKM.AES_CMAC_GENERAL, layouts.MAC_GENERAL),
 )

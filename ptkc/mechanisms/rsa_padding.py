@@ -20,10 +20,10 @@ from ptkc.mechanisms.rsa import SIZES, load_private, load_public
 from ptkc.mechanisms.rsa_operations import RsaCipher, RsaDecryption, RsaEncryption, RsaSignature, RsaVerification
 from ptkc.mechanisms.rsa_raw import libcrypto_key
 from ptkc.objects.object import Object
-from ptkc.spec import parameters
+from ptkc.spec import layouts
 from ptkc.spec.constants import CKG, CKK, CKM, CKR, CKZ
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import Oaep, Pss
+from ptkc.spec.layouts import Oaep, Pss
 
 __all__ = ["RsaOaep", "RsaPss"]
 
@@ -68,7 +68,7 @@ class RsaPss(RawSignature):
     type = CKM.RSA_PKCS_PSS
     key_types = (CKK.RSA,)
     sizes = SIZES
-    parameters = parameters.PSS
+    parameters = layouts.PSS
     source = (
         "NIST CAVP (cryptography_vectors: asymmetric/RSA/FIPS_186-2), pkcs-1v2-1d2-vec, Wycheproof; "
         "with SHA-3 none is published"
@@ -115,7 +115,7 @@ class RsaOaep(RsaCipher):
     type = CKM.RSA_PKCS_OAEP
     key_types = (CKK.RSA,)
     sizes = SIZES
-    parameters = parameters.OAEP
+    parameters = layouts.OAEP
     source = "pkcs-1v2-1d2-vec (cryptography_vectors: asymmetric/RSA), Wycheproof"
 
     def encrypt(self, key: Object, parameter: Oaep) -> RsaEncryption:

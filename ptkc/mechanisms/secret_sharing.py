@@ -23,7 +23,7 @@ from ptkc.mechanisms.mechanism import register
 from ptkc.mechanisms.portable import Portable, PortableMechanism, Reader, field, pack_attributes, unpack_attributes
 from ptkc.spec.constants import CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.parameters import SECRET_SHARE, Share
+from ptkc.spec.layouts import SECRET_SHARE, Share
 
 __all__ = ["join", "split"]
 

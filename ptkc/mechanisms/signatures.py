@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.spec.constants import CKG, CKM, CKR
 from ptkc.spec.errors import CryptokiError, name_of
-from ptkc.spec.parameters import Pss
+from ptkc.spec.layouts import Pss
 
 __all__ = ["SCHEMES", "Scheme", "check_signature", "encode_ecdsa", "scheme_of"]
 

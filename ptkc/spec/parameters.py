@@ -9,11 +9,10 @@ Between processes a value travels without pointers: numbers as 8 bytes little-en
 
 from __future__ import annotations
 
-from collections import namedtuple
 from operator import itemgetter
 from struct import Struct
 
-from ptkc.spec.constants import CKM, CKR
+from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
 TYPE_CHECKING = False
@@ -22,12 +21,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[int, int], bytes]
 
-__all__ = [
-    "CBC_DATA", "CCM", "CTR", "ECDH", "EDDSA", "EXTRACT", "GCM", "GEN_PIK", "HANDLE", "HKDF", "IV4", "IV8", "IV16",
-    "KEY_DATA", "MAC_GENERAL", "MALFORMED", "MAXIMUM", "MECH_AND_OBJECT", "OAEP", "PSS", "SECRET_SHARE", "Bytes",
-    "CbcData", "Ccm", "Ctr", "Ecdh", "Eddsa", "Extract", "Gcm", "GenPik", "Handle", "Hkdf", "KeyData", "Layout",
-    "MacGeneral", "MechanismAndObject", "Oaep", "Pss", "Share", "pack", "parse", "unpack",
-]  # fmt: skip
+__all__ = ["IV4", "IV8", "IV16", "MALFORMED", "MAXIMUM", "Bytes", "Layout"]
 
 MAXIMUM = 2**31 - 1
 """The longest parameter, or part of one, that is read from the application's memory, in bytes."""
@@ -45,23 +39,6 @@ class _Malformed:
 
 MALFORMED = _Malformed()
 """The value of a parameter whose length or pointers do not fit its structure; no mechanism accepts it."""
-
-Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
-Ccm = namedtuple("Ccm", "data_len nonce aad mac_len")
-Ctr = namedtuple("Ctr", "bits block")
-MacGeneral = namedtuple("MacGeneral", "length")
-Pss = namedtuple("Pss", "hash mgf salt_len")
-Oaep = namedtuple("Oaep", "hash mgf source label")
-Ecdh = namedtuple("Ecdh", "kdf shared public")
-Eddsa = namedtuple("Eddsa", "ph context")
-Extract = namedtuple("Extract", "bit")
-Handle = namedtuple("Handle", "handle")
-KeyData = namedtuple("KeyData", "data")
-CbcData = namedtuple("CbcData", "iv data")
-Hkdf = namedtuple("Hkdf", "extract expand hash salt_type salt salt_key info")
-MechanismAndObject = namedtuple("MechanismAndObject", "mechanism object")
-GenPik = namedtuple("GenPik", "self_sign")
-Share = namedtuple("Share", "n m")
 
 _NUMBER = Struct("<Q")
 # Member kinds: their format in `struct`. A pointer and its length carry the same name; `unused` members are skipped,
@@ -191,97 +168,3 @@ class Bytes:
 IV4 = Bytes("4 bytes of IV", 4)
 IV8 = Bytes("8 bytes of IV", 8)
 IV16 = Bytes("16 bytes of IV", 16)
-
-# The second form is CK_GCM_PARAMS before Cryptoki 2.40 errata 1, which had no ulIvBits. The third is
-# CK_GCM_WRAP_PARAMS: as long as nothing is generated (CKG_NO_GENERATE, 0) it says the same.
-GCM = Layout(
-    "CK_GCM_PARAMS", Gcm,
-    "iv:pointer iv:length iv_bits:ulong aad:pointer aad:length tag_bits:ulong",
-    "iv:pointer iv:length aad:pointer aad:length tag_bits:ulong",
-    "iv:pointer iv:length fixed:unused generator:zero aad:pointer aad:length tag_bits:ulong",
-)  # fmt: skip
-CCM = Layout(
-    "CK_CCM_PARAMS", Ccm,
-    "data_len:ulong nonce:pointer nonce:length aad:pointer aad:length mac_len:ulong",
-    "data_len:ulong nonce:pointer nonce:length fixed:unused generator:zero aad:pointer aad:length mac_len:ulong",
-)  # fmt: skip
-CTR = Layout("CK_AES_CTR_PARAMS", Ctr, "bits:ulong block:block")
-MAC_GENERAL = Layout("CK_MAC_GENERAL_PARAMS", MacGeneral, "length:ulong")
-PSS = Layout("CK_RSA_PKCS_PSS_PARAMS", Pss, "hash:ulong mgf:ulong salt_len:ulong")
-OAEP = Layout("CK_RSA_PKCS_OAEP_PARAMS", Oaep, "hash:ulong mgf:ulong source:ulong label:pointer label:length")
-ECDH = Layout("CK_ECDH1_DERIVE_PARAMS", Ecdh, "kdf:ulong shared:length shared:pointer public:length public:pointer")
-EDDSA = Layout("CK_EDDSA_PARAMS", Eddsa, "ph:boolean context:length context:pointer")
-EXTRACT = Layout("CK_EXTRACT_PARAMS", Extract, "bit:ulong")
-HANDLE = Layout("CK_OBJECT_HANDLE", Handle, "handle:ulong")
-KEY_DATA = Layout("CK_KEY_DERIVATION_STRING_DATA", KeyData, "data:pointer data:length")
-CBC_DATA = Layout("CK_AES_CBC_ENCRYPT_DATA_PARAMS", CbcData, "iv:block data:pointer data:length")
-HKDF = Layout(
-    "CK_HKDF_PARAMS", Hkdf,
-    "extract:boolean expand:boolean hash:ulong salt_type:ulong salt:pointer salt:length salt_key:ulong "
-    "info:pointer info:length",
-)  # fmt: skip
-MECH_AND_OBJECT = Layout("CK_MECH_TYPE_AND_OBJECT", MechanismAndObject, "mechanism:ulong object:ulong")
-GEN_PIK = Layout("CK_GEN_PIK_PARAM", GenPik, "self_sign:boolean")
-SECRET_SHARE = Layout("CK_SECRET_SHARE_PARAMS", Share, "n:ulong m:ulong")
-
-_LAYOUTS = {
-    CKM.AES_GCM: GCM,
-    CKM.AES_GMAC: GCM,
-    CKM.AES_CCM: CCM,
-    CKM.AES_CTR: CTR,
-    CKM.AES_CMAC_GENERAL: MAC_GENERAL,
-    CKM.AES_MAC_GENERAL: MAC_GENERAL,
-    CKM.RSA_PKCS_OAEP: OAEP,
-    CKM.ECDH1_DERIVE: ECDH,
-    CKM.ECDH1_COFACTOR_DERIVE: ECDH,
-    CKM.EDDSA: EDDSA,
-    CKM.AES_ECB_ENCRYPT_DATA: KEY_DATA,
-    CKM.AES_CBC_ENCRYPT_DATA: CBC_DATA,
-    CKM.CONCATENATE_BASE_AND_KEY: HANDLE,
-    CKM.CONCATENATE_BASE_AND_DATA: KEY_DATA,
-    CKM.CONCATENATE_DATA_AND_BASE: KEY_DATA,
-    CKM.EXTRACT_KEY_FROM_KEY: EXTRACT,
-    CKM.XOR_BASE_AND_DATA: KEY_DATA,
-    CKM.HKDF_DERIVE: HKDF,
-    CKM.ENCODE_X_509: MECH_AND_OBJECT,
-    CKM.ENCODE_X_509_LOCAL_CERT: MECH_AND_OBJECT,
-    CKM.ENCODE_PKCS_10: MECH_AND_OBJECT,
-    CKM.GEN_PIK_ECC_P521: GEN_PIK,
-    CKM.SECRET_SHARE_WITH_ATTRIBUTES: SECRET_SHARE,
-    **{number: PSS for name, number in vars(CKM).items() if name.endswith("_PKCS_PSS")},
-    **{number: MAC_GENERAL for name, number in vars(CKM).items() if name.endswith("_HMAC_GENERAL")},
-}
-
-_ABSENT, _BYTES, _STRUCTURE, _MALFORMED = b"\0", b"\1", b"\2", b"\3"
-
-
-def parse(mechanism_type: int, raw: bytes, read: Read) -> object:
-    """Return the value of a CK_MECHANISM's parameter; `raw` are the ulParameterLen bytes at pParameter.
-
-    `read(address, length)` copies what a pointer inside names. Nothing is refused here but by `MALFORMED`.
-    """
-    if not raw:
-        return None
-    layout = _LAYOUTS.get(mechanism_type)
-    return raw if layout is None else layout.parse(raw, read)
-
-
-def pack(mechanism_type: int, value: object) -> bytes:
-    """Return a parameter for the wire: a byte that says its kind, then the value without pointers."""
-    if value is None:
-        return _ABSENT
-    if isinstance(value, tuple):
-        return _STRUCTURE + _LAYOUTS[mechanism_type].pack(value)
-    return _BYTES + value if isinstance(value, bytes) else _MALFORMED
-
-
-def unpack(mechanism_type: int, data: bytes) -> object:
-    """Return the parameter that `pack` made; CKR_MECHANISM_PARAM_INVALID for any other bytes."""
-    kind, rest = data[:1], data[1:]
-    if kind == _BYTES and rest:
-        return rest
-    if kind == _STRUCTURE and mechanism_type in _LAYOUTS:
-        return _LAYOUTS[mechanism_type].unpack(rest)
-    if rest or kind not in (_ABSENT, _MALFORMED):
-        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{len(data)} bytes are no mechanism parameter")
-    return None if kind == _ABSENT else MALFORMED

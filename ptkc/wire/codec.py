@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ptkc.spec import parameters
+from ptkc.spec import layouts
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire.commands import COMMANDS
@@ -223,7 +223,7 @@ def _mechanism(value: tuple[int, object] | None) -> bytes:
     if value is None:
         return b"\x00"
     kind, parameter = value
-    return b"\x01" + _ULONG.pack(kind) + _blob(parameters.pack(kind, parameter))
+    return b"\x01" + _ULONG.pack(kind) + _blob(layouts.pack(kind, parameter))
 
 
 def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
@@ -231,7 +231,7 @@ def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
         return None
     kind = reader.ulong()
     try:
-        return kind, parameters.unpack(kind, reader.blob())
+        return kind, layouts.unpack(kind, reader.blob())
     except CryptokiError as error:
         raise PeerError(error.message) from error
 
