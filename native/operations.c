@@ -232,3 +232,48 @@ int ptkc_gcm(
     ERR_pop_to_mark();
     return done;
 }
+
+EVP_CIPHER_CTX *ptkc_cipher(
+    const char *name, int encrypt, const unsigned char *key, size_t key_size, const unsigned char *iv, size_t iv_size)
+{
+    if (library() == NULL) return NULL;
+    ERR_set_mark();
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(library(), name, NULL);
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    if (cipher == NULL || context == NULL || (size_t)EVP_CIPHER_get_key_length(cipher) != key_size
+        || (size_t)EVP_CIPHER_get_iv_length(cipher) != iv_size
+        || EVP_CipherInit_ex2(context, cipher, key, iv_size == 0 ? NULL : iv, encrypt, NULL) != 1
+        || EVP_CIPHER_CTX_set_padding(context, 0) != 1) {
+        EVP_CIPHER_CTX_free(context);
+        context = NULL;
+    }
+    EVP_CIPHER_free(cipher);
+    ERR_pop_to_mark();
+    return context;
+}
+
+void ptkc_cipher_free(EVP_CIPHER_CTX *cipher)
+{
+    EVP_CIPHER_CTX_free(cipher);
+}
+
+int ptkc_cipher_update(
+    EVP_CIPHER_CTX *cipher, const unsigned char *input, size_t size, unsigned char *output, size_t *output_size)
+{
+    int done = 1;
+    *output_size = 0;
+    ERR_set_mark();
+    for (size_t place = 0; done && place < size;) {
+        int part = size - place > INT_MAX / 2 ? INT_MAX / 2 : (int)(size - place);
+        int made = 0;
+        done = EVP_CipherUpdate(cipher, output + *output_size, &made, input + place, part) == 1;
+        *output_size += done ? (size_t)made : 0;
+        place += (size_t)part;
+    }
+    if (!done) {
+        OPENSSL_cleanse(output, *output_size);
+        *output_size = 0;
+    }
+    ERR_pop_to_mark();
+    return done;
+}

@@ -35,4 +35,15 @@ int ptkc_gcm(
     const unsigned char *aad, size_t aad_size, const unsigned char *input, size_t input_size, unsigned char *output,
     unsigned char *tag, size_t tag_size);
 
+typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+
+/* Begin to encrypt or decrypt with a cipher by libcrypto's name of it and its mode ("ARIA-128-CBC"), without padding. */
+EVP_CIPHER_CTX *ptkc_cipher(
+    const char *name, int encrypt, const unsigned char *key, size_t key_size, const unsigned char *iv, size_t iv_size);
+void ptkc_cipher_free(EVP_CIPHER_CTX *cipher);
+
+/* Go on; `output` has room for `size` bytes and a block, `*output_size` becomes how many there are. */
+int ptkc_cipher_update(
+    EVP_CIPHER_CTX *cipher, const unsigned char *input, size_t size, unsigned char *output, size_t *output_size);
+
 #endif

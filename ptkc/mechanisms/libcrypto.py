@@ -1,7 +1,7 @@
 """What `cryptography` does not offer, from the system's libcrypto through native/operations.c.
 
 Raw RSA, RSA key pairs with unusual public exponents, OAEP with hash functions that `cryptography` refuses, AES-GCM with
-short IVs. Bytes go in and come out. The shared object is there wherever a mechanism runs, but not where its
+short IVs, further ciphers and modes. Bytes go in and come out. The shared object is there wherever a mechanism runs, but not where its
 module is only imported.
 """
 
@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
-__all__ = ["gcm", "rsa_generate", "rsa_key", "rsa_oaep", "rsa_raw"]
+__all__ = ["SystemCipher", "gcm", "rsa_generate", "rsa_key", "rsa_oaep", "rsa_raw"]
 
 _RSA_PARTS = 8
 _LONGEST_IV = 128
+_LONGEST_BLOCK = 32
 
 
 def rsa_key(parts: Sequence[bytes]) -> Any:  # noqa: ANN401 - a pointer of cffi's
@@ -104,3 +105,47 @@ def gcm(key: bytes, iv: bytes, aad: bytes, data: bytes, tag_bits: int, *, encryp
         raise InvalidTag
     result: bytes = ffi.buffer(output, len(data))[:]
     return result + ffi.buffer(tag)[:] if encrypt else result
+
+
+class SystemCipher:
+    """A cipher in a mode by libcrypto's name ("ARIA-128-CBC"), with what `Cipher` of `cryptography` offers."""
+
+    __slots__ = ("_iv", "_key", "_name")
+
+    def __init__(self, name: str, key: bytes, iv: bytes = b"") -> None:
+        """Keep name, key and IV, which have the lengths that the cipher wants."""
+        self._name = name.encode()
+        self._key = key
+        self._iv = iv
+
+    def encryptor(self) -> _SystemCipherRun:
+        """Return a fresh encryption."""
+        return _SystemCipherRun(self._name, self._key, self._iv, encrypt=True)
+
+    def decryptor(self) -> _SystemCipherRun:
+        """Return a fresh decryption."""
+        return _SystemCipherRun(self._name, self._key, self._iv, encrypt=False)
+
+
+class _SystemCipherRun:
+    """One encryption or decryption: whole blocks come out as soon as they are there."""
+
+    __slots__ = ("_cipher", "_ffi", "_lib")
+
+    def __init__(self, name: bytes, key: bytes, iv: bytes, *, encrypt: bool) -> None:
+        """Start it; CKR_FUNCTION_FAILED if libcrypto has no such cipher."""
+        from _libptkc import ffi, lib  # noqa: PLC0415 - see above
+
+        self._ffi, self._lib = ffi, lib
+        made = lib.ptkc_cipher(name, encrypt, ffi.from_buffer(key), len(key), ffi.from_buffer(iv), len(iv))
+        if made == ffi.NULL:
+            raise CryptokiError(CKR.FUNCTION_FAILED, f"libcrypto has no {name.decode()}")
+        self._cipher = ffi.gc(made, lib.ptkc_cipher_free)
+
+    def update(self, data: bytes) -> bytes:
+        """Return what the data makes available."""
+        ffi = self._ffi
+        output, size = ffi.new("unsigned char[]", len(data) + _LONGEST_BLOCK), ffi.new("size_t *")
+        if not self._lib.ptkc_cipher_update(self._cipher, ffi.from_buffer(data), len(data), output, size):
+            raise CryptokiError(CKR.FUNCTION_FAILED, "libcrypto's cipher failed")
+        return ffi.buffer(output, size[0])[:]  # type: ignore[no-any-return]
