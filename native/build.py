@@ -262,7 +262,7 @@ def build(target: Path, *, tree: bool, strict: bool = False, flags: tuple[str, .
     sources = [_HERE / name for name in ("cryptoki.c", "interpreter.c", "places.c", "threads.c")]
     libraries = ["-ldl"]
     if (_HERE / "operations.c").exists():
-        sources.append(_HERE / "operations.c")
+        sources += [_HERE / "operations.c", _HERE / "asymmetric.c"]
         libraries.append("-lcrypto")
         common.append("-DPTKC_LIBCRYPTO")
     with tempfile.TemporaryDirectory() as directory:

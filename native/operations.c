@@ -21,8 +21,8 @@
 
 static OSSL_LIB_CTX *the_library;
 
-/* The library context, made at the first use. Two threads may both make one; the second is freed. */
-static OSSL_LIB_CTX *library(void)
+/* Made at the first use. Two threads may both make one; the second is freed. */
+OSSL_LIB_CTX *ptkc_library(void)
 {
     OSSL_LIB_CTX *made = __atomic_load_n(&the_library, __ATOMIC_ACQUIRE);
     if (made != NULL) return made;
@@ -59,7 +59,7 @@ static void to_native(unsigned char *native, const ptkc_number *number)
 static EVP_PKEY *rsa_from_data(OSSL_PARAM *params, int selection)
 {
     EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *context = library() == NULL ? NULL : EVP_PKEY_CTX_new_from_name(library(), "RSA", NULL);
+    EVP_PKEY_CTX *context = ptkc_library() == NULL ? NULL : EVP_PKEY_CTX_new_from_name(ptkc_library(), "RSA", NULL);
     if (context != NULL && EVP_PKEY_fromdata_init(context) == 1 && EVP_PKEY_fromdata(context, &key, selection, params) != 1) {
         EVP_PKEY_free(key);
         key = NULL;
@@ -106,7 +106,7 @@ EVP_PKEY *ptkc_rsa_generate(size_t bits, const ptkc_number *exponent)
         OSSL_PARAM_construct_end(),
     };
     EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *context = library() == NULL ? NULL : EVP_PKEY_CTX_new_from_name(library(), "RSA", NULL);
+    EVP_PKEY_CTX *context = ptkc_library() == NULL ? NULL : EVP_PKEY_CTX_new_from_name(ptkc_library(), "RSA", NULL);
     if (context != NULL && EVP_PKEY_keygen_init(context) == 1 && EVP_PKEY_CTX_set_params(context, params) == 1
         && EVP_PKEY_generate(context, &key) != 1) {
         EVP_PKEY_free(key);
@@ -148,7 +148,7 @@ static int rsa_crypt(
     run_function run = encrypt ? EVP_PKEY_encrypt : EVP_PKEY_decrypt;
     size_t size = (size_t)EVP_PKEY_get_size(key);
     ERR_set_mark();
-    EVP_PKEY_CTX *context = library() == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(library(), key, NULL);
+    EVP_PKEY_CTX *context = ptkc_library() == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(ptkc_library(), key, NULL);
     *output_size = size;
     int done = context != NULL && start(context) == 1 && EVP_PKEY_CTX_set_params(context, padding) == 1
         && run(context, output, output_size, input, input_size) == 1;
@@ -209,12 +209,12 @@ int ptkc_gcm(
     unsigned char *tag, size_t tag_size)
 {
     const char *name = key_size == 16 ? "AES-128-GCM" : key_size == 24 ? "AES-192-GCM" : key_size == 32 ? "AES-256-GCM" : NULL;
-    if (name == NULL || library() == NULL) return 0;
+    if (name == NULL || ptkc_library() == NULL) return 0;
     ERR_set_mark();
     unsigned char rest[EVP_MAX_BLOCK_LENGTH];
     int made = 0;
     int done = 0;
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(library(), name, NULL);
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(ptkc_library(), name, NULL);
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     OSSL_PARAM start[] = {OSSL_PARAM_construct_size_t(OSSL_CIPHER_PARAM_AEAD_IVLEN, &iv_size), OSSL_PARAM_construct_end()};
     OSSL_PARAM tags[] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, tag_size), OSSL_PARAM_construct_end()};
@@ -236,9 +236,9 @@ int ptkc_gcm(
 EVP_CIPHER_CTX *ptkc_cipher(
     const char *name, int encrypt, const unsigned char *key, size_t key_size, const unsigned char *iv, size_t iv_size)
 {
-    if (library() == NULL) return NULL;
+    if (ptkc_library() == NULL) return NULL;
     ERR_set_mark();
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(library(), name, NULL);
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(ptkc_library(), name, NULL);
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     if (cipher == NULL || context == NULL || (size_t)EVP_CIPHER_get_key_length(cipher) != key_size
         || (size_t)EVP_CIPHER_get_iv_length(cipher) != iv_size

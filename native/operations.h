@@ -46,4 +46,46 @@ void ptkc_cipher_free(EVP_CIPHER_CTX *cipher);
 int ptkc_cipher_update(
     EVP_CIPHER_CTX *cipher, const unsigned char *input, size_t size, unsigned char *output, size_t *output_size);
 
+/* The library context of ours that all of this runs in, NULL without memory. */
+typedef struct ossl_lib_ctx_st OSSL_LIB_CTX;
+OSSL_LIB_CTX *ptkc_library(void);
+
+/* A part of a key or a setting of an operation, by libcrypto's name: of kind 'n' a big number, 'o' octets, 't' text of
+ * `length` bytes, 'u' the number that `length` is. */
+typedef struct {
+    const char *name;
+    char kind;
+    const unsigned char *bytes;
+    size_t length;
+} ptkc_setting;
+
+/* Make a key of type (DH, DHX, DSA, EC): `what` is 'k' with private part, 'p' public, 'd' domain parameters alone. */
+EVP_PKEY *ptkc_key_from(const char *type, char what, const ptkc_setting *parts, size_t count);
+
+/* Make a key pair of a PrivateKeyInfo (DER) of this type, the public part too where the encoding has none. */
+EVP_PKEY *ptkc_key_decode(const char *type, const unsigned char *info, size_t size);
+
+/* Generate domain parameters, those that are missing in `given` where it is not NULL; or a key pair to some. */
+EVP_PKEY *ptkc_parameters_generate(const char *type, EVP_PKEY *given, const ptkc_setting *settings, size_t count);
+EVP_PKEY *ptkc_key_generate(EVP_PKEY *parameters, const ptkc_setting *settings, size_t count);
+
+/* Have libcrypto check domain parameters ('d', 'q' without primality), the public ('p') or the private part ('k'). */
+int ptkc_key_check(EVP_PKEY *key, char what);
+
+/* Write a part of a key to memory with `room` bytes; return its length, 0 if there is none or it is too long. */
+size_t ptkc_key_number(EVP_PKEY *key, const char *name, unsigned char *number, size_t room);
+size_t ptkc_key_octets(EVP_PKEY *key, const char *name, unsigned char *octets, size_t room);
+
+/* Agree on a secret with a peer whose public part is checked first; `*size` is the room, then the secret's length. */
+int ptkc_key_agree(
+    EVP_PKEY *key, EVP_PKEY *peer, const ptkc_setting *settings, size_t count, unsigned char *secret, size_t *size);
+
+/* Sign or verify `data`, which is a digest unless the type says otherwise; `*size` is the room, then the length. */
+int ptkc_key_sign(
+    EVP_PKEY *key, const ptkc_setting *settings, size_t count, const unsigned char *data, size_t data_size,
+    unsigned char *signature, size_t *size);
+int ptkc_key_verify(
+    EVP_PKEY *key, const ptkc_setting *settings, size_t count, const unsigned char *data, size_t data_size,
+    const unsigned char *signature, size_t size);
+
 #endif
