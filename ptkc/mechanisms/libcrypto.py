@@ -1,8 +1,8 @@
 """What `cryptography` does not offer, from the system's libcrypto through native/operations.c.
 
 Raw RSA, RSA key pairs with unusual public exponents, OAEP with hash functions that `cryptography` refuses, AES-GCM with
-short IVs, further ciphers and modes. Bytes go in and come out. The shared object is there wherever a mechanism runs, but not where its
-module is only imported.
+short IVs, further ciphers and modes. Bytes go in and come out. The shared object is there wherever a mechanism runs,
+but not where its module is only imported.
 """
 
 from __future__ import annotations

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from ptkc.spec.parameters import Read
 
 __all__ = [
-    "CBC_DATA", "CCM", "CTR", "ECDH", "EDDSA", "EXTRACT", "GCM", "GEN_PIK", "HANDLE", "HKDF", "KEY_DATA", "LAYOUTS",
-    "MAC_GENERAL", "MECH_AND_OBJECT", "OAEP", "PSS", "SECRET_SHARE", "CbcData", "Ccm", "Ctr", "Ecdh", "Eddsa",
-    "Extract", "Gcm", "GenPik", "Handle", "Hkdf", "KeyData", "MacGeneral", "MechanismAndObject", "Oaep", "Pss",
-    "Share", "pack", "parse", "unpack",
+    "CBC_DATA", "CCM", "CHACHA20", "CHACHA20_POLY1305", "CTR", "ECDH", "EDDSA", "EXTRACT", "GCM", "GEN_PIK",
+    "HANDLE", "HKDF", "KEY_DATA", "LAYOUTS", "MAC_GENERAL", "MECH_AND_OBJECT", "OAEP", "PSS", "SECRET_SHARE",
+    "CbcData", "Ccm", "ChaCha20", "ChaCha20Poly1305", "Ctr", "Ecdh", "Eddsa", "Extract", "Gcm", "GenPik", "Handle",
+    "Hkdf", "KeyData", "MacGeneral", "MechanismAndObject", "Oaep", "Pss", "Share", "pack", "parse", "unpack",
 ]  # fmt: skip
 
 Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
 Ccm = namedtuple("Ccm", "data_len nonce aad mac_len")
 Ctr = namedtuple("Ctr", "bits block")
+ChaCha20 = namedtuple("ChaCha20", "counter nonce")
+ChaCha20Poly1305 = namedtuple("ChaCha20Poly1305", "nonce aad")
 MacGeneral = namedtuple("MacGeneral", "length")
 Pss = namedtuple("Pss", "hash mgf salt_len")
 Oaep = namedtuple("Oaep", "hash mgf source label")
@@ -54,6 +56,10 @@ CCM = Layout(
     "data_len:ulong nonce:pointer nonce:length fixed:unused generator:zero aad:pointer aad:length mac_len:ulong",
 )  # fmt: skip
 CTR = Layout("CK_AES_CTR_PARAMS", Ctr, "bits:ulong block:block")
+CHACHA20 = Layout("CK_CHACHA20_PARAMS", ChaCha20, "counter:pointer counter:bits nonce:pointer nonce:bits")
+CHACHA20_POLY1305 = Layout(
+    "CK_SALSA20_CHACHA20_POLY1305_PARAMS", ChaCha20Poly1305, "nonce:pointer nonce:bits aad:pointer aad:length"
+)
 MAC_GENERAL = Layout("CK_MAC_GENERAL_PARAMS", MacGeneral, "length:ulong")
 PSS = Layout("CK_RSA_PKCS_PSS_PARAMS", Pss, "hash:ulong mgf:ulong salt_len:ulong")
 OAEP = Layout("CK_RSA_PKCS_OAEP_PARAMS", Oaep, "hash:ulong mgf:ulong source:ulong label:pointer label:length")
@@ -77,14 +83,25 @@ LAYOUTS = {
     CKM.AES_GMAC: GCM,
     CKM.AES_CCM: CCM,
     CKM.AES_CTR: CTR,
+    CKM.CAMELLIA_CTR: CTR,
+    CKM.CHACHA20: CHACHA20,
+    CKM.CHACHA20_POLY1305: CHACHA20_POLY1305,
     CKM.AES_CMAC_GENERAL: MAC_GENERAL,
-    CKM.AES_MAC_GENERAL: MAC_GENERAL,
+    **dict.fromkeys(
+        (
+            CKM.AES_MAC_GENERAL, CKM.DES3_MAC_GENERAL, CKM.DES3_CMAC_GENERAL, CKM.CAMELLIA_MAC_GENERAL,
+            CKM.ARIA_MAC_GENERAL, CKM.SEED_MAC_GENERAL,
+        ),
+        MAC_GENERAL,
+    ),
     CKM.RSA_PKCS_OAEP: OAEP,
     CKM.ECDH1_DERIVE: ECDH,
     CKM.ECDH1_COFACTOR_DERIVE: ECDH,
     CKM.EDDSA: EDDSA,
     CKM.AES_ECB_ENCRYPT_DATA: KEY_DATA,
     CKM.AES_CBC_ENCRYPT_DATA: CBC_DATA,
+    **dict.fromkeys((CKM.CAMELLIA_ECB_ENCRYPT_DATA, CKM.ARIA_ECB_ENCRYPT_DATA, CKM.SEED_ECB_ENCRYPT_DATA), KEY_DATA),
+    **dict.fromkeys((CKM.CAMELLIA_CBC_ENCRYPT_DATA, CKM.ARIA_CBC_ENCRYPT_DATA, CKM.SEED_CBC_ENCRYPT_DATA), CBC_DATA),
     CKM.CONCATENATE_BASE_AND_KEY: HANDLE,
     CKM.CONCATENATE_BASE_AND_DATA: KEY_DATA,
     CKM.CONCATENATE_DATA_AND_BASE: KEY_DATA,

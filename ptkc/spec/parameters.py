@@ -41,16 +41,30 @@ MALFORMED = _Malformed()
 """The value of a parameter whose length or pointers do not fit its structure; no mechanism accepts it."""
 
 _NUMBER = Struct("<Q")
-# Member kinds: their format in `struct`. A pointer and its length carry the same name; `unused` members are skipped,
-# and `zero` ones make the structure malformed unless they are 0.
-_FORMATS = {"ulong": "L", "length": "L", "pointer": "P", "boolean": "?", "block": "16s", "unused": "L", "zero": "L"}
-_SILENT = ("length", "unused", "zero")
+# Member kinds: their format in `struct`. A pointer and its length carry the same name, `bits` is a length in bits;
+# `unused` members are skipped, and `zero` ones make the structure malformed unless they are 0.
+_FORMATS = {
+    "ulong": "L", "length": "L", "bits": "L", "pointer": "P", "boolean": "?", "block": "16s", "unused": "L",
+    "zero": "L",
+}  # fmt: skip
+_SILENT = ("length", "bits", "unused", "zero")
+_FEWEST_BITS = 32
+
+
+def _of_bits(bits: int) -> int:
+    """Return a length in bytes of one in bits; MAXIMUM + 1 for what is no whole number of bytes.
+
+    What would be less than 4 bytes is one in bytes already, as several applications have it: there are no such nonces.
+    """
+    if bits < _FEWEST_BITS:
+        return bits
+    return bits >> 3 if bits % 8 == 0 else MAXIMUM + 1
 
 
 class _Form:
     """One C declaration of a structure: how its members become the fields of the value."""
 
-    __slots__ = ("pick", "pointers", "size", "unpack", "zeros")
+    __slots__ = ("bits", "pick", "pointers", "size", "unpack", "zeros")
 
     def __init__(self, fields: tuple[str, ...], members: str) -> None:
         """Read `members`, a run of `name:kind`; a field that no member gives is 0."""
@@ -61,7 +75,9 @@ class _Form:
         self.size = struct.size
         self.unpack = struct.unpack
         places = {row: place for place, row in enumerate(rows)}
-        self.pointers = tuple((places[row], places[row[0], "length"]) for row in rows if row[1] == "pointer")
+        lengths = {name: place for (name, kind), place in places.items() if kind in ("length", "bits")}
+        self.pointers = tuple((places[row], lengths[row[0]]) for row in rows if row[1] == "pointer")
+        self.bits = tuple(places[row] for row in rows if row[1] == "bits")
         self.zeros = tuple(places[row] for row in rows if row[1] == "zero")
         values = {name: place for (name, kind), place in places.items() if kind not in _SILENT}
         self.pick = itemgetter(*(values.get(field, -1) for field in fields))
@@ -97,6 +113,8 @@ class Layout:
         if form is None:
             return MALFORMED
         members = [*form.unpack(raw), 0]
+        for place in form.bits:
+            members[place] = _of_bits(members[place])
         for pointer, size in form.pointers:
             length = members[size]
             if length:
