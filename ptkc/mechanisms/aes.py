@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from ptkc.mechanisms.blocks import Blocks, PaddedDecryption, PaddedEncryption, PayloadCipher
+from ptkc.mechanisms.blocks import Blocks, Counting, PaddedDecryption, PaddedEncryption, PayloadCipher, counter_room
 from ptkc.mechanisms.generic import KeyGeneration, SecretKeyType
 from ptkc.mechanisms.mechanism import Mechanism, Operation, register
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
-from ptkc.spec.errors import CryptokiError
 from ptkc.spec.layouts import CTR, Ctr
 from ptkc.spec.parameters import IV16
 
@@ -38,40 +37,6 @@ def cipher(key: Object, mode: modes.Mode) -> Cipher[Any]:
 def _check_value(value: bytes) -> bytes:
     """Return the first three bytes of an encrypted block of zeros (specification 6.13.2)."""
     return Cipher(algorithms.AES(value), _ECB).encryptor().update(bytes(_BLOCK))[:3]
-
-
-class _Counting(Operation):
-    """A stream whose counter must not run over: `room` is how many bytes it is good for, `error` the code for more."""
-
-    __slots__ = ("_context", "_error", "_room")
-
-    def __init__(self, context: CipherContext, room: int, error: int) -> None:
-        """Take a fresh cipher."""
-        self._context = context
-        self._room = room
-        self._error = error
-
-    def length(self, size: int) -> int:
-        """Return as many bytes as go in."""
-        return size
-
-    update_length = length
-
-    def update(self, data: bytes) -> bytes:
-        """Return as many bytes; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE if the counter would run over.
-
-        Specification 6.15.3.
-        """
-        self._room -= len(data)
-        if self._room < 0:
-            raise CryptokiError(self._error, "the counter bits would overflow")
-        return self._context.update(data)
-
-    single = update
-
-    def finish(self) -> bytes:
-        """Return nothing."""
-        return b""
 
 
 class AesMechanism(Mechanism):
@@ -151,12 +116,8 @@ class _Ctr(WrappingCipher):
     @staticmethod
     def _start(key: Object, parameter: Ctr, error: int) -> Operation:
         """Return the stream."""
-        bits, block = parameter
-        if not 1 <= bits <= 8 * _BLOCK:
-            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"got {bits} counter bits, want 1 to 128")
-        counter = int.from_bytes(block, "big") % (1 << bits)
-        # As long as these bits do not run over, the library's counter of 128 bits is the same.
-        return _Counting(cipher(key, modes.CTR(block)).encryptor(), _BLOCK * ((1 << bits) - counter), error)
+        room = counter_room(parameter, _BLOCK)
+        return Counting(cipher(key, modes.CTR(parameter.block)).encryptor(), room, error)
 
 
 _AES = SecretKeyType(CKK.AES, _LENGTHS, _check_value)

@@ -7,7 +7,6 @@ have 1 to 128 bytes: `cryptography` takes those from 8, the system's libcrypto t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
 from ptkc.mechanisms.aes import AesMechanism, WrappingCipher, cipher
+from ptkc.mechanisms.blocks import Kept
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import Operation, register
 from ptkc.objects.object import Object
@@ -33,51 +33,6 @@ _FULL_TAG = 16
 _GCM_IV_BYTES = range(1, 129)
 _SHORT_IV = 8
 """`cryptography` takes an IV of GCM from this many bytes."""
-
-
-class _Kept(Operation):
-    """An operation that needs the whole input: parts are kept until the end.
-
-    `run` makes the output of the whole input; it is longer than the input by `growth` bytes, or shorter. More than
-    `limit` bytes of input are refused with `error`.
-    """
-
-    __slots__ = ("_error", "_growth", "_limit", "_parts", "_run", "_size")
-
-    def __init__(self, run: Callable[[bytes], bytes], growth: int, limit: int, error: int) -> None:
-        """Start with no parts."""
-        self._run = run
-        self._growth = growth
-        self._limit = limit
-        self._error = error
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def length(self, size: int) -> int:
-        """Return the length of the output; 0 for an input that is too short, which `single` refuses."""
-        return max(size + self._growth, 0)
-
-    def single(self, data: bytes) -> bytes:
-        """Return the output; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE and what `run` raises."""
-        if len(data) > self._limit:
-            raise CryptokiError(self._error, f"got {len(data)} bytes, want no more than {self._limit}")
-        return self._run(data)
-
-    def update(self, data: bytes) -> bytes:
-        """Keep a part; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE."""
-        self._size += len(data)
-        if self._size > self._limit:
-            raise CryptokiError(self._error, f"got {self._size} bytes, want no more than {self._limit}")
-        self._parts.append(data)
-        return b""
-
-    def finish_length(self) -> int:
-        """Return the length of the whole output."""
-        return self.length(self._size)
-
-    def finish(self) -> bytes:
-        """Return the whole output."""
-        return self._run(b"".join(self._parts))
 
 
 def _checked_gcm(parameter: Gcm) -> int:
@@ -168,7 +123,7 @@ class _Gcm(WrappingCipher):
         def run(data: bytes) -> bytes:
             return _libcrypto_gcm(key, parameter, parameter.aad, data, encrypt=True)
 
-        return _Kept(run, tag, MAXIMUM - tag, CKR.DATA_LEN_RANGE)
+        return Kept(run, tag, MAXIMUM - tag, CKR.DATA_LEN_RANGE)
 
     def decrypt(self, key: Object, parameter: Gcm) -> Operation:
         """Start a decryption; CKR_MECHANISM_PARAM_INVALID."""
@@ -182,7 +137,7 @@ class _Gcm(WrappingCipher):
             except InvalidTag:
                 raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the tag is another one") from None
 
-        return _Kept(run, -tag, MAXIMUM, CKR.ENCRYPTED_DATA_LEN_RANGE)
+        return Kept(run, -tag, MAXIMUM, CKR.ENCRYPTED_DATA_LEN_RANGE)
 
 
 def _gcm_opened(key: Object, parameter: Gcm, data: bytes, tag: int) -> bytes:
@@ -215,7 +170,7 @@ class _Ccm(WrappingCipher):
                 raise CryptokiError(CKR.DATA_LEN_RANGE, f"got {len(data)} bytes, said {parameter.data_len}")
             return aesccm.encrypt(parameter.nonce, data, parameter.aad)
 
-        return _Kept(run, parameter.mac_len, parameter.data_len, CKR.DATA_LEN_RANGE)
+        return Kept(run, parameter.mac_len, parameter.data_len, CKR.DATA_LEN_RANGE)
 
     def decrypt(self, key: Object, parameter: Ccm) -> Operation:
         """Start a decryption; CKR_MECHANISM_PARAM_INVALID."""
@@ -230,7 +185,7 @@ class _Ccm(WrappingCipher):
             except InvalidTag:
                 raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the MAC is another one") from None
 
-        return _Kept(run, -parameter.mac_len, size, CKR.ENCRYPTED_DATA_LEN_RANGE)
+        return Kept(run, -parameter.mac_len, size, CKR.ENCRYPTED_DATA_LEN_RANGE)
 
     def wrap(self, key: Object, parameter: Ccm, payload: bytes) -> bytes:
         """Wrap: the length in the parameter is ignored (specification 6.14.5)."""

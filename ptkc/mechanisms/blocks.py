@@ -1,11 +1,13 @@
-"""Block ciphers in modes without and with padding, and what makes a cipher wrap keys.
+"""The operations of ciphers, and what makes a cipher wrap keys.
 
-`Blocks`, `PaddedEncryption` and `PaddedDecryption` are the operations of ECB, CBC and CBC_PAD for any block size.
+`Blocks`, `PaddedEncryption` and `PaddedDecryption` are the operations of ECB, CBC and CBC_PAD for any block size;
+`Stream` and `Counting` those of stream ciphers, without and with a counter; `Kept` is for what needs the whole input.
 Wrapping is encryption of the payload, unwrapping decryption: `PayloadCipher` says so once for all ciphers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
@@ -15,9 +17,12 @@ from ptkc.mechanisms.mechanism import Mechanism, Operation
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
+from ptkc.spec.layouts import Ctr
 from ptkc.spec.values import Attributes
 
-__all__ = ["Blocks", "PaddedDecryption", "PaddedEncryption", "PayloadCipher"]
+__all__ = [
+    "Blocks", "Counting", "Kept", "PaddedDecryption", "PaddedEncryption", "PayloadCipher", "Stream", "counter_room",
+]  # fmt: skip
 
 _PADDINGS = {size: PKCS7(8 * size) for size in (8, 16)}
 
@@ -156,6 +161,117 @@ def _unpadded(data: bytes, block: int) -> bytes:
     except ValueError:
         raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the padding is wrong") from None
     return data[: len(data) - block + len(last)]
+
+
+class Stream(Operation):
+    """A cipher that gives as many bytes as go in, of any number (OFB, CFB)."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: CipherContext) -> None:
+        """Take a fresh cipher."""
+        self._context = context
+
+    def length(self, size: int) -> int:
+        """Return as many bytes as go in."""
+        return size
+
+    update_length = length
+
+    def update(self, data: bytes) -> bytes:
+        """Return as many bytes."""
+        return self._context.update(data)
+
+    single = update
+
+    def finish_length(self) -> int:
+        """Return 0."""
+        return 0
+
+    def finish(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+
+class Counting(Stream):
+    """A stream whose counter must not run over: `room` is how many bytes it is good for, `error` the code for more."""
+
+    __slots__ = ("_error", "_room")
+
+    def __init__(self, context: CipherContext, room: int, error: int) -> None:
+        """Take a fresh cipher."""
+        super().__init__(context)
+        self._room = room
+        self._error = error
+
+    def update(self, data: bytes) -> bytes:
+        """Return as many bytes; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE if the counter would run over.
+
+        Specification 6.15.3.
+        """
+        self._room -= len(data)
+        if self._room < 0:
+            raise CryptokiError(self._error, "the counter bits would overflow")
+        return self._context.update(data)
+
+    single = update
+
+
+class Kept(Operation):
+    """An operation that needs the whole input: parts are kept until the end.
+
+    `run` makes the output of the whole input; it is longer than the input by `growth` bytes, or shorter. More than
+    `limit` bytes of input are refused with `error`.
+    """
+
+    __slots__ = ("_error", "_growth", "_limit", "_parts", "_run", "_size")
+
+    def __init__(self, run: Callable[[bytes], bytes], growth: int, limit: int, error: int) -> None:
+        """Start with no parts."""
+        self._run = run
+        self._growth = growth
+        self._limit = limit
+        self._error = error
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def length(self, size: int) -> int:
+        """Return the length of the output; 0 for an input that is too short, which `single` refuses."""
+        return max(size + self._growth, 0)
+
+    def single(self, data: bytes) -> bytes:
+        """Return the output; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE and what `run` raises."""
+        if len(data) > self._limit:
+            raise CryptokiError(self._error, f"got {len(data)} bytes, want no more than {self._limit}")
+        return self._run(data)
+
+    def update(self, data: bytes) -> bytes:
+        """Keep a part; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE."""
+        self._size += len(data)
+        if self._size > self._limit:
+            raise CryptokiError(self._error, f"got {self._size} bytes, want no more than {self._limit}")
+        self._parts.append(data)
+        return b""
+
+    def finish_length(self) -> int:
+        """Return the length of the whole output."""
+        return self.length(self._size)
+
+    def finish(self) -> bytes:
+        """Return the whole output."""
+        return self._run(b"".join(self._parts))
+
+
+def counter_room(parameter: Ctr, block: int) -> int:
+    """Return for how many bytes the counter bits last; CKR_MECHANISM_PARAM_INVALID.
+
+    As long as these bits do not run over, a library's counter of the whole block is the same.
+    """
+    bits, start = parameter
+    if not 1 <= bits <= 8 * block:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"got {bits} counter bits, want 1 to {8 * block}")
+    counter = int.from_bytes(start, "big") % (1 << bits)
+    return block * ((1 << bits) - counter)  # type: ignore[no-any-return]
 
 
 class PayloadCipher(Mechanism):
