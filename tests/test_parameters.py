@@ -113,7 +113,7 @@ MEMORY = Memory({0x1000: b"initial-value", 0x2000: b"associated data", 0x3000: b
 )
 def test_a_structure_becomes_its_value(mechanism: int, raw: bytes, expected: object) -> None:
     """Each C structure is read in its native layout, and what its pointers name is copied."""
-    value = parse(mechanism, raw, MEMORY.read)
+    value = parse(mechanism, raw, MEMORY)
     assert expected == value
     assert type(expected) is type(value)
 
@@ -139,7 +139,7 @@ def test_a_structure_becomes_its_value(mechanism: int, raw: bytes, expected: obj
 )
 def test_a_structure_that_cannot_be_right_is_malformed(mechanism: int, raw: bytes) -> None:
     """A wrong length, a NULL pointer with a length, an absurd length: MALFORMED, and nothing is read for it."""
-    value = parse(mechanism, raw, MEMORY.read)
+    value = parse(mechanism, raw, MEMORY)
     assert MALFORMED is value
     assert not layouts.GCM.accepts(value)
     assert not parameters.IV16.accepts(value)

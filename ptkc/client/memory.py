@@ -15,6 +15,7 @@ from _libptkc import ffi, lib
 from ptkc.spec import layouts, parameters
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
+from ptkc.spec.members import HANDLE
 from ptkc.spec.values import UNAVAILABLE, Template, pack_template, unpack_template
 
 TYPE_CHECKING = False
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "LARGE", "is_absurd", "memmove", "read_entries", "read_mechanism", "read_template", "string", "unpack",
-    "write_list", "write_numbers", "write_structure", "write_values",
+    "LARGE", "is_absurd", "memmove", "read_entries", "read_mechanism", "read_message", "read_template", "string",
+    "unpack", "write_back", "write_list", "write_numbers", "write_structure", "write_values",
 ]  # fmt: skip
 
 LARGE = 1 << 20
@@ -85,24 +86,92 @@ def _read_nested(kind: int, address: int, length: int) -> bytes:
     return pack_template(read_template(_cast(_ATTRIBUTES, address), count))
 
 
-def read_mechanism(pointer: Any) -> tuple[int, object]:
-    """Return (type, parameter) of a CK_MECHANISM."""
+def read_mechanism(pointer: Any, outputs: list[tuple[int, int]] | None = None) -> tuple[int, object]:
+    """Return (type, parameter) of a CK_MECHANISM; `outputs` gets what of the parameter may be written back."""
     kind, length = pointer.mechanism, pointer.ulParameterLen
     if not length:
         return kind, None
     address = pointer.pParameter
     if not address or (length > LARGE and is_absurd(address, length)):
         return kind, parameters.MALFORMED
-    return kind, layouts.parse(kind, unpack(address, length), _read)
+    return kind, layouts.parse(kind, unpack(address, length), _NOTHING_BACK if outputs is None else _Memory(outputs))
 
 
-def _read(address: int, length: int) -> bytes:
-    """Return `length` bytes at `address`; CKR_MECHANISM_PARAM_INVALID for a length that cannot be right."""
-    pointer = _cast(_BYTES, address)
-    if length > LARGE and is_absurd(pointer, length):
-        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a pointer in the parameter, {length} bytes")
-    value: bytes = unpack(pointer, length)
-    return value
+class _Memory:
+    """The application's memory, for the structures of parameters (`spec.members.Memory`)."""
+
+    __slots__ = ("expect",)
+
+    def __init__(self, outputs: list[tuple[int, int]]) -> None:
+        """Begin with the list that what may be written back is added to."""
+        self.expect = lambda address, room: outputs.append((address, room))
+
+    @staticmethod
+    def read(address: int, length: int) -> bytes:
+        """Return `length` bytes at `address`; CKR_MECHANISM_PARAM_INVALID for a length that cannot be right."""
+        pointer = _cast(_BYTES, address)
+        if length > LARGE and is_absurd(pointer, length):
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a pointer in the parameter, {length} bytes")
+        value: bytes = unpack(pointer, length)
+        return value
+
+    @staticmethod
+    def template(address: int, count: int) -> Template:
+        """Return a template in the parameter."""
+        return read_template(_cast(_ATTRIBUTES, address), count)
+
+    @staticmethod
+    def number(address: int) -> int:
+        """Return a CK_ULONG of which it is not certain that it is there."""
+        pointer = _cast(_BYTES, address)
+        if not lib.ptkc_is_mapped(pointer, _NUMBER.size):
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "a length in the parameter is no address of one")
+        number: int = _NUMBER.unpack(unpack(pointer, _NUMBER.size))[0]
+        return number
+
+
+class _Unwritten(_Memory):
+    """The same for functions that write nothing back."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Keep nothing."""
+        self.expect = lambda address, room: None  # noqa: ARG005 - nothing is kept
+
+
+_NOTHING_BACK = _Unwritten()
+
+
+def read_message(pointer: Any, length: int, outputs: list[tuple[int, int]] | None = None) -> object:
+    """Return a per-message parameter; `outputs` gets what of it is written back, None where all of it is given."""
+    if not length:
+        return None
+    if not pointer or (length > LARGE and is_absurd(pointer, length)):
+        return parameters.MALFORMED
+    raw = unpack(_cast(_BYTES, pointer), length)
+    if outputs is None:
+        return layouts.parse_message(layouts.GIVEN, raw, _NOTHING_BACK)
+    return layouts.parse_message(layouts.MADE, raw, _Memory(outputs))
+
+
+def write_back(outputs: list[tuple[int, int]], written: tuple[bytes | int, ...]) -> None:
+    """Write into the application's memory what a call gave for its parameter: all of it or nothing.
+
+    CKR_DEVICE_ERROR if that does not fit the `outputs` there are: nothing else holds it against them.
+    """
+    if not written:
+        return
+    if len(written) != len(outputs):
+        raise CryptokiError(CKR.DEVICE_ERROR, f"{len(written)} outputs of a parameter that has {len(outputs)}")
+    for (address, room), content in zip(outputs, written, strict=True):
+        length = HANDLE if isinstance(content, int) else len(content)
+        if (length == HANDLE) is not (room == HANDLE) or length > room or (content and not address):
+            raise CryptokiError(CKR.DEVICE_ERROR, "an output of the parameter does not fit the application's memory")
+    for (address, _), content in zip(outputs, written, strict=True):
+        if content:
+            data = _NUMBER.pack(content) if isinstance(content, int) else content
+            memmove(_cast(_BYTES, address), data, len(data))
 
 
 def write_numbers(pointer: Any, numbers: tuple[int, ...]) -> None:

@@ -14,13 +14,15 @@ from ptkc.spec.parameters import MALFORMED, Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ptkc.spec.parameters import Read
+    from ptkc.spec.members import Memory
 
 __all__ = [
     "CBC_DATA", "CCM", "CHACHA20", "CHACHA20_POLY1305", "CTR", "ECDH", "EDDSA", "EXTRACT", "GCM", "GEN_PIK",
-    "HANDLE", "HKDF", "KEY_DATA", "LAYOUTS", "MAC_GENERAL", "MECH_AND_OBJECT", "OAEP", "PSS", "SECRET_SHARE",
-    "CbcData", "Ccm", "ChaCha20", "ChaCha20Poly1305", "Ctr", "Ecdh", "Eddsa", "Extract", "Gcm", "GenPik", "Handle",
-    "Hkdf", "KeyData", "MacGeneral", "MechanismAndObject", "Oaep", "Pss", "Share", "pack", "parse", "unpack",
+    "GIVEN", "HANDLE", "HKDF", "KEY_DATA", "LAYOUTS", "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PSS",
+    "SECRET_SHARE", "CbcData", "Ccm", "CcmMessage", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage", "Ctr", "Ecdh",
+    "Eddsa", "Extract", "Gcm", "GcmMessage", "GenPik", "Handle", "Hkdf", "KeyData", "MacGeneral",
+    "MechanismAndObject", "Oaep", "Pss", "Share", "pack", "pack_message", "parse", "parse_message", "unpack",
+    "unpack_message",
 ]  # fmt: skip
 
 Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
@@ -28,6 +30,9 @@ Ccm = namedtuple("Ccm", "data_len nonce aad mac_len")
 Ctr = namedtuple("Ctr", "bits block")
 ChaCha20 = namedtuple("ChaCha20", "counter nonce")
 ChaCha20Poly1305 = namedtuple("ChaCha20Poly1305", "nonce aad")
+GcmMessage = namedtuple("GcmMessage", "iv iv_fixed_bits generator tag tag_bits")
+CcmMessage = namedtuple("CcmMessage", "data_len nonce nonce_fixed_bits generator mac mac_len")
+ChaChaMessage = namedtuple("ChaChaMessage", "nonce tag")
 MacGeneral = namedtuple("MacGeneral", "length")
 Pss = namedtuple("Pss", "hash mgf salt_len")
 Oaep = namedtuple("Oaep", "hash mgf source label")
@@ -117,18 +122,41 @@ LAYOUTS = {
     **{number: MAC_GENERAL for name, number in vars(CKM).items() if name.endswith("_HMAC_GENERAL")},
 }
 
+# Per-message parameters, told apart by their length. What is made (C_EncryptMessage …) has the room for the tag, and has
+# IV and tag written back; what is given (C_DecryptMessage …) has the tag, or b"" where there is none.
+_GCM_MESSAGE = "iv:{0} iv:length iv_fixed_bits:ulong generator:ulong tag:{1}:tag_bits tag_bits:ulong"
+_CCM_MESSAGE = (
+    "data_len:ulong nonce:{0} nonce:length nonce_fixed_bits:ulong generator:ulong mac:{1}:mac_len mac_len:ulong"
+)
+_CHACHA_MESSAGE = "nonce:{0} nonce:bits tag:{1}16"
+
+
+def _messages(iv: str, tag: str) -> tuple[Layout, ...]:
+    return (
+        Layout("CK_GCM_MESSAGE_PARAMS", GcmMessage, _GCM_MESSAGE.format(iv, tag)),
+        Layout("CK_CCM_MESSAGE_PARAMS", CcmMessage, _CCM_MESSAGE.format(iv, tag)),
+        Layout("CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS", ChaChaMessage, _CHACHA_MESSAGE.format(iv, tag)),
+    )
+
+
+MADE = _messages("in_out", "output")
+"""Layouts of the per-message parameters of functions that make a ciphertext or a signature."""
+GIVEN = _messages("pointer", "optional")
+"""Layouts of the same structures for functions that check and decrypt."""
+
 _ABSENT, _BYTES, _STRUCTURE, _MALFORMED = b"\0", b"\1", b"\2", b"\3"
+_MESSAGE_MALFORMED = b"\1"
 
 
-def parse(mechanism_type: int, raw: bytes, read: Read) -> object:
+def parse(mechanism_type: int, raw: bytes, memory: Memory) -> object:
     """Return the value of a CK_MECHANISM's parameter; `raw` are the ulParameterLen bytes at pParameter.
 
-    `read(address, length)` copies what a pointer inside names. Nothing is refused here but by `MALFORMED`.
+    What pointers inside name is in `memory`. Nothing is refused here but by `MALFORMED`.
     """
     if not raw:
         return None
     layout = LAYOUTS.get(mechanism_type)
-    return raw if layout is None else layout.parse(raw, read)
+    return raw if layout is None else layout.parse(raw, memory)
 
 
 def pack(mechanism_type: int, value: object) -> bytes:
@@ -150,3 +178,29 @@ def unpack(mechanism_type: int, data: bytes) -> object:
     if rest or kind not in (_ABSENT, _MALFORMED):
         raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{len(data)} bytes are no mechanism parameter")
     return None if kind == _ABSENT else MALFORMED
+
+
+def parse_message(layouts: tuple[Layout, ...], raw: bytes, memory: Memory) -> object:
+    """Return the value of a per-message parameter: one of `layouts`, `MADE` or `GIVEN`, or MALFORMED."""
+    for layout in layouts:
+        if layout.size == len(raw):
+            return layout.parse(raw, memory)
+    return MALFORMED
+
+
+def pack_message(layouts: tuple[Layout, ...], value: object) -> bytes:
+    """Return a per-message parameter for the wire: which it is, then the value without pointers."""
+    for number, layout in enumerate(layouts):
+        if layout.accepts(value):
+            return bytes((_STRUCTURE[0] + number,)) + layout.pack(value)  # type: ignore[arg-type]
+    return _ABSENT if value is None else _MESSAGE_MALFORMED
+
+
+def unpack_message(layouts: tuple[Layout, ...], data: bytes) -> object:
+    """Return the parameter that `pack_message` made; CKR_MECHANISM_PARAM_INVALID for any other bytes."""
+    number = data[0] - _STRUCTURE[0] if data else -1
+    if 0 <= number < len(layouts):
+        return layouts[number].unpack(data[1:])
+    if data not in (_ABSENT, _MESSAGE_MALFORMED):
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{len(data)} bytes are no parameter of a message")
+    return None if data == _ABSENT else MALFORMED

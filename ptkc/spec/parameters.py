@@ -1,54 +1,94 @@
 """Mechanism parameters: what the C structures hold, as values.
 
-A parameter is None (absent), bytes (an IV, or what no row below knows), a namedtuple (a structure, with what its
-pointers name copied), or `MALFORMED` where the C side's length or pointers cannot be right; which of them fits is
-for the mechanism to say. A structure is one row: its members in the order of the C declaration, with the native
-alignment and sizes of the machine's CK_ULONG. Two or three forms of one structure are told apart by their length.
-Between processes a value travels without pointers: numbers as 8 bytes little-endian, byte strings behind their length.
+A parameter is None (absent), bytes (an IV, or what no row of `spec.layouts` knows), a namedtuple (a structure, with
+what its pointers name copied), or `MALFORMED` where the C side's length or pointers cannot be right; which of them fits
+is for the mechanism to say. A structure is one row: its members in the order of the C declaration (`spec.members` says
+what they may be), with the native alignment and sizes of the machine's CK_ULONG. Two or three forms of one structure
+are told apart by their length. Between processes a value travels without pointers.
 """
 
 from __future__ import annotations
 
 from operator import itemgetter
-from struct import Struct
+from struct import Struct, calcsize
 
-from ptkc.spec.constants import CKR
-from ptkc.spec.errors import CryptokiError
+from ptkc.spec.members import FORMATS, LOWEST_ADDRESS, MALFORMED, MAXIMUM, SILENT, Cursor, Member, take, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Any
 
-    Read = Callable[[int, int], bytes]
+    from ptkc.spec.members import Memory
 
 __all__ = ["IV4", "IV8", "IV16", "MALFORMED", "MAXIMUM", "Bytes", "Layout"]
 
-MAXIMUM = 2**31 - 1
-"""The longest parameter, or part of one, that is read from the application's memory, in bytes."""
+
+class _Form:
+    """One C declaration of a structure: how its members become the fields of the value."""
+
+    __slots__ = ("members", "numbers", "odd", "pick", "pointers", "size", "unpack", "zeros")
+
+    def __init__(self, fields: tuple[str, ...], members: str, parts: dict[str, Layout]) -> None:
+        """Read `members`, a run of `name:kind`; a field that no member gives is 0."""
+        rows = [(*member.split(":"), "")[:3] for member in members.split()]
+        # A structure inside is aligned as its pointers are.
+        formats = [f"0P{parts[name].size}s" if kind == "part" else _format(kind) for name, kind, _ in rows]
+        # The widest member, no times, closes the structure with the padding that an array of it would have.
+        struct = Struct("@" + "".join(formats) + ("0?" if set(formats) == {"?"} else "0L"))
+        self.size = struct.size
+        self.unpack = struct.unpack
+        places = {(name, kind): place for place, (name, kind, _) in enumerate(rows)}
+        self.numbers = {
+            name: place for (name, kind), place in places.items() if _format(kind) == "L" and kind != "handle"
+        }
+        self.pointers = tuple(
+            (place, self.numbers[name]) for (name, kind), place in places.items() if kind == "pointer"
+        )
+        self.odd = tuple((place, kind) for (_, kind), place in places.items() if kind in ("bits", "length_at"))
+        self.zeros = tuple(place for (_, kind), place in places.items() if kind == "zero")
+        self.members = tuple(
+            Member(kind, number or name, place, _offset(formats, place), parts.get(name))
+            for place, (name, kind, number) in enumerate(rows)
+            if _plain(kind) not in _NUMBERS_AND_POINTERS
+        )
+        values = {name: place for (name, kind), place in places.items() if kind not in SILENT}
+        self.pick = itemgetter(*(values.get(field, -1) for field in fields))
+
+    def even_out(self, members: list[Any], memory: Memory) -> None:
+        """Make lengths in bytes of those in bits, and of those that are elsewhere."""
+        for place, kind in self.odd:
+            if kind == "bits":
+                members[place] = _of_bits(members[place])
+            elif members[place] >= LOWEST_ADDRESS:
+                members[place] = memory.number(members[place])
+
+    def read_members(self, members: list[Any], memory: Memory, base: int, outer: dict[str, int]) -> bool:
+        """Replace the members that are more than numbers and plain pointers; False if the structure is malformed."""
+        numbers = {**outer, **{name: members[place] for name, place in self.numbers.items()}}
+        for member in self.members:
+            field = member.read(members[member.place], numbers, memory, base)
+            if field is MALFORMED:
+                return False
+            members[member.place] = field
+        return True
 
 
-class _Malformed:
-    """The type of `MALFORMED`."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """Return the name."""
-        return "MALFORMED"
-
-
-MALFORMED = _Malformed()
-"""The value of a parameter whose length or pointers do not fit its structure; no mechanism accepts it."""
-
-_NUMBER = Struct("<Q")
-# Member kinds: their format in `struct`. A pointer and its length carry the same name, `bits` is a length in bits;
-# `unused` members are skipped, and `zero` ones make the structure malformed unless they are 0.
-_FORMATS = {
-    "ulong": "L", "length": "L", "bits": "L", "pointer": "P", "boolean": "?", "block": "16s", "unused": "L",
-    "zero": "L",
-}  # fmt: skip
-_SILENT = ("length", "bits", "unused", "zero")
 _FEWEST_BITS = 32
+_NUMBERS_AND_POINTERS = ("ulong", "boolean", "byte", "block", "pointer", *SILENT)
+
+
+def _plain(kind: str) -> str:
+    """Return the kind without the number of bytes at its end."""
+    return kind.rstrip("0123456789")
+
+
+def _format(kind: str) -> str:
+    return FORMATS.get(_plain(kind), "")
+
+
+def _offset(formats: list[str], place: int) -> int:
+    """Return where a member begins: behind those before it, and aligned as itself."""
+    return calcsize("@" + "".join(formats[:place]) + "0P")
 
 
 def _of_bits(bits: int) -> int:
@@ -61,43 +101,30 @@ def _of_bits(bits: int) -> int:
     return bits >> 3 if bits % 8 == 0 else MAXIMUM + 1
 
 
-class _Form:
-    """One C declaration of a structure: how its members become the fields of the value."""
-
-    __slots__ = ("bits", "pick", "pointers", "size", "unpack", "zeros")
-
-    def __init__(self, fields: tuple[str, ...], members: str) -> None:
-        """Read `members`, a run of `name:kind`; a field that no member gives is 0."""
-        rows = [tuple(member.split(":")) for member in members.split()]
-        # The widest member, no times, closes the structure with the padding that an array of it would have.
-        formats = [_FORMATS[kind] for _, kind in rows]
-        struct = Struct("@" + "".join(formats) + ("0?" if set(formats) == {"?"} else "0L"))
-        self.size = struct.size
-        self.unpack = struct.unpack
-        places = {row: place for place, row in enumerate(rows)}
-        lengths = {name: place for (name, kind), place in places.items() if kind in ("length", "bits")}
-        self.pointers = tuple((places[row], lengths[row[0]]) for row in rows if row[1] == "pointer")
-        self.bits = tuple(places[row] for row in rows if row[1] == "bits")
-        self.zeros = tuple(places[row] for row in rows if row[1] == "zero")
-        values = {name: place for (name, kind), place in places.items() if kind not in _SILENT}
-        self.pick = itemgetter(*(values.get(field, -1) for field in fields))
-
-
 class Layout:
-    """A parameter structure: `name` as in C, the namedtuple `value` it becomes, and its members."""
+    """A parameter structure: `name` as in C, the namedtuple `value` it becomes, and its members.
 
-    __slots__ = ("_forms", "_kinds", "name", "value")
+    `size` is that of its first form in bytes.
+    """
 
-    def __init__(self, name: str, value: type, *forms: str) -> None:
-        """Keep the structure's `forms`, each a run of `name:kind` members (see `_FORMATS`); the first is complete."""
+    __slots__ = ("_fields", "_forms", "name", "size", "value")
+
+    def __init__(self, name: str, value: type, *forms: str, **parts: Layout) -> None:
+        """Keep the structure's `forms`, each a run of members (see `spec.members`); the first is complete.
+
+        `parts` are the layouts of the members that are structures themselves.
+        """
         fields: tuple[str, ...] = value._fields  # type: ignore[attr-defined]
         self.name = name
         self.value = value
         # itemgetter with one index does not give a tuple: a second, unused field evens that out.
         padded = fields if len(fields) > 1 else (*fields, "")
-        self._forms = {form.size: form for form in (_Form(padded, members) for members in forms)}
-        kinds = [member.split(":") for member in forms[0].split()]
-        self._kinds = tuple(kind for name, kind in kinds if kind not in _SILENT)
+        made = [_Form(padded, members, parts) for members in forms]
+        self.size = made[0].size
+        self._forms = {form.size: form for form in made}
+        rows = [member.split(":") for member in forms[0].split()]
+        kinds = {row[0]: _plain(row[1]) for row in rows if row[1] not in SILENT}
+        self._fields = tuple((kinds[field], parts.get(field)) for field in fields)
 
     def __repr__(self) -> str:
         """Return the structure's name."""
@@ -107,61 +134,48 @@ class Layout:
         """Whether `value` is this structure."""
         return type(value) is self.value
 
-    def parse(self, raw: bytes, read: Read) -> object:
-        """Return the value of the structure `raw`; `read(address, length)` copies what a pointer names."""
+    def parse(self, raw: bytes, memory: Memory, base: int = 0, outer: dict[str, int] | None = None) -> object:
+        """Return the value of the structure `raw`, or MALFORMED; what its pointers name is in `memory`.
+
+        As part of another structure it is at the address `base`, and the other's numbers are `outer`.
+        """
         form = self._forms.get(len(raw))
         if form is None:
             return MALFORMED
         members = [*form.unpack(raw), 0]
-        for place in form.bits:
-            members[place] = _of_bits(members[place])
+        if form.odd:
+            form.even_out(members, memory)
         for pointer, size in form.pointers:
             length = members[size]
             if length:
                 address = members[pointer]
                 if not address or length > MAXIMUM:
                     return MALFORMED
-                members[pointer] = read(address, length)
+                members[pointer] = memory.read(address, length)
             else:
                 members[pointer] = b""
         for place in form.zeros:
             if members[place]:
                 return MALFORMED
-        return tuple.__new__(self.value, form.pick(members)[: len(self._kinds)])
+        if form.members and not form.read_members(members, memory, base, outer or {}):
+            return MALFORMED
+        return tuple.__new__(self.value, form.pick(members)[: len(self._fields)])
 
     def pack(self, value: tuple[object, ...]) -> bytes:
         """Return the value without pointers."""
-        parts: list[bytes] = []
-        for field, kind in zip(value, self._kinds, strict=True):
-            if isinstance(field, bytes):
-                parts += (_NUMBER.pack(len(field)), field) if kind == "pointer" else (field,)
-            else:
-                parts.append(_NUMBER.pack(field))
-        return b"".join(parts)
+        return b"".join([write(*field, content) for field, content in zip(self._fields, value, strict=True)])
 
     def unpack(self, data: bytes) -> object:
         """Return the value that `pack` made; CKR_MECHANISM_PARAM_INVALID for any other bytes."""
-        fields: list[object] = []
-        position = 0
-        for kind in self._kinds:
-            size = 16 if kind == "block" else 8
-            part = data[position : position + size]
-            position += size
-            if kind == "block":
-                fields.append(part)
-                continue
-            number = int.from_bytes(part, "little")
-            if kind == "pointer":
-                fields.append(data[position : position + number])
-                position += number
-            elif kind == "boolean" and number > 1:
-                raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{self.name}: {number} is not a boolean")
-            else:
-                fields.append(number == 1 if kind == "boolean" else number)
-        # Slices never fail: whatever was cut short left the position behind the end.
-        if position != len(data):
-            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{self.name}: {len(data)} bytes do not fit")
-        return tuple.__new__(self.value, fields)
+        cursor = Cursor(self.name, data)
+        value = self.take(cursor)
+        if cursor.position != len(data):
+            raise cursor.refuse()
+        return value
+
+    def take(self, cursor: Cursor) -> object:
+        """Return the value that the next bytes are."""
+        return tuple.__new__(self.value, [take(*field, cursor) for field in self._fields])
 
 
 class Bytes:
