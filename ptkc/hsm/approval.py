@@ -33,11 +33,22 @@ _USAGE = {
     "encrypt": (CKA.ENCRYPT, _PUBLIC, *_KEY_CODES),
     "decrypt": (CKA.DECRYPT, _SECRET, *_KEY_CODES),
     "sign": (CKA.SIGN, _SECRET, *_KEY_CODES),
+    "sign_recover": (CKA.SIGN_RECOVER, _SECRET, *_KEY_CODES),
     "verify": (CKA.VERIFY, _PUBLIC, *_KEY_CODES),
+    "verify_recover": (CKA.VERIFY_RECOVER, _PUBLIC, *_KEY_CODES),
+    "verify_signature": (CKA.VERIFY, _PUBLIC, *_KEY_CODES),
+    "message_encrypt": (CKA.ENCRYPT, _PUBLIC, *_KEY_CODES),
+    "message_decrypt": (CKA.DECRYPT, _SECRET, *_KEY_CODES),
+    "message_sign": (CKA.SIGN, _SECRET, *_KEY_CODES),
+    "message_verify": (CKA.VERIFY, _PUBLIC, *_KEY_CODES),
     "wrap": (CKA.WRAP, _PUBLIC, CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_SIZE_RANGE),
     "unwrap": (CKA.UNWRAP, _SECRET, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_SIZE_RANGE),
     "derive": (CKA.DERIVE, _SECRET, *_KEY_CODES),
 }
+# What a mechanism can do by the method of another kind.
+_METHODS = {"verify_signature": "verify", "message_sign": "sign", "message_verify": "verify"}
+# C_WrapKey may only ask for the length, and a message is a use, not the Init before it: they count for themselves.
+_COUNTING_THEMSELVES = ("wrap", "message_encrypt", "message_decrypt", "message_sign", "message_verify")
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -73,7 +84,8 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     approved: Method | None = obj.approved.get((kind, number, mode))
     if approved is not None:
         return approved
-    mechanism = mechanism_for(kind, number, mode)
+    name = _METHODS.get(kind, kind)
+    mechanism = mechanism_for(name, number, mode)
     usage, classes, inconsistent, size_range = _USAGE[kind]
     if obj.object_class not in classes or obj.key_type not in mechanism.key_types:
         key = f"a {name_of(CKO, obj.object_class)} of {name_of(CKK, obj.key_type)}"
@@ -85,9 +97,8 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     size = KEY_TYPES[obj.key_type].size(obj.attributes)
     if not mechanism.sizes[0] <= size <= mechanism.sizes[1]:
         raise CryptokiError(size_range, f"a key of {size}, {name_of(CKM, number)} takes {mechanism.sizes}")
-    run: Method = getattr(mechanism, kind)
-    # C_WrapKey may only ask for the length: it counts for itself.
-    if obj.spend is not None and kind != "wrap":
+    run: Method = getattr(mechanism, name)
+    if obj.spend is not None and kind not in _COUNTING_THEMSELVES:
         run = _counting(run, obj.spend)
 
     def method(key: Object, parameter: object, *rest: object) -> object:

@@ -7,8 +7,9 @@ import os
 from ptkc.hsm import policy
 from ptkc.hsm.approval import approve, check_parameter, is_allowed, mechanism_for
 from ptkc.hsm.objects import ObjectCommands
-from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Active
+from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Active, ActiveMessages, Session
 from ptkc.mechanisms import MECHANISMS, load
+from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import TRUE
@@ -16,6 +17,10 @@ from ptkc.spec.values import TRUE
 __all__ = ["OperationCommands"]
 
 MechanismValue = tuple[int, object]
+
+# What a key with CKA_ALWAYS_AUTHENTICATE wants a login for each time ("sign or decrypt", specification 4.9).
+_GUARDED = ("sign", "sign_recover", "decrypt", "message_sign", "message_decrypt")
+_MESSAGES = ("message_encrypt", "message_decrypt", "message_sign", "message_verify")
 
 
 class OperationCommands(ObjectCommands):
@@ -41,7 +46,9 @@ class OperationCommands(ObjectCommands):
 
     # Beginning
 
-    def _begin(self, kind: str, handle: int, mechanism: MechanismValue | None, key: int) -> None:
+    def _begin(
+        self, kind: str, handle: int, mechanism: MechanismValue | None, key: int, signature: bytes = b""
+    ) -> None:
         """Begin an operation with a key; a NULL mechanism ends the one under way (specification 3.0)."""
         session = self.application.session(handle)
         if mechanism is None:
@@ -49,22 +56,31 @@ class OperationCommands(ObjectCommands):
             return
         if kind in session.operations:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way")
-        login = self.application.logins.get(session.token)
-        mode = self.application.mode
-        if login is None and mode:
+        obj = self._key(session, key)
+        session.begin(kind, self._active(session, kind, mechanism, obj, signature))
+
+    def _key(self, session: Session, key: int) -> Object:
+        """Return the key for an operation; CKR_KEY_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN."""
+        if self.application.mode:
             self._need_login(session)
-        obj = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+        return self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
+
+    def _active(
+        self, session: Session, kind: str, mechanism: MechanismValue, obj: Object, signature: bytes = b""
+    ) -> Active:
+        """Return a new operation with a key that may do it, to be begun; it counts as a use of the key."""
         number, parameter = mechanism
-        method = approve(obj, kind, number, mode)
+        method = approve(obj, kind, number, self.application.mode)
         attributes = obj.attributes
-        session.begin(
-            kind,
-            Active(
-                method(obj, parameter),
-                number,
-                login=login if attributes[CKA.PRIVATE] == TRUE else None,
-                locked=attributes.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and kind in ("sign", "decrypt"),
-            ),
+        login = self.application.logins.get(session.token) if attributes[CKA.PRIVATE] == TRUE else None
+        return (ActiveMessages if kind in _MESSAGES else Active)(
+            method(obj, parameter),
+            number,
+            parameter,
+            obj,
+            login=login,
+            locked=attributes.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and kind in _GUARDED,
+            signature=signature,
         )
 
     def encrypt_init(self, handle: int, mechanism: MechanismValue | None, key: int) -> None:
@@ -95,7 +111,7 @@ class OperationCommands(ObjectCommands):
         number, parameter = mechanism
         digester = mechanism_for("digest", number, self.application.mode)
         check_parameter(digester, parameter)
-        session.begin("digest", Active(digester.digest(parameter), number))
+        session.begin("digest", Active(digester.digest(parameter), number, parameter))
 
     # Going on and ending
 
@@ -144,6 +160,8 @@ class OperationCommands(ObjectCommands):
                 raise CryptokiError(CKR.KEY_INDIGESTIBLE, "the digest is not in CKA_ALLOWED_MECHANISMS")
             if obj.spend is not None:
                 obj.spend()
+            # A key's value is never part of a saved state.
+            active.given = None
             session.operations["digest"] = active
         session.absorb("digest", obj.attributes[CKA.VALUE])
 
@@ -174,6 +192,24 @@ class OperationCommands(ObjectCommands):
     def verify_final(self, handle: int, signature: bytes) -> None:
         """C_VerifyFinal."""
         self.application.session(handle).check("verify", FINISH, b"", signature)
+
+    # Two at once (specification 5.14)
+
+    def digest_encrypt_update(self, handle: int, part: bytes, room: int | None) -> bytes | int:
+        """C_DigestEncryptUpdate."""
+        return self.application.session(handle).produce_both("encrypt", "digest", part, room)
+
+    def decrypt_digest_update(self, handle: int, encrypted: bytes, room: int | None) -> bytes | int:
+        """C_DecryptDigestUpdate."""
+        return self.application.session(handle).produce_both("decrypt", "digest", encrypted, room)
+
+    def sign_encrypt_update(self, handle: int, part: bytes, room: int | None) -> bytes | int:
+        """C_SignEncryptUpdate."""
+        return self.application.session(handle).produce_both("encrypt", "sign", part, room)
+
+    def decrypt_verify_update(self, handle: int, encrypted: bytes, room: int | None) -> bytes | int:
+        """C_DecryptVerifyUpdate."""
+        return self.application.session(handle).produce_both("decrypt", "verify", encrypted, room)
 
     # Random numbers
 

@@ -16,7 +16,7 @@ from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes
 
-__all__ = ["RsaCipher", "RsaDecryption", "RsaEncryption", "RsaSignature", "RsaVerification"]
+__all__ = ["RsaCipher", "RsaDecryption", "RsaEncryption", "RsaRecovery", "RsaSignature", "RsaVerification"]
 
 Run = Callable[[bytes], bytes]
 
@@ -73,6 +73,33 @@ class RsaDecryption(Operation):
             return self._run(data)
         except ValueError:
             raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID) from None
+
+
+class RsaRecovery(Operation):
+    """The data in a signature as long as the modulus: at most `longest` bytes. A wrong signature is refused first."""
+
+    __slots__ = ("_longest", "_run", "_size")
+    multi_part = False
+    exact = False
+
+    def __init__(self, run: Run, size: int, longest: int) -> None:
+        """Keep what does the work: it takes the signature and raises `InvalidSignature`."""
+        self._run = run
+        self._size = size
+        self._longest = longest
+
+    def length(self, size: int) -> int:  # noqa: ARG002 - the same for all
+        """Return the length of the longest data."""
+        return self._longest
+
+    def single(self, data: bytes) -> bytes:
+        """Return the data in the signature `data`; CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID."""
+        if len(data) != self._size:
+            raise CryptokiError(CKR.SIGNATURE_LEN_RANGE, f"{len(data)} bytes, want {self._size}")
+        try:
+            return self._run(data)
+        except InvalidSignature:
+            raise CryptokiError(CKR.SIGNATURE_INVALID) from None
 
 
 class RsaVerification(Verification):

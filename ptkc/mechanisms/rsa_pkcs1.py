@@ -16,7 +16,14 @@ from ptkc.mechanisms.digest_then import DigestThen, RawSignature
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.mechanism import Operation, Verification, register
 from ptkc.mechanisms.rsa import SIZES, load_private, load_public
-from ptkc.mechanisms.rsa_operations import RsaCipher, RsaDecryption, RsaEncryption, RsaSignature, RsaVerification
+from ptkc.mechanisms.rsa_operations import (
+    RsaCipher,
+    RsaDecryption,
+    RsaEncryption,
+    RsaRecovery,
+    RsaSignature,
+    RsaVerification,
+)
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
@@ -47,6 +54,16 @@ class RsaPkcs1(RsaCipher, RawSignature):
         size = (private.key_size + 7) // 8
         sign = private.sign
         return RsaSignature(lambda data: sign(data, _PADDING, _RAW), size, size - _OVERHEAD)
+
+    sign_recover = sign
+    """C_SignRecoverInit: a signature of block type 01 carries its data."""
+
+    def verify_recover(self, key: Object, parameter: None) -> Operation:  # noqa: ARG002 - there is none
+        """C_VerifyRecoverInit: what block type 01 carries."""
+        public = load_public(key)
+        size = (public.key_size + 7) // 8
+        recover = public.recover_data_from_signature
+        return RsaRecovery(lambda signature: recover(signature, _PADDING, None), size, size - _OVERHEAD)
 
     def verify(self, key: Object, parameter: None) -> Verification:  # noqa: ARG002 - there is none
         """C_VerifyInit: any bytes, block type 01."""

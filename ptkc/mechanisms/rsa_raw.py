@@ -7,6 +7,7 @@ could take fewer bytes of a key would find the key byte by byte.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -14,7 +15,14 @@ from cryptography.exceptions import InvalidSignature
 from ptkc.mechanisms.libcrypto import rsa_key, rsa_raw
 from ptkc.mechanisms.mechanism import Operation, Verification, register
 from ptkc.mechanisms.rsa import PRIVATE_PARTS, SIZES
-from ptkc.mechanisms.rsa_operations import RsaCipher, RsaDecryption, RsaEncryption, RsaSignature, RsaVerification
+from ptkc.mechanisms.rsa_operations import (
+    RsaCipher,
+    RsaDecryption,
+    RsaEncryption,
+    RsaRecovery,
+    RsaSignature,
+    RsaVerification,
+)
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
@@ -48,17 +56,21 @@ class RsaX509(RsaCipher):
 
     def verify(self, key: Object, parameter: None) -> Verification:  # noqa: ARG002 - there is none
         """C_VerifyInit."""
-        public, size = libcrypto_key(key)
+        recover, size = _recovery(key)
 
         def check(signature: bytes, data: bytes) -> None:
-            try:
-                recovered = rsa_raw(public, signature, private=False)
-            except ValueError:
-                raise InvalidSignature from None
-            if recovered != data.rjust(size, b"\0"):
+            if recover(signature) != data.rjust(size, b"\0"):
                 raise InvalidSignature
 
         return RsaVerification(check, size, size)
+
+    sign_recover = sign
+    """C_SignRecoverInit: a signature is its data, to the private exponent."""
+
+    def verify_recover(self, key: Object, parameter: None) -> Operation:  # noqa: ARG002 - there is none
+        """C_VerifyRecoverInit: as many bytes as the modulus has, the zeros in front included."""
+        recover, size = _recovery(key)
+        return RsaRecovery(recover, size, size)
 
     def encrypt(self, key: Object, parameter: None) -> RsaEncryption:  # noqa: ARG002 - there is none
         """C_EncryptInit; `single` refuses a number not below the modulus with CKR_DATA_INVALID."""
@@ -82,6 +94,19 @@ class RsaX509(RsaCipher):
         if any(payload[:front]):
             raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the wrapped key is longer than CKA_VALUE_LEN")
         return payload[front:]
+
+
+def _recovery(key: Object) -> tuple[Callable[[bytes], bytes], int]:
+    """Return what takes a signature, as long as the modulus, back to its data; `InvalidSignature`. And that length."""
+    public, size = libcrypto_key(key)
+
+    def recover(signature: bytes) -> bytes:
+        try:
+            return rsa_raw(public, signature, private=False)
+        except ValueError:
+            raise InvalidSignature from None
+
+    return recover, size
 
 
 def _operation(key: Object, *, private: bool) -> RsaEncryption:
