@@ -13,7 +13,8 @@ __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 
 _FAMILIES = (
     "digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "des3", "rsa", "rsa_pkcs1", "rsa_raw", "rsa_padding",
-    "ec", "edwards", "ecdh", "certifying", "derivation", "set_attributes", "wrapkey", "secret_sharing",
+    "ec", "edwards", "ecdh", "ml_dsa", "certifying", "derivation", "set_attributes", "wrapkey", "secret_sharing",
+    "chacha20", "poly1305",
 )  # fmt: skip
 _LOADED: list[bool] = []
 

@@ -13,12 +13,11 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 from ptkc.mechanisms.blocks import Blocks, PaddedDecryption, PaddedEncryption, PayloadCipher
-from ptkc.mechanisms.generic import KeyGeneration, SecretKeyType, random_bytes
+from ptkc.mechanisms.generic import FixedKeyGeneration, FixedKeyType, random_bytes
 from ptkc.mechanisms.mechanism import Operation, register
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.parameters import IV8
-from ptkc.spec.values import Attributes, ulong
 
 __all__ = ["odd_parity"]
 
@@ -42,35 +41,12 @@ def _check_value(value: bytes) -> bytes:
     return _cipher(value, _ECB).encryptor().update(bytes(_BLOCK))[:3]
 
 
-class _DesKeyType(SecretKeyType):
-    """A key type of one length, which no attribute says."""
+class _DesKeyGeneration(FixedKeyGeneration):
+    """CKM_DES2_KEY_GEN, CKM_DES3_KEY_GEN: keys of odd parity."""
 
-    def __init__(self, number: int) -> None:
-        """Take the length from the table."""
-        super().__init__(number, (_LENGTHS[number],), _check_value)
-
-    def decode(self, payload: bytes, attributes: Attributes) -> Attributes:
-        """Return CKA_VALUE and what follows from it; zero bytes that fill up to a block are cut off."""
-        return super().decode(payload, {**attributes, CKA.VALUE_LEN: ulong(_LENGTHS[self.type])})
-
-    def _consequences(self, value: bytes, attributes: Attributes) -> Attributes:
-        """Return CKA_CHECK_VALUE: there is no CKA_VALUE_LEN."""
-        produced = super()._consequences(value, attributes)
-        del produced[CKA.VALUE_LEN]
-        return produced
-
-
-class _DesKeyGeneration(KeyGeneration):
-    """CKM_DES2_KEY_GEN, CKM_DES3_KEY_GEN."""
-
-    def __init__(self, number: int, key_type: SecretKeyType) -> None:
-        """Keep the key type, which says the length."""
-        length = _LENGTHS[key_type.type]
-        super().__init__(number, key_type, (length, length), (length,))
-
-    def generate(self, parameter: None, attributes: Attributes) -> Attributes:  # noqa: ARG002 - there is none
-        """Return a new key of odd parity."""
-        return self._key_type.material(odd_parity(random_bytes(self.sizes[0])), attributes)
+    def _value(self, length: int) -> bytes:
+        """Return a value of odd parity."""
+        return odd_parity(random_bytes(length))
 
 
 class _Des3Cipher(PayloadCipher):
@@ -129,13 +105,13 @@ class _CbcPad(_Des3Cipher):
         return PaddedDecryption(self.cipher(key, parameter), _BLOCK)
 
 
-_DES2, _DES3 = _DesKeyType(CKK.DES2), _DesKeyType(CKK.DES3)
+_DES2, _DES3 = (FixedKeyType(number, length, _check_value) for number, length in _LENGTHS.items())
 
 register(
     _DES2,
     _DES3,
-    _DesKeyGeneration(CKM.DES2_KEY_GEN, _DES2),
-    _DesKeyGeneration(CKM.DES3_KEY_GEN, _DES3),
+    _DesKeyGeneration(CKM.DES2_KEY_GEN, _DES2, _DES2.length),
+    _DesKeyGeneration(CKM.DES3_KEY_GEN, _DES3, _DES3.length),
     _Ecb(CKM.DES3_ECB),
     _Cbc(CKM.DES3_CBC),
     _CbcPad(CKM.DES3_CBC_PAD),

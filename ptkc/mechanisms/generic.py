@@ -18,7 +18,10 @@ from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes, from_ulong, ulong
 
-__all__ = ["KeyGeneration", "SecretKeyType", "derived_length", "hash_check_value", "random_bytes"]
+__all__ = [
+    "FixedKeyGeneration", "FixedKeyType", "KeyGeneration", "SecretKeyType", "derived_length", "hash_check_value",
+    "random_bytes",
+]  # fmt: skip
 
 _LONGEST = 65536
 _PADDING = 16
@@ -37,21 +40,28 @@ def hash_check_value(value: bytes) -> bytes:
     return digest.finalize()[:3]
 
 
-def derived_length(attributes: Attributes, available: int) -> int:
+def derived_length(attributes: Attributes, available: int, too_long: int = CKR.ATTRIBUTE_VALUE_INVALID) -> int:
     """Return how many bytes a key that is to be derived has; `available` is how many there are, 0 for any number.
 
     CKR_TEMPLATE_INCONSISTENT if it is no secret key; CKR_TEMPLATE_INCOMPLETE if nothing says how long it is;
-    CKR_ATTRIBUTE_VALUE_INVALID if it cannot be so long.
+    CKR_ATTRIBUTE_VALUE_INVALID if no key of its type is so long, `too_long` if there are not so many bytes.
     """
     key_type = KEY_TYPES.get(from_ulong(attributes[CKA.KEY_TYPE]))
     if not isinstance(key_type, SecretKeyType):
         raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the derived key is a secret key, CKA_KEY_TYPE is none's")
     given = attributes.get(CKA.VALUE_LEN)
-    length = available if given is None else from_ulong(given)
-    if given is None and length not in key_type.lengths:
-        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN is missing")
-    if length not in key_type.lengths or length > (available or _LONGEST):
-        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_LEN {length}, there are {available} bytes")
+    if given is not None:
+        length = from_ulong(given)
+    elif isinstance(key_type.lengths, tuple) and len(key_type.lengths) == 1:
+        (length,) = key_type.lengths
+    else:
+        length = available
+        if length not in key_type.lengths:
+            raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN is missing")
+    if length not in key_type.lengths:
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"no key of this type has {length} bytes")
+    if length > (available or _LONGEST):
+        raise CryptokiError(too_long, f"a key of {length} bytes, there are {available or _LONGEST}")
     return length
 
 
@@ -136,16 +146,62 @@ class KeyGeneration(Mechanism):
         return self._key_type.material(random_bytes(length), attributes)
 
 
+class FixedKeyType(SecretKeyType):
+    """A key type of one length, which no attribute says (DES2, DES3, SEED)."""
+
+    def __init__(self, number: int, length: int, check_value: Callable[[bytes], bytes]) -> None:
+        """Keep the length in bytes and the function that makes CKA_CHECK_VALUE."""
+        super().__init__(number, (length,), check_value)
+        self.length = length
+
+    def decode(self, payload: bytes, attributes: Attributes) -> Attributes:
+        """Return CKA_VALUE and what follows from it; zero bytes that fill up to a block are cut off."""
+        return super().decode(payload, {**attributes, CKA.VALUE_LEN: ulong(self.length)})
+
+    def _consequences(self, value: bytes, attributes: Attributes) -> Attributes:
+        """Return CKA_CHECK_VALUE: there is no CKA_VALUE_LEN."""
+        produced = super()._consequences(value, attributes)
+        del produced[CKA.VALUE_LEN]
+        return produced
+
+
+class FixedKeyGeneration(Mechanism):
+    """A mechanism that makes a secret key of the one length that its type has."""
+
+    source = "none: the value is random"
+
+    def __init__(self, number: int, key_type: SecretKeyType, length: int) -> None:
+        """Keep the key type and the length in bytes."""
+        self.type = number
+        self.generates = key_type.type
+        self.sizes = (length, length)
+        self._key_type = key_type
+
+    def generate(self, parameter: None, attributes: Attributes) -> Attributes:  # noqa: ARG002 - there is none
+        """Return a new key; CKR_ATTRIBUTE_VALUE_INVALID for a CKA_VALUE_LEN that says another length."""
+        length = self.sizes[0]
+        if attributes.get(CKA.VALUE_LEN, ulong(length)) != ulong(length):
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_LEN: a key of this type has {length} bytes")
+        return self._key_type.material(self._value(length), attributes)
+
+    def _value(self, length: int) -> bytes:
+        """Return a value of `length` bytes."""
+        return random_bytes(length)
+
+
 _ANY = range(1, 2**63)
 _GENERATED = range(1, _LONGEST + 1)
 _GENERIC = SecretKeyType(CKK.GENERIC_SECRET, _ANY, hash_check_value)
+_HKDF = SecretKeyType(CKK.HKDF, _ANY, hash_check_value)
 _HMAC = {name: SecretKeyType(getattr(CKK, f"{name}_HMAC"), _ANY, hash_check_value) for name in HASHES}
 
 register(
     _GENERIC,
+    _HKDF,
     *_HMAC.values(),
     # The specification counts this one in bits, those for HMAC in bytes.
     KeyGeneration(CKM.GENERIC_SECRET_KEY_GEN, _GENERIC, (8, 8 * _LONGEST), _GENERATED),
+    KeyGeneration(CKM.HKDF_KEY_GEN, _HKDF, (1, _LONGEST), _GENERATED),
     *(
         KeyGeneration(getattr(CKM, f"{name}_KEY_GEN"), key_type, (1, _LONGEST), _GENERATED)
         for name, key_type in _HMAC.items()

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "AES_SECRET_KEY", "BIGINT", "BOOL", "BYTES", "CERTIFICATE", "CERTIFICATE_REQUEST", "COMMON", "DATA", "DATE",
-    "DES_SECRET_KEY", "DH_DOMAIN", "DOMAIN_PARAMETERS", "DSA_DOMAIN", "EC_PRIVATE_KEY", "EC_PUBLIC_KEY",
-    "EDWARDS_PRIVATE_KEY", "EDWARDS_PUBLIC_KEY",
-    "GENERIC_SECRET_KEY", "KEY", "MONTGOMERY_PRIVATE_KEY", "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY",
-    "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY", "STORAGE", "STRING", "TEMPLATE", "ULONG", "ULONGS",
+    "AES_SECRET_KEY", "BIGINT", "BOOL", "BYTES", "CERTIFICATE", "CERTIFICATE_REQUEST", "CIPHER_SECRET_KEY",
+    "COMMON", "DATA", "DATE", "DES_SECRET_KEY", "DH_DOMAIN", "DOMAIN_PARAMETERS", "DSA_DOMAIN", "EC_PRIVATE_KEY",
+    "EC_PUBLIC_KEY", "EDWARDS_PRIVATE_KEY", "EDWARDS_PUBLIC_KEY", "GENERIC_SECRET_KEY", "KEY", "ML_DSA_PRIVATE_KEY",
+    "ML_DSA_PUBLIC_KEY", "ML_KEM_PRIVATE_KEY", "ML_KEM_PUBLIC_KEY", "MONTGOMERY_PRIVATE_KEY",
+    "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY", "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY",
+    "SLH_DSA_PRIVATE_KEY", "SLH_DSA_PUBLIC_KEY", "STORAGE", "STRING", "TEMPLATE", "ULONG", "ULONGS",
     "X9_42_DH_DOMAIN", "X_509_CERTIFICATE", "Kind", "Row",
 ]  # fmt: skip
 
@@ -325,6 +326,34 @@ MONTGOMERY_PUBLIC_KEY = EC_PUBLIC_KEY
 # Montgomery Elliptic Curve Private Key Object Attributes
 MONTGOMERY_PRIVATE_KEY = EC_PRIVATE_KEY
 
+# ML-DSA Public Key Object Attributes
+ML_DSA_PUBLIC_KEY = (
+    Row(CKA.PARAMETER_SET, ULONG, "1 3"),
+    Row(CKA.VALUE, BYTES, "1 4"),
+)
+
+# ML-DSA Private Key Object Attributes. CKA_VALUE carries footnote 1; that one of the two is enough, the text says.
+ML_DSA_PRIVATE_KEY = (
+    Row(CKA.PARAMETER_SET, ULONG, "1 4 6"),
+    Row(CKA.SEED, BYTES, "4 6 7"),
+    Row(CKA.VALUE, BYTES, "4 6 7"),
+)
+
+# ML-KEM Public Key Object Attributes
+ML_KEM_PUBLIC_KEY = ML_DSA_PUBLIC_KEY
+
+# ML-KEM Private Key Object Attributes
+ML_KEM_PRIVATE_KEY = ML_DSA_PRIVATE_KEY
+
+# SLH-DSA Public Key Object Attributes
+SLH_DSA_PUBLIC_KEY = ML_DSA_PUBLIC_KEY
+
+# SLH-DSA Private Key Object Attributes
+SLH_DSA_PRIVATE_KEY = (
+    Row(CKA.PARAMETER_SET, ULONG, "1 4 6"),
+    Row(CKA.VALUE, BYTES, "1 4 6 7"),
+)
+
 # Diffie-Hellman Domain Parameter Object Attributes
 DH_DOMAIN = (
     Row(CKA.PRIME, BIGINT, "1 4"),
@@ -355,3 +384,9 @@ AES_SECRET_KEY = (
 
 # DES2 and DES3 Secret Key Object Attributes: their length is that of the key type.
 DES_SECRET_KEY = (Row(CKA.VALUE, BYTES, "1 4 6 7"),)
+
+# AES-XTS, Camellia, ARIA, Blowfish, ChaCha20 and Poly1305 Secret Key Object Attributes
+CIPHER_SECRET_KEY = AES_SECRET_KEY
+
+# SEED Secret Key Object Attributes
+SEED_SECRET_KEY = DES_SECRET_KEY

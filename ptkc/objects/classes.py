@@ -81,7 +81,9 @@ def follow_lengths(rows: tuple[Row, ...], attributes: Attributes) -> Attributes:
 _HMAC = (
     CKK.SHA_1_HMAC, CKK.SHA224_HMAC, CKK.SHA256_HMAC, CKK.SHA384_HMAC, CKK.SHA512_HMAC, CKK.SHA512_224_HMAC,
     CKK.SHA512_256_HMAC, CKK.SHA3_224_HMAC, CKK.SHA3_256_HMAC, CKK.SHA3_384_HMAC, CKK.SHA3_512_HMAC,
+    CKK.BLAKE2B_160_HMAC, CKK.BLAKE2B_256_HMAC, CKK.BLAKE2B_384_HMAC, CKK.BLAKE2B_512_HMAC,
 )  # fmt: skip
+_CIPHERS = (CKK.AES_XTS, CKK.CAMELLIA, CKK.ARIA, CKK.BLOWFISH, CKK.CHACHA20, CKK.POLY1305)
 
 CLASSES = {
     CKO.DATA: ObjectClass(TRUE, (), None, {None: tables.DATA}),
@@ -102,6 +104,9 @@ CLASSES = {
             CKK.EC: tables.EC_PUBLIC_KEY,
             CKK.EC_EDWARDS: tables.EDWARDS_PUBLIC_KEY,
             CKK.EC_MONTGOMERY: tables.MONTGOMERY_PUBLIC_KEY,
+            CKK.ML_DSA: tables.ML_DSA_PUBLIC_KEY,
+            CKK.ML_KEM: tables.ML_KEM_PUBLIC_KEY,
+            CKK.SLH_DSA: tables.SLH_DSA_PUBLIC_KEY,
         },
     ),
     CKO.PRIVATE_KEY: ObjectClass(
@@ -113,6 +118,9 @@ CLASSES = {
             CKK.EC: tables.EC_PRIVATE_KEY,
             CKK.EC_EDWARDS: tables.EDWARDS_PRIVATE_KEY,
             CKK.EC_MONTGOMERY: tables.MONTGOMERY_PRIVATE_KEY,
+            CKK.ML_DSA: tables.ML_DSA_PRIVATE_KEY,
+            CKK.ML_KEM: tables.ML_KEM_PRIVATE_KEY,
+            CKK.SLH_DSA: tables.SLH_DSA_PRIVATE_KEY,
         },
     ),
     CKO.SECRET_KEY: ObjectClass(
@@ -121,9 +129,12 @@ CLASSES = {
         CKA.KEY_TYPE,
         {
             CKK.GENERIC_SECRET: tables.GENERIC_SECRET_KEY,
+            CKK.HKDF: tables.GENERIC_SECRET_KEY,
             CKK.AES: tables.AES_SECRET_KEY,
             CKK.DES2: tables.DES_SECRET_KEY,
             CKK.DES3: tables.DES_SECRET_KEY,
+            CKK.SEED: tables.SEED_SECRET_KEY,
+            **dict.fromkeys(_CIPHERS, tables.CIPHER_SECRET_KEY),
             **dict.fromkeys(_HMAC, tables.GENERIC_SECRET_KEY),
         },
     ),
