@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ptkc.hsm import policy
 from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
+from ptkc.mechanisms.deriving import Derivation
 from ptkc.mechanisms.mechanism import KeyType, Mechanism
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
@@ -29,7 +30,7 @@ _PUBLIC = (CKO.SECRET_KEY, CKO.PUBLIC_KEY)
 # What is done with a key: the attribute that must be true, the classes that can do it, and the codes that say that the
 # key cannot or may not, and that it has the wrong size (C_WrapKey and C_UnwrapKey have codes of their own).
 _KEY_CODES = (CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_SIZE_RANGE)
-_USAGE = {
+_USAGE: dict[str, tuple[int, tuple[int, ...], int, int]] = {
     "encrypt": (CKA.ENCRYPT, _PUBLIC, *_KEY_CODES),
     "decrypt": (CKA.DECRYPT, _SECRET, *_KEY_CODES),
     "sign": (CKA.SIGN, _SECRET, *_KEY_CODES),
@@ -87,16 +88,17 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     name = _METHODS.get(kind, kind)
     mechanism = mechanism_for(name, number, mode)
     usage, classes, inconsistent, size_range = _USAGE[kind]
-    if obj.object_class not in classes or obj.key_type not in mechanism.key_types:
+    if kind == "derive" and isinstance(mechanism, Derivation):
+        classes = mechanism.bases
+    has_type = obj.object_class != CKO.DATA
+    if obj.object_class not in classes or (has_type and obj.key_type not in mechanism.key_types):
         key = f"a {name_of(CKO, obj.object_class)} of {name_of(CKK, obj.key_type)}"
         raise CryptokiError(inconsistent, f"{name_of(CKM, number)} cannot {kind} with {key}")
-    if not obj.is_true(usage) and not _permitted_by_so(obj, kind, number):
-        raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, f"{name_of(CKA, usage)} is false")
-    if not is_allowed(obj, number):
-        raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} is not in CKA_ALLOWED_MECHANISMS")
-    size = KEY_TYPES[obj.key_type].size(obj.attributes)
-    if not mechanism.sizes[0] <= size <= mechanism.sizes[1]:
-        raise CryptokiError(size_range, f"a key of {size}, {name_of(CKM, number)} takes {mechanism.sizes}")
+    if has_type:
+        _check_use(obj, kind, mechanism, usage)
+        size = KEY_TYPES[obj.key_type].size(obj.attributes)
+        if not mechanism.sizes[0] <= size <= mechanism.sizes[1]:
+            raise CryptokiError(size_range, f"a key of {size}, {name_of(CKM, number)} takes {mechanism.sizes}")
     run: Method = getattr(mechanism, name)
     if obj.spend is not None and kind not in _COUNTING_THEMSELVES:
         run = _counting(run, obj.spend)
@@ -107,6 +109,16 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
 
     obj.approved[kind, number, mode] = method
     return method
+
+
+def _check_use(obj: Object, kind: str, mechanism: Mechanism, usage: int) -> None:
+    """Refuse what the key's attributes do not allow."""
+    number = mechanism.type
+    secretly = not isinstance(mechanism, Derivation) or mechanism.uses_secret
+    if secretly and not obj.is_true(usage) and not _permitted_by_so(obj, kind, number):
+        raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, f"{name_of(CKA, usage)} is false")
+    if not is_allowed(obj, number):
+        raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} is not in CKA_ALLOWED_MECHANISMS")
 
 
 def _counting(run: Method, spend: Callable[[], int | None]) -> Method:

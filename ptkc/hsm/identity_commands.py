@@ -8,7 +8,8 @@ CKR_USER_NOT_LOGGED_IN for others. Certificate requests are filled in here, too,
 from __future__ import annotations
 
 from ptkc.hsm.approval import check_parameter, mechanism_for
-from ptkc.hsm.keys import KeyCommands, given_mechanism
+from ptkc.hsm.derivation import DerivationCommands
+from ptkc.hsm.keys import given_mechanism
 from ptkc.mechanisms import load
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
@@ -43,7 +44,7 @@ def is_identity(obj: Object) -> bool:
     return obj.record is not None and obj.record >> TOKEN_SHIFT == IDENTITY
 
 
-class IdentityCommands(KeyCommands):
+class IdentityCommands(DerivationCommands):
     """The part of `LocalDevice` that is about who the HSM is."""
 
     # Identity keys

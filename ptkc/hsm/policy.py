@@ -114,11 +114,12 @@ def protection(mode: int) -> int:
 
 # Mechanisms
 
-# What makes a key whose bytes the caller partly knows or chooses: a non-extractable key can be found with them.
+# What makes a key whose bytes the caller partly knows or chooses, or a part of another key: a non-extractable key can
+# be found with them. The last one is ours: with data of one byte it makes a key of one byte.
 _WEAK = frozenset(
     (
         CKM.CONCATENATE_BASE_AND_KEY, CKM.CONCATENATE_BASE_AND_DATA, CKM.CONCATENATE_DATA_AND_BASE,
-        CKM.EXTRACT_KEY_FROM_KEY,
+        CKM.EXTRACT_KEY_FROM_KEY, CKM.XOR_BASE_AND_DATA,
     )
 )  # fmt: skip
 _WEAK_SHOWN = CKF.PURE_P11 | CKF.WEAK_PKCS11_MECHANISM

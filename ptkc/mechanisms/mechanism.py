@@ -99,7 +99,7 @@ class Mechanism:
         generate(parameter, attributes) -> Attributes
         generate_pair(parameter, public, private) -> (Attributes, Attributes)
         wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped, attributes) -> bytes
-        derive(key, parameter, attributes) -> bytes
+        derive(key, parameter, attributes) -> bytes       (`mechanisms.deriving` has those that make more of it)
     `key` is an `objects.object.Object`; what a mechanism makes of a key once (a parsed key, a key schedule) it keeps in
     `key.cache`, a dict. `attributes` are the prepared template of the object to be made (so CKA_VALUE_LEN,
     CKA_MODULUS_BITS, CKA_EC_PARAMS … are there, as far as given); what is returned is added to it. `payload` is
@@ -164,6 +164,10 @@ class KeyType:
     def size(self, attributes: dict[int, bytes]) -> int:
         """Return the key's size in the unit of CK_MECHANISM_INFO: bits of an RSA or EC key, bytes of a secret key."""
         raise NotImplementedError
+
+    def shape(self, payload: bytes) -> bytes:
+        """Return derived or agreed bytes as a key of this type has them (DES: with odd parity)."""
+        return payload
 
     def encode(self, attributes: dict[int, bytes]) -> bytes:
         """Return the payload to wrap: CKA_VALUE of a secret key, PKCS#8 PrivateKeyInfo (DER) of a private key."""

@@ -30,7 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 # What a derived key is when neither template nor mechanism says it (specification, simple key derivation mechanisms).
-_DERIVED = {CKA.CLASS: ulong(CKO.SECRET_KEY), CKA.KEY_TYPE: ulong(CKK.GENERIC_SECRET)}
+_SECRET_KEY, _GENERIC_SECRET = ulong(CKO.SECRET_KEY), ulong(CKK.GENERIC_SECRET)
 
 # Bound once: these stand in every call.
 _CLASS = CKA.CLASS
@@ -102,19 +102,28 @@ def create(template: Template, *, so: bool = False) -> Attributes:
 
 
 def prepare(
-    origin: str, template: Template, implied: Attributes, *, so: bool = False, imposed: bytes = b""
+    origin: str,
+    template: Template,
+    implied: Attributes,
+    *,
+    so: bool = False,
+    imposed: bytes = b"",
+    suggested: Attributes | None = None,
 ) -> Attributes:
     """Return the attributes of a key before its mechanism makes it: GENERATE, UNWRAP, DERIVE.
 
     `implied` is what the mechanism itself says, `imposed` the CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE of the base
-    key: CKR_TEMPLATE_INCONSISTENT if the template contradicts either. For the rest as `create`.
+    key: CKR_TEMPLATE_INCONSISTENT if the template contradicts either. `suggested` is what the mechanism has the key be
+    where nothing else says it. For the rest as `create`.
     """
     given = _given(template)
     if imposed:
         _impose(given, unpack_template(imposed))
     _impose(given, implied.items())
-    if origin == DERIVE:
-        given = {**_DERIVED, **given}
+    if suggested:
+        given = {**suggested, **given}
+    if origin == DERIVE and given.setdefault(_CLASS, _SECRET_KEY) == _SECRET_KEY:
+        given.setdefault(CKA.KEY_TYPE, _GENERIC_SECRET)
     return _fill(plan_of(origin, given), given, so)
 
 
