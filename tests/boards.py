@@ -142,7 +142,7 @@ class Board:
     ) -> int:  # fmt: skip
         """Make a request or a certificate."""
         parameter = MechanismAndObject(signature, key)
-        return self.device.derive_key(session or self.session, (mechanism, parameter), base, template(**attributes))
+        return self.device.derive_key(session or self.session, (mechanism, parameter), base, template(**attributes))[0]
 
     def request(self) -> bytes:
         """Make a pending identity key and return the request for its certificate."""

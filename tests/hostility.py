@@ -62,7 +62,8 @@ _INPUTS: dict[str, Strategy] = {
     "device": st.one_of(st.sampled_from((0, 0, 1)), ulongs).map(lambda value: (value,)),
     "boolean": st.sampled_from((0, 1, 255)).map(lambda value: (value,)),
     "bytes": byte_strings,
-    "parameter": byte_strings,
+    "made": byte_strings,
+    "given": byte_strings,
     "secret": pin_values,
     "label": st.sampled_from([(b"hostile".ljust(32),), (b"\xff" * 32,), (None,)]),
     "name": st.sampled_from([(b"C_Sign\0",), (b"\0",), (b"x" * 64,), (None,)]),
@@ -85,6 +86,7 @@ _OUTPUTS: dict[str, Strategy] = {
         st.just(("out", MEMORY)), st.sampled_from((0, 1, 16, 2**64 - 1)), st.sampled_from([*[("count", 0)] * 9, None])
     ),
     "values": st.just(()),
+    "written": st.just(()),
     **{
         kind: st.sampled_from([(("structure", f"CK_{kind.upper()}"),)] * 4 + [(None,)])
         for kind in ("info", "slot_info", "token_info", "session_info", "mechanism_info", "async_data")

@@ -38,7 +38,7 @@ class Limited:
         """Return a new AES key; CKA_TOKEN is true unless `more` says otherwise."""
         uses = dict.fromkeys((CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE), TRUE)
         template = {CKA.TOKEN: TRUE, CKA.VALUE_LEN: ulong(16), CKA.LABEL: b"limited", CKA.ID: b"\1", **uses}
-        return self.device.generate_key(self.session, (CKM.AES_KEY_GEN, None), self.template(template, more))
+        return self.device.generate_key(self.session, (CKM.AES_KEY_GEN, None), self.template(template, more))[0]
 
     def generic(self, value: bytes, **more: bytes) -> int:
         """Return a new generic secret key of this value, extractable, in the session."""

@@ -96,7 +96,7 @@ def test_handles_of_applications_are_their_own(board: Board) -> None:
     """A private session object of one is no object of another, whatever handle it has."""
     client, other = board.client().shake_hands(), board.client().shake_hands()
     session, others = client.user(), other.user()
-    key = client.call("C_GenerateKey", session, (0x1080, None), ((0x161, (32).to_bytes(8, "little")),))
+    key, _ = client.call("C_GenerateKey", session, (0x1080, None), ((0x161, (32).to_bytes(8, "little")),))
     assert CKR.OBJECT_HANDLE_INVALID == code_of(other, "C_GetObjectSize", others, key)
 
 

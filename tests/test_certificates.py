@@ -104,7 +104,7 @@ def test_a_signing_key_needs_what_any_signature_needs(board: Board, user: int) -
         _, private = pair(board, user, **said)
         with refusal(code):
             board.encode(CKM.ENCODE_X_509, public, private, session=user, SUBJECT_STR="CN=a", ISSUER_STR="CN=b")
-    aes = device.generate_key(user, (CKM.AES_KEY_GEN, None), template(VALUE_LEN=32))
+    aes, _ = device.generate_key(user, (CKM.AES_KEY_GEN, None), template(VALUE_LEN=32))
     for key in (public, aes, 99):
         with refusal(CKR.KEY_HANDLE_INVALID if key == 99 else CKR.KEY_TYPE_INCONSISTENT):
             board.encode(CKM.ENCODE_X_509, public, key, session=user, SUBJECT_STR="CN=a")
@@ -270,7 +270,7 @@ def test_the_key_of_a_certificate_is_decoded(board: Board, user: int, number: in
     public, _ = device.generate_key_pair(user, (number, None), material, ())
     _, signing = pair(board, user)
     certificate = board.encode(CKM.ENCODE_X_509, public, signing, session=user, SUBJECT_STR="CN=a", ISSUER_STR="CN=b")
-    decoded = device.derive_key(user, (CKM.DECODE_X_509, None), certificate, template(LABEL="a", WRAP=False))
+    decoded, _ = device.derive_key(user, (CKM.DECODE_X_509, None), certificate, template(LABEL="a", WRAP=False))
     names = ("PUBLIC_KEY_INFO", "KEY_TYPE", "CLASS")
     assert [board.get(public, name, user) for name in names] == [board.get(decoded, name, user) for name in names]
     assert (b"a", FALSE, FALSE) == tuple(board.get(decoded, name, user) for name in ("LABEL", "WRAP", "LOCAL"))

@@ -37,7 +37,12 @@ IN = {
     "bytes": BLOB,
     "label": st.binary(min_size=32, max_size=32),
     "name": BLOB,
-    "parameter": BLOB,
+    "made": st.none()
+    | st.builds(layouts.GcmMessage, BLOB, ULONG, ULONG, ULONG, ULONG)
+    | st.builds(layouts.ChaChaMessage, BLOB, ULONG),
+    "given": st.none()
+    | st.builds(layouts.CcmMessage, ULONG, BLOB, ULONG, ULONG, BLOB, ULONG)
+    | st.builds(layouts.ChaChaMessage, BLOB, BLOB),
     "secret": st.none() | BLOB,
     "mechanism": MECHANISM,
     "template": st.lists(st.tuples(ULONG, st.none() | BLOB), max_size=4).map(tuple),
@@ -56,6 +61,7 @@ OUT = {
     "fill": BLOB,
     "list": HANDLES,
     "found": HANDLES,
+    "written": st.lists(ULONG | BLOB, max_size=4).map(tuple),
     "values": st.tuples(ULONG, st.lists(st.none() | BLOB, max_size=4).map(tuple)),
     "slot_info": _fixed(64, 32, 0, 2, 2),
     "token_info": _fixed(32, 32, 16, 16, *[0] * 11, 2, 2, 16),
@@ -252,8 +258,8 @@ def test_command_a_device_lacks_is_not_supported():
         ("C_Sign", (1, b"", 10), bytes(11)),
         ("C_Sign", (1, b"", None), bytes(11)),
         ("C_Sign", (1, b"", 10), 5),
-        ("C_EncryptMessageNext", (1, b"", b"", 10, 0), bytes(11)),
-        ("C_EncapsulateKey", (1, None, 1, (), 10), (bytes(11), 1)),
+        ("C_EncryptMessageNext", (1, None, b"", 10, 0), (bytes(11), ())),
+        ("C_EncapsulateKey", (1, None, 1, (), 10), (bytes(11), 1, ())),
         ("CT_FetchCertificate", (CKA.LOCAL_IDENTITY_CERT, 10), bytes(11)),
         ("C_GenerateRandom", (1, 10), bytes(11)),
         ("C_FindObjects", (1, 1), (1, 2)),

@@ -392,7 +392,7 @@ def test_a_key_with_a_limit_is_not_had_by_cutting_it(hsm: Limited) -> None:
     assert CKR.KEY_FUNCTION_NOT_PERMITTED == code(hsm.device.derive_key, hsm.session, cut, key, template)
     assert 0 == hsm.count(key)
     key = hsm.generic(b"12345678", derive=TRUE, wrap_with_trusted=TRUE)
-    assert TRUE == hsm.get(hsm.device.derive_key(hsm.session, cut, key, template), CKA.WRAP_WITH_TRUSTED)
+    assert TRUE == hsm.get(hsm.device.derive_key(hsm.session, cut, key, template)[0], CKA.WRAP_WITH_TRUSTED)
 
 
 # CKA_DELETABLE, CKA_EXPORT, CKA_EXPORTABLE, CKA_IMPORT
@@ -465,7 +465,7 @@ def test_an_export_key_needs_not_be_told_what_it_is_not(hsm: Limited) -> None:
     device.logout(session)
     device.login(session, CKU.SO, SO_PIN)
     template = {CKA.PRIVATE: FALSE, CKA.EXPORT: TRUE, CKA.WRAP: FALSE, CKA.VALUE_LEN: ulong(32), CKA.TOKEN: TRUE}
-    exporting = device.generate_key(session, (CKM.AES_KEY_GEN, None), tuple(template.items()))
+    exporting, _ = device.generate_key(session, (CKM.AES_KEY_GEN, None), tuple(template.items()))
     assert (FALSE, FALSE, FALSE) == tuple(hsm.get(exporting, kind) for kind in (CKA.DECRYPT, CKA.SIGN, CKA.MODIFIABLE))
     device.logout(session)
     device.login(session, CKU.USER, USER_PIN)

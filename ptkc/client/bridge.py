@@ -57,8 +57,11 @@ _INPUTS = {
     "callback": ("_pointer, _notify", "", ""),
     "reserved": ("p_{0}", "if p_{0}: raise BadArgument('{0}')", ""),
     "ulong_in": ("{0}", "", "{0}"),
+    # Parameters of which something is written back by `written`:
+    "made": ("p_{0}, n_{0}", "outputs = []", "read_message(p_{0}, n_{0}, outputs)"),
+    "given": ("p_{0}, n_{0}", "", "read_message(p_{0}, n_{0})"),
+    "mechanism_back": ("p_{0}", "outputs = []", "read_mechanism(p_{0}, outputs) if p_{0} else None"),
 }
-_INPUTS["parameter"] = _INPUTS["bytes"]
 
 # What comes out: the C parameters, the statements before the call, the argument, and those after it ({1} the result).
 _WHOLE = ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "write_structure(p_{0}, '{2}', {1})")
@@ -83,6 +86,7 @@ _OUTPUTS = {
         "most",
         "write_numbers(p_{0}, {1})\nn_{0}[0] = len({1})",
     ),
+    "written": ("", "", "", "if {1} or outputs: write_back(outputs, {1})"),
     "values": ("", "", "", "return write_values(p_types, entries, *{1})"),
     **dict.fromkeys(("slot_info", "token_info", "session_info", "mechanism_info", "async_data"), _WHOLE),
 }
@@ -121,8 +125,9 @@ def _source(command: Command) -> str:
     before: list[str] = []
     arguments: list[str] = []
     after: list[str] = []
+    writes_back = "written" in command.outputs
     for name, kind in _fields(command.inputs):
-        c_names, statements, argument = _INPUTS[kind]
+        c_names, statements, argument = _INPUTS["mechanism_back" if writes_back and kind == "mechanism" else kind]
         parameters.append(c_names.format(name))
         before.append(statements.format(name))
         arguments.append(argument.format(name))
@@ -134,7 +139,8 @@ def _source(command: Command) -> str:
         parameters.append(c_names.format(name))
         before.append(statements.format(name))
         arguments.append(argument.format(name))
-        after.append(writing.format(name, result, kind))
+        # What the parameter names is written first: it alone is held against the memory there is.
+        after.insert(0 if kind == "written" else len(after), writing.format(name, result, kind))
         room = f"n_{name}" if kind in ("buffer", "list") else room
     for name, kind in _fields(command.outputs):
         if kind in ("ulong_in", "reserved"):

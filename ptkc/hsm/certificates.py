@@ -16,7 +16,7 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKC, CKM, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.layouts import MechanismAndObject
-from ptkc.spec.values import TRUE, Attributes, Template, ulong
+from ptkc.spec.values import TRUE, Attributes, Template, Written, ulong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ _IDENTITY_SIGNATURES = (CKM.ECDSA_SHA512, CKM.VENDOR_ECDSA_SHA512)
 class CertificateCommands(IdentityCommands):
     """The part of `LocalDevice` that is about certificates."""
 
-    def derive_key(self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template) -> int:
+    def derive_key(
+        self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template
+    ) -> tuple[int, Written]:
         """C_DeriveKey: requests, certificates, and the public key of a certificate."""
         number, parameter = given_mechanism(mechanism)
         if number not in _ENCODED and number != CKM.DECODE_X_509:
@@ -55,7 +57,7 @@ class CertificateCommands(IdentityCommands):
         check_parameter(maker, parameter)
         base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
         if not isinstance(parameter, MechanismAndObject):
-            return self._decode(session, maker.derive(base, None, {}), template)
+            return self._decode(session, maker.derive(base, None, {}), template), ()
         key = self.application.resolve(session, parameter.object, CKR.KEY_HANDLE_INVALID)
         if key.object_class != CKO.PRIVATE_KEY:
             raise CryptokiError(CKR.KEY_TYPE_INCONSISTENT, "requests and certificates are signed by private keys")
@@ -67,7 +69,7 @@ class CertificateCommands(IdentityCommands):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "the template has an attribute without a value")
         rest = self._prepare_encoded(session, number, base, said)
         der = self._encode(session, (number, parameter), base, key, said)
-        return self._keep_encoded(session, number, rest, der)
+        return self._keep_encoded(session, number, rest, der), ()
 
     def _encode(
         self, session: Session, mechanism: tuple[int, MechanismAndObject], base: Object, key: Object, said: Attributes

@@ -1,4 +1,4 @@
-"""The commands that make, wrap, unwrap and derive keys (specification 5.18)."""
+"""The commands that make, wrap and unwrap keys (specification 5.18); `hsm.derivation` derives them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.spec.layouts import Handle
-from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
+from ptkc.spec.values import UNAVAILABLE, Attributes, Template, Written, ulong
 from ptkc.token.events import Event
 
 __all__ = ["KeyCommands", "given_mechanism"]
@@ -23,17 +22,21 @@ _CLASS_PRIVATE, _CLASS_PUBLIC = ulong(CKO.PRIVATE_KEY), ulong(CKO.PUBLIC_KEY)
 class KeyCommands(OperationCommands):
     """The part of `LocalDevice` that makes keys of other things than templates."""
 
-    def generate_key(self, handle: int, mechanism: MechanismValue | None, template: Template) -> int:
+    def generate_key(
+        self, handle: int, mechanism: MechanismValue | None, template: Template
+    ) -> tuple[int, Written]:
         """C_GenerateKey."""
         session = self._working(handle)
         number, parameter = given_mechanism(mechanism)
         maker = mechanism_for("generate", number, self.application.mode)
         check_parameter(maker, parameter)
-        implied = {CKA.CLASS: ulong(maker.generates_class), CKA.KEY_TYPE: ulong(maker.generates)}
+        implied = {CKA.CLASS: ulong(maker.generates_class)}
+        if maker.generates != UNAVAILABLE:
+            implied[CKA.KEY_TYPE] = ulong(maker.generates)
         attributes = templates.prepare(templates.GENERATE, template, implied, so=self._is_so(session))
         self._may_make(session, attributes)
         produced = maker.generate(parameter, attributes)
-        return self._keep(session, templates.complete(templates.GENERATE, attributes, produced, number))[0]
+        return self._keep(session, templates.complete(templates.GENERATE, attributes, produced, number))[0], ()
 
     def generate_key_pair(
         self, handle: int, mechanism: MechanismValue | None, public: Template, private: Template
@@ -106,32 +109,8 @@ class KeyCommands(OperationCommands):
         payload = method(unwrapper, parameter, wrapped, attributes)
         return self._import(session, templates.UNWRAP, attributes, payload)
 
-    def derive_key(self, handle: int, mechanism: MechanismValue | None, base_key: int, template: Template) -> int:
-        """C_DeriveKey."""
-        session = self._working(handle)
-        number, parameter = given_mechanism(mechanism)
-        base = self.application.resolve(session, base_key, CKR.KEY_HANDLE_INVALID)
-        method = approve(base, "derive", number, self.application.mode)
-        portables.need_no_pin(base)
-        attributes = self._prepare(session, templates.DERIVE, template, base.attributes.get(CKA.DERIVE_TEMPLATE, b""))
-        if isinstance(parameter, Handle):
-            other = self._second_key(session, parameter.handle, number)
-            payload = method(base, Handle(other), attributes)
-            return self._import(session, templates.DERIVE, attributes, payload, _joint(base, other))
-        payload = method(base, parameter, attributes)
-        return self._import(session, templates.DERIVE, attributes, payload, base)
-
-    def _second_key(self, session: Session, handle: int, number: int) -> Object:
-        """Return the key that a mechanism's parameter names: it must be one to derive from, as the base key is."""
-        other = self.application.resolve(session, handle, CKR.KEY_HANDLE_INVALID)
-        approve(other, "derive", number, self.application.mode)
-        portables.need_no_pin(other)
-        if other.spend is not None:
-            other.spend()
-        return other
-
     def _prepare(self, session: Session, origin: str, template: Template, imposed: bytes) -> Attributes:
-        """Return the prepared template of a key to be unwrapped or derived; `imposed` is what the base key demands."""
+        """Return the prepared template of a key to be unwrapped; `imposed` is what the unwrapping key demands."""
         attributes = templates.prepare(origin, template, {}, so=self._is_so(session), imposed=imposed)
         if int.from_bytes(attributes[CKA.CLASS], "little") not in _SECRET:
             raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_CLASS is neither a secret nor a private key's")
@@ -141,7 +120,7 @@ class KeyCommands(OperationCommands):
     def _import(
         self, session: Session, origin: str, attributes: Attributes, payload: bytes, base: Object | None = None
     ) -> int:
-        """Make a key object of an unwrapped or derived payload."""
+        """Make a key object of an unwrapped payload; it shares the history of `base`."""
         produced = key_type_of(attributes).decode(payload, attributes)
         return self._keep(session, templates.complete(origin, attributes, produced, base=base))[0]
 
@@ -151,12 +130,3 @@ def given_mechanism(mechanism: MechanismValue | None) -> MechanismValue:
     if mechanism is None:
         raise CryptokiError(CKR.ARGUMENTS_BAD, "pMechanism is NULL")
     return mechanism
-
-
-def _joint(base: Object, other: Object) -> Object:
-    """Return a stand-in for two base keys: it was always or never what both were."""
-    attributes = {
-        history: TRUE if base.is_true(history) and other.is_true(history) else FALSE
-        for history in (CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE)
-    }
-    return Object({**base.attributes, **attributes})

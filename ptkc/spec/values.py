@@ -3,7 +3,7 @@
 Numbers are 64-bit little-endian whatever the machine's CK_ULONG is; booleans are one byte, 0 or 1; big integers are
 big-endian without leading zeros as the caller gave them; an attribute array is a run of (type, length, value) with
 64-bit little-endian type and length. A `Template` is a tuple of (type, value), in the caller's order; a value is None
-where the caller passed a NULL pointer.
+where the caller passed a NULL pointer. `Written` is what a command writes back into the memory that a parameter names.
 """
 
 from struct import Struct
@@ -12,12 +12,13 @@ from ptkc.spec.constants import CK, CKR
 from ptkc.spec.errors import CryptokiError
 
 __all__ = [
-    "FALSE", "TRUE", "UNAVAILABLE", "Attributes", "Template", "boolean", "from_ulong", "pack_template", "pack_ulongs",
-    "ulong", "unpack_template", "unpack_ulongs",
+    "FALSE", "TRUE", "UNAVAILABLE", "Attributes", "Template", "Written", "boolean", "from_ulong", "pack_template",
+    "pack_ulongs", "ulong", "unpack_template", "unpack_ulongs",
 ]  # fmt: skip
 
 Template = tuple[tuple[int, bytes | None], ...]
 Attributes = dict[int, bytes]
+Written = tuple[bytes | int, ...]
 
 TRUE = b"\x01"
 FALSE = b"\x00"

@@ -236,6 +236,24 @@ def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
         raise PeerError(error.message) from error
 
 
+def _message_parameter(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Callable[[_Reader], Any]]:
+    def read(reader: _Reader) -> object:
+        try:
+            return layouts.unpack_message(forms, reader.blob())
+        except CryptokiError as error:
+            raise PeerError(error.message) from error
+
+    return lambda value: _blob(layouts.pack_message(forms, value)), read
+
+
+def _written(value: tuple[bytes | int, ...]) -> bytes:
+    return _ULONG.pack(len(value)) + b"".join(map(_buffer, value))
+
+
+def _read_written(reader: _Reader) -> tuple[bytes | memoryview | int, ...]:
+    return tuple(_read_buffer(reader) for _ in range(reader.count(9)))
+
+
 # Writers of bytes that may be many: what stands before the length. They are copied once only, into the message.
 _LONG: dict[Callable[..., bytes], bytes] = {_blob: b"", _buffer: b"\x01"}
 
@@ -261,7 +279,8 @@ _IN: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "bytes": (_blob, _Reader.blob),
     "label": (_blob, _Reader.blob),
     "name": (_blob, _Reader.blob),
-    "parameter": (_blob, _Reader.blob),
+    "made": _message_parameter(layouts.MADE),
+    "given": _message_parameter(layouts.GIVEN),
     "secret": (_optional, _Reader.optional_blob),
     "mechanism": (_mechanism, _read_mechanism),
     "template": (_template, _read_template),
@@ -278,6 +297,7 @@ _OUT: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "list": (_ulongs, _read_ulongs),
     "found": (_ulongs, _read_ulongs),
     "values": (_values, _read_values),
+    "written": (_written, _read_written),
     "async_data": (_async_data, _read_async_data),
     **{kind: _info(kind) for kind in _INFO},
 }

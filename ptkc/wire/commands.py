@@ -15,7 +15,7 @@ Kinds that go in (Python value; C parameters):
     mechanism                (type, parameter), or None for NULL, which ends an operation; one pointer
     template                 spec.values.Template; pointer and count
     types                    tuple of attribute types; pointer and count (C_GetAttributeValue: written back)
-    parameter                bytes; pointer and length of a per-message parameter
+    made, given              a per-message parameter of `spec.layouts`, `MADE` or `GIVEN`; pointer and length
     callback                 nothing crosses; two parameters
     reserved                 nothing crosses; one parameter that must be NULL
     ulong_in                 int; one CK_ULONG behind the fields that come out
@@ -27,6 +27,8 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
     fill                     bytes, as many as asked for; pointer and length (which also goes in, as int)
     list                     tuple of int; pointer and pointer to the count
     found                    tuple of int; pointer, maximum (which also goes in, as int) and pointer to the count
+    written                  tuple of bytes and of int (handles): what is written into memory that the mechanism's or the
+                             message's parameter names (`spec.members`), one for each place, or empty; no C parameter
     values                   (CK_RV, tuple of bytes or None), written back to where `types` came from
     info, slot_info, token_info, session_info, mechanism_info, async_data
                              tuple of numbers and bytes in the structure's order; one pointer
@@ -160,11 +162,11 @@ s C_CreateObject | session template | object:ulong |
 - C_DecryptDigestUpdate | session encrypted:bytes | part:buffer | decrypt,digest
 - C_SignEncryptUpdate | session part:bytes | encrypted:buffer | sign,encrypt
 - C_DecryptVerifyUpdate | session encrypted:bytes | part:buffer | decrypt,verify
-s C_GenerateKey | session mechanism template | key:ulong |
+s C_GenerateKey | session mechanism template | key:ulong written |
 - C_GenerateKeyPair | session mechanism public:template private:template | public_key:ulong private_key:ulong |
 - C_WrapKey | session mechanism wrapping_key:handle key:handle | wrapped:buffer |
 s C_UnwrapKey | session mechanism unwrapping_key:handle wrapped:bytes template | key:ulong |
-s C_DeriveKey | session mechanism base_key:handle template | key:ulong |
+s C_DeriveKey | session mechanism base_key:handle template | key:ulong written |
 s C_SeedRandom | session seed:bytes | |
 - C_GenerateRandom | session | random:fill |
 L C_GetFunctionStatus | session | |
@@ -175,26 +177,26 @@ L C_GetInterface | | |
 s C_LoginUser | session user:ulong pin:secret username:bytes | |
 - C_SessionCancel | session flags:ulong | |
 - C_MessageEncryptInit | session mechanism key:handle | | message_encrypt
-- C_EncryptMessage | session parameter associated:bytes plaintext:bytes | ciphertext:buffer | message_encrypt
-- C_EncryptMessageBegin | session parameter associated:bytes | | message_encrypt
-- C_EncryptMessageNext | session parameter plaintext:bytes | ciphertext:buffer flags:ulong_in | message_encrypt
+- C_EncryptMessage | session parameter:made associated:bytes plaintext:bytes | ciphertext:buffer written | message_encrypt
+- C_EncryptMessageBegin | session parameter:made associated:bytes | written | message_encrypt
+- C_EncryptMessageNext | session parameter:made plaintext:bytes | ciphertext:buffer flags:ulong_in written | message_encrypt
 - C_MessageEncryptFinal | session | | message_encrypt
 - C_MessageDecryptInit | session mechanism key:handle | | message_decrypt
-- C_DecryptMessage | session parameter associated:bytes ciphertext:bytes | plaintext:buffer | message_decrypt
-- C_DecryptMessageBegin | session parameter associated:bytes | | message_decrypt
-- C_DecryptMessageNext | session parameter ciphertext:bytes | plaintext:buffer flags:ulong_in | message_decrypt
+- C_DecryptMessage | session parameter:given associated:bytes ciphertext:bytes | plaintext:buffer | message_decrypt
+- C_DecryptMessageBegin | session parameter:given associated:bytes | | message_decrypt
+- C_DecryptMessageNext | session parameter:given ciphertext:bytes | plaintext:buffer flags:ulong_in | message_decrypt
 - C_MessageDecryptFinal | session | | message_decrypt
 - C_MessageSignInit | session mechanism key:handle | | message_sign
-- C_SignMessage | session parameter data:bytes | signature:buffer | message_sign
-- C_SignMessageBegin | session parameter | | message_sign
-- C_SignMessageNext | session parameter data:bytes | signature:buffer | message_sign
+- C_SignMessage | session parameter:made data:bytes | signature:buffer written | message_sign
+- C_SignMessageBegin | session parameter:made | written | message_sign
+- C_SignMessageNext | session parameter:made data:bytes | signature:buffer written | message_sign
 - C_MessageSignFinal | session | | message_sign
 - C_MessageVerifyInit | session mechanism key:handle | | message_verify
-- C_VerifyMessage | session parameter data:bytes signature:bytes | | message_verify
-- C_VerifyMessageBegin | session parameter | | message_verify
-- C_VerifyMessageNext | session parameter data:bytes signature:bytes | | message_verify
+- C_VerifyMessage | session parameter:given data:bytes signature:bytes | | message_verify
+- C_VerifyMessageBegin | session parameter:given | | message_verify
+- C_VerifyMessageNext | session parameter:given data:bytes signature:bytes | | message_verify
 - C_MessageVerifyFinal | session | | message_verify
-- C_EncapsulateKey | session mechanism public_key:handle template | ciphertext:buffer key:ulong |
+- C_EncapsulateKey | session mechanism public_key:handle template | ciphertext:buffer key:ulong written |
 - C_DecapsulateKey | session mechanism private_key:handle template ciphertext:bytes | key:ulong |
 - C_VerifySignatureInit | session mechanism key:handle signature:bytes | | verify_signature
 - C_VerifySignature | session data:bytes | | verify_signature
@@ -204,7 +206,7 @@ s C_LoginUser | session user:ulong pin:secret username:bytes | |
 - C_AsyncComplete | session function:name | async_data |
 - C_AsyncGetID | session function:name | id:ulong |
 - C_AsyncJoin | session function:name id:ulong data:bytes | |
-- C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer |
+- C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer written |
 - C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
 s CT_InitToken | session slot:ulong pin:secret label | |
 s CT_InitPIN | session user:ulong pin:secret | |
