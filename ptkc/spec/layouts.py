@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ptkc.spec.constants import CKM, CKR
+from ptkc.spec.constants import CK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.parameters import MALFORMED, Layout
 
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from ptkc.spec.members import Memory
 
 __all__ = [
-    "CBC_DATA", "CCM", "CHACHA20", "CHACHA20_POLY1305", "CTR", "ECDH", "EDDSA", "EXTRACT", "GCM", "GEN_PIK",
-    "GIVEN", "HANDLE", "HKDF", "KEY_DATA", "LAYOUTS", "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PSS",
-    "SECRET_SHARE", "CbcData", "Ccm", "CcmMessage", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage", "Ctr", "Ecdh",
-    "Eddsa", "Extract", "Gcm", "GcmMessage", "GenPik", "Handle", "Hkdf", "KeyData", "MacGeneral",
-    "MechanismAndObject", "Oaep", "Pss", "Share", "pack", "pack_message", "parse", "parse_message", "unpack",
-    "unpack_message",
+    "CBC_DATA", "CCM", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA", "ECDH", "EDDSA",
+    "EXTRACT", "GCM", "GEN_PIK", "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF", "IKE1_EXTENDED", "IKE1_PRF",
+    "IKE2_PRF_PLUS", "IKE_PRF", "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT", "MAC_GENERAL", "MADE",
+    "MECH_AND_OBJECT", "OAEP", "PBKDF2", "PSS", "SECRET_SHARE", "SIGN_CONTEXT", "SP800_108", "SP800_108_FEEDBACK",
+    "TLS_EXTENDED_MASTER", "TLS_KDF", "TLS_KEYS", "TLS_MAC", "TLS_MASTER", "CbcData", "Ccm", "CcmMessage",
+    "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage", "CounterFormat", "Ctr", "Des3CbcData", "Ecdh", "Eddsa",
+    "Extract", "FurtherKey", "Gcm", "GcmMessage", "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended",
+    "Ike1Prf", "Ike2PrfPlus", "IkePrf", "KeyData", "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject",
+    "Oaep", "Pbkdf2", "PrfData", "Pss", "Share", "SignContext", "Sp800108", "Sp800108Feedback", "TlsExtendedMaster",
+    "TlsKdf", "TlsKeys", "TlsKeysOut", "TlsMac", "TlsMaster", "TlsRandom", "pack", "pack_message", "parse",
+    "parse_message", "unpack", "unpack_message",
 ]  # fmt: skip
 
 Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
@@ -38,10 +43,33 @@ Pss = namedtuple("Pss", "hash mgf salt_len")
 Oaep = namedtuple("Oaep", "hash mgf source label")
 Ecdh = namedtuple("Ecdh", "kdf shared public")
 Eddsa = namedtuple("Eddsa", "ph context")
+X942Dh = namedtuple("X942Dh", "kdf other public")
+SignContext = namedtuple("SignContext", "hedge context")
+HashSignContext = namedtuple("HashSignContext", "hedge context hash")
 Extract = namedtuple("Extract", "bit")
 Handle = namedtuple("Handle", "handle")
 KeyData = namedtuple("KeyData", "data")
 CbcData = namedtuple("CbcData", "iv data")
+Des3CbcData = namedtuple("Des3CbcData", "iv data")
+Pbkdf2 = namedtuple("Pbkdf2", "salt_source salt iterations prf prf_data password")
+PrfData = namedtuple("PrfData", "type value")
+CounterFormat = namedtuple("CounterFormat", "little_endian width_bits")
+LengthFormat = namedtuple("LengthFormat", "method little_endian width_bits")
+KeyHandle = namedtuple("KeyHandle", "handle")
+FurtherKey = namedtuple("FurtherKey", "template handle")
+Sp800108 = namedtuple("Sp800108", "prf data further")
+Sp800108Feedback = namedtuple("Sp800108Feedback", "prf data iv further")
+TlsRandom = namedtuple("TlsRandom", "client server")
+TlsMaster = namedtuple("TlsMaster", "random version prf")
+TlsExtendedMaster = namedtuple("TlsExtendedMaster", "prf session_hash version")
+TlsKeysOut = namedtuple("TlsKeysOut", "client_mac server_mac client_key server_key client_iv server_iv")
+TlsKeys = namedtuple("TlsKeys", "mac_bits key_bits iv_bits export random returned prf")
+TlsKdf = namedtuple("TlsKdf", "prf label random context")
+TlsMac = namedtuple("TlsMac", "prf length side")
+IkePrf = namedtuple("IkePrf", "prf data_as_key rekey ni nr new_key")
+Ike1Prf = namedtuple("Ike1Prf", "prf has_previous gxy previous cky_i cky_r number")
+Ike1Extended = namedtuple("Ike1Extended", "prf has_gxy gxy extra")
+Ike2PrfPlus = namedtuple("Ike2PrfPlus", "prf has_seed_key seed_key seed")
 Hkdf = namedtuple("Hkdf", "extract expand hash salt_type salt salt_key info")
 MechanismAndObject = namedtuple("MechanismAndObject", "mechanism object")
 GenPik = namedtuple("GenPik", "self_sign")
@@ -69,7 +97,14 @@ MAC_GENERAL = Layout("CK_MAC_GENERAL_PARAMS", MacGeneral, "length:ulong")
 PSS = Layout("CK_RSA_PKCS_PSS_PARAMS", Pss, "hash:ulong mgf:ulong salt_len:ulong")
 OAEP = Layout("CK_RSA_PKCS_OAEP_PARAMS", Oaep, "hash:ulong mgf:ulong source:ulong label:pointer label:length")
 ECDH = Layout("CK_ECDH1_DERIVE_PARAMS", Ecdh, "kdf:ulong shared:length shared:pointer public:length public:pointer")
+SIGN_CONTEXT = Layout("CK_SIGN_ADDITIONAL_CONTEXT", SignContext, "hedge:ulong context:pointer context:length")
+HASH_SIGN_CONTEXT = Layout(
+    "CK_HASH_SIGN_ADDITIONAL_CONTEXT", HashSignContext, "hedge:ulong context:pointer context:length hash:ulong"
+)
 EDDSA = Layout("CK_EDDSA_PARAMS", Eddsa, "ph:boolean context:length context:pointer")
+X9_42_DH = Layout(
+    "CK_X9_42_DH1_DERIVE_PARAMS", X942Dh, "kdf:ulong other:length other:pointer public:length public:pointer"
+)
 EXTRACT = Layout("CK_EXTRACT_PARAMS", Extract, "bit:ulong")
 HANDLE = Layout("CK_OBJECT_HANDLE", Handle, "handle:ulong")
 KEY_DATA = Layout("CK_KEY_DERIVATION_STRING_DATA", KeyData, "data:pointer data:length")
@@ -78,6 +113,100 @@ HKDF = Layout(
     "CK_HKDF_PARAMS", Hkdf,
     "extract:boolean expand:boolean hash:ulong salt_type:ulong salt:pointer salt:length salt_key:ulong "
     "info:pointer info:length",
+)  # fmt: skip
+DES3_CBC_DATA = Layout("CK_DES_CBC_ENCRYPT_DATA_PARAMS", Des3CbcData, "iv:half data:pointer data:length")
+# CK_PKCS5_PBKD2_PARAMS and CK_PKCS5_PBKD2_PARAMS2 differ in the last member alone: there an address, here a length.
+PBKDF2 = Layout(
+    "CK_PKCS5_PBKD2_PARAMS2", Pbkdf2,
+    "salt_source:ulong salt:pointer salt:length iterations:ulong prf:ulong prf_data:pointer prf_data:length "
+    "password:pointer password:length_at",
+)  # fmt: skip
+COUNTER_FORMAT = Layout("CK_SP800_108_COUNTER_FORMAT", CounterFormat, "little_endian:boolean width_bits:ulong")
+LENGTH_FORMAT = Layout(
+    "CK_SP800_108_DKM_LENGTH_FORMAT", LengthFormat, "method:ulong little_endian:boolean width_bits:ulong"
+)
+KEY_HANDLE = Layout("CK_OBJECT_HANDLE", KeyHandle, "handle:ulong")
+
+
+class _PrfDataLayout(Layout):
+    """CK_PRF_DATA_PARAM, whose value is a structure of its own, or bytes, as its type says.
+
+    The field `value` has what `pack` of the structure's layout makes of it; of an iteration variable that is no counter
+    it is empty.
+    """
+
+    __slots__ = ()
+
+    def parse(self, raw: bytes, memory: Memory, base: int = 0, outer: dict[str, int] | None = None) -> object:
+        """Return the value, or MALFORMED."""
+        value = super().parse(raw, memory, base, outer)
+        if not isinstance(value, PrfData) or not value.value:
+            return value
+        inner = _PRF_VALUES.get(value.type)
+        if inner is None:
+            return value
+        parsed = inner.parse(value.value, memory)
+        return PrfData(value.type, inner.pack(parsed)) if isinstance(parsed, tuple) else MALFORMED
+
+
+_PRF_VALUES = {
+    CK.SP800_108_ITERATION_VARIABLE: COUNTER_FORMAT,
+    CK.SP800_108_COUNTER: COUNTER_FORMAT,
+    CK.SP800_108_DKM_LENGTH: LENGTH_FORMAT,
+    CK.SP800_108_KEY_HANDLE: KEY_HANDLE,
+}
+_PRF_DATA = _PrfDataLayout("CK_PRF_DATA_PARAM", PrfData, "type:ulong value:pointer value:length")
+_FURTHER_KEY = Layout("CK_DERIVED_KEY", FurtherKey, "template:template template:count handle:handle_at")
+SP800_108 = Layout(
+    "CK_SP800_108_KDF_PARAMS", Sp800108, "prf:ulong data:count data:array further:count further:array",
+    data=_PRF_DATA, further=_FURTHER_KEY,
+)  # fmt: skip
+SP800_108_FEEDBACK = Layout(
+    "CK_SP800_108_FEEDBACK_KDF_PARAMS", Sp800108Feedback,
+    "prf:ulong data:count data:array iv:length iv:pointer further:count further:array",
+    data=_PRF_DATA, further=_FURTHER_KEY,
+)  # fmt: skip
+_TLS_RANDOM = Layout(
+    "CK_SSL3_RANDOM_DATA", TlsRandom, "client:pointer client:length server:pointer server:length"
+)
+TLS_MASTER = Layout(
+    "CK_TLS12_MASTER_KEY_DERIVE_PARAMS", TlsMaster, "random:part version:output2 prf:ulong", random=_TLS_RANDOM
+)
+TLS_EXTENDED_MASTER = Layout(
+    "CK_TLS12_EXTENDED_MASTER_KEY_DERIVE_PARAMS", TlsExtendedMaster,
+    "prf:ulong session_hash:pointer session_hash:length version:output2",
+)  # fmt: skip
+_TLS_KEYS_OUT = Layout(
+    "CK_SSL3_KEY_MAT_OUT", TlsKeysOut,
+    "client_mac:handle server_mac:handle client_key:handle server_key:handle "
+    "client_iv:output:iv_bits server_iv:output:iv_bits",
+)  # fmt: skip
+TLS_KEYS = Layout(
+    "CK_TLS12_KEY_MAT_PARAMS", TlsKeys,
+    "mac_bits:ulong key_bits:ulong iv_bits:ulong export:boolean random:part returned:part_at prf:ulong",
+    random=_TLS_RANDOM, returned=_TLS_KEYS_OUT,
+)  # fmt: skip
+TLS_KDF = Layout(
+    "CK_TLS_KDF_PARAMS", TlsKdf, "prf:ulong label:pointer label:length random:part context:pointer context:length",
+    random=_TLS_RANDOM,
+)  # fmt: skip
+TLS_MAC = Layout("CK_TLS_MAC_PARAMS", TlsMac, "prf:ulong length:ulong side:ulong")
+IKE_PRF = Layout(
+    "CK_IKE_PRF_DERIVE_PARAMS", IkePrf,
+    "prf:ulong data_as_key:boolean rekey:boolean ni:pointer ni:length nr:pointer nr:length new_key:ulong",
+)  # fmt: skip
+IKE1_PRF = Layout(
+    "CK_IKE1_PRF_DERIVE_PARAMS", Ike1Prf,
+    "prf:ulong has_previous:boolean gxy:ulong previous:ulong cky_i:pointer cky_i:length cky_r:pointer cky_r:length "
+    "number:byte",
+)  # fmt: skip
+IKE1_EXTENDED = Layout(
+    "CK_IKE1_EXTENDED_DERIVE_PARAMS", Ike1Extended,
+    "prf:ulong has_gxy:boolean gxy:ulong extra:pointer extra:length",
+)  # fmt: skip
+IKE2_PRF_PLUS = Layout(
+    "CK_IKE2_PRF_PLUS_DERIVE_PARAMS", Ike2PrfPlus,
+    "prf:ulong has_seed_key:boolean seed_key:ulong seed:pointer seed:length",
 )  # fmt: skip
 MECH_AND_OBJECT = Layout("CK_MECH_TYPE_AND_OBJECT", MechanismAndObject, "mechanism:ulong object:ulong")
 GEN_PIK = Layout("CK_GEN_PIK_PARAM", GenPik, "self_sign:boolean")
@@ -103,6 +232,14 @@ LAYOUTS = {
     CKM.ECDH1_DERIVE: ECDH,
     CKM.ECDH1_COFACTOR_DERIVE: ECDH,
     CKM.EDDSA: EDDSA,
+    CKM.X9_42_DH_DERIVE: X9_42_DH,
+    CKM.HASH_ML_DSA: HASH_SIGN_CONTEXT,
+    **dict.fromkeys((CKM.ML_DSA, CKM.SLH_DSA), SIGN_CONTEXT),
+    **{
+        number: SIGN_CONTEXT
+        for name, number in vars(CKM).items()
+        if name.startswith(("HASH_ML_DSA_", "HASH_SLH_DSA_"))
+    },
     CKM.AES_ECB_ENCRYPT_DATA: KEY_DATA,
     CKM.AES_CBC_ENCRYPT_DATA: CBC_DATA,
     **dict.fromkeys((CKM.CAMELLIA_ECB_ENCRYPT_DATA, CKM.ARIA_ECB_ENCRYPT_DATA, CKM.SEED_ECB_ENCRYPT_DATA), KEY_DATA),
@@ -112,7 +249,25 @@ LAYOUTS = {
     CKM.CONCATENATE_DATA_AND_BASE: KEY_DATA,
     CKM.EXTRACT_KEY_FROM_KEY: EXTRACT,
     CKM.XOR_BASE_AND_DATA: KEY_DATA,
+    CKM.DES3_ECB_ENCRYPT_DATA: KEY_DATA,
+    CKM.DES3_CBC_ENCRYPT_DATA: DES3_CBC_DATA,
     CKM.HKDF_DERIVE: HKDF,
+    CKM.HKDF_DATA: HKDF,
+    CKM.PKCS5_PBKD2: PBKDF2,
+    CKM.SP800_108_COUNTER_KDF: SP800_108,
+    CKM.SP800_108_FEEDBACK_KDF: SP800_108_FEEDBACK,
+    CKM.SP800_108_DOUBLE_PIPELINE_KDF: SP800_108,
+    **dict.fromkeys((CKM.TLS12_MASTER_KEY_DERIVE, CKM.TLS12_MASTER_KEY_DERIVE_DH), TLS_MASTER),
+    **dict.fromkeys(
+        (CKM.TLS12_EXTENDED_MASTER_KEY_DERIVE, CKM.TLS12_EXTENDED_MASTER_KEY_DERIVE_DH), TLS_EXTENDED_MASTER
+    ),
+    **dict.fromkeys((CKM.TLS12_KEY_AND_MAC_DERIVE, CKM.TLS12_KEY_SAFE_DERIVE), TLS_KEYS),
+    **dict.fromkeys((CKM.TLS_KDF, CKM.TLS12_KDF), TLS_KDF),
+    **dict.fromkeys((CKM.TLS_MAC, CKM.TLS12_MAC), TLS_MAC),
+    CKM.IKE_PRF_DERIVE: IKE_PRF,
+    CKM.IKE1_PRF_DERIVE: IKE1_PRF,
+    CKM.IKE1_EXTENDED_DERIVE: IKE1_EXTENDED,
+    CKM.IKE2_PRF_PLUS_DERIVE: IKE2_PRF_PLUS,
     CKM.ENCODE_X_509: MECH_AND_OBJECT,
     CKM.ENCODE_X_509_LOCAL_CERT: MECH_AND_OBJECT,
     CKM.ENCODE_PKCS_10: MECH_AND_OBJECT,
@@ -122,8 +277,8 @@ LAYOUTS = {
     **{number: MAC_GENERAL for name, number in vars(CKM).items() if name.endswith("_HMAC_GENERAL")},
 }
 
-# Per-message parameters, told apart by their length. What is made (C_EncryptMessage …) has the room for the tag, and has
-# IV and tag written back; what is given (C_DecryptMessage …) has the tag, or b"" where there is none.
+# Per-message parameters, told apart by their length. What is made (C_EncryptMessage …) has the room for the tag, and IV
+# and tag are written back; what is given (C_DecryptMessage …) has the tag, or b"" where there is none.
 _GCM_MESSAGE = "iv:{0} iv:length iv_fixed_bits:ulong generator:ulong tag:{1}:tag_bits tag_bits:ulong"
 _CCM_MESSAGE = (
     "data_len:ulong nonce:{0} nonce:length nonce_fixed_bits:ulong generator:ulong mac:{1}:mac_len mac_len:ulong"

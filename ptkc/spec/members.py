@@ -6,7 +6,7 @@ name ends in `_bits` counts bits. No fields of the value are `length`, `bits` (a
 or the address of one), `count`, `unused`, and `zero` (malformed unless 0). The others, and the values they become:
 
     ulong boolean byte     int, bool, int
-    block                  16 bytes, inside
+    block, half            16 or 8 bytes, inside
     pointer                bytes behind a pointer; of `optional`, NULL with a length is no bytes, not malformed
     part, part_at          the value of another layout (the row's keyword of this name), inside, or behind a pointer
                            (None for NULL); `array`: a tuple of them
@@ -77,6 +77,7 @@ FORMATS = {
     "boolean": "?",
     "byte": "B",
     "block": "16s",
+    "half": "8s",
 }
 """The format of each kind in `struct`, but for `part`."""
 SILENT = ("length", "bits", "length_at", "count", "unused", "zero")
@@ -191,6 +192,7 @@ _READ = {
 # absent behind a number 0 or 1.
 
 _NUMBER = Struct("<Q")
+_INSIDE = {"block": 16, "half": 8}  # lengths in bytes
 
 
 class Cursor:
@@ -228,7 +230,7 @@ class Cursor:
 def write(kind: str, part: Layout | None, value: Any) -> bytes:  # noqa: ANN401 - a field of any kind
     """Return the bytes of a field."""
     if isinstance(value, bytes):
-        return value if kind == "block" else _NUMBER.pack(len(value)) + value
+        return value if kind in _INSIDE else _NUMBER.pack(len(value)) + value
     if value is None:
         return _NUMBER.pack(0)
     if not isinstance(value, tuple):
@@ -268,7 +270,8 @@ _TAKE: dict[str, Any] = {
     **dict.fromkeys(("pointer", "optional", "in_out"), lambda _, cursor: cursor.take(cursor.number())),
     "boolean": lambda _, cursor: cursor.number(1) == 1,
     "byte": lambda _, cursor: cursor.number(255),
-    "block": lambda _, cursor: cursor.take(16),
+    "block": lambda _, cursor: cursor.take(_INSIDE["block"]),
+    "half": lambda _, cursor: cursor.take(_INSIDE["half"]),
     "part": lambda part, cursor: part.take(cursor),
     "part_at": lambda part, cursor: part.take(cursor) if cursor.number(1) else None,
     "array": _take_array,

@@ -74,7 +74,7 @@ class _Form:
 
 
 _FEWEST_BITS = 32
-_NUMBERS_AND_POINTERS = ("ulong", "boolean", "byte", "block", "pointer", *SILENT)
+_NUMBERS_AND_POINTERS = ("ulong", "boolean", "byte", "block", "half", "pointer", *SILENT)
 
 
 def _plain(kind: str) -> str:
