@@ -13,8 +13,8 @@ __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 
 _FAMILIES = (
     "digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "des3", "rsa", "rsa_pkcs1", "rsa_raw", "rsa_padding",
-    "ec", "edwards", "ecdh", "ml_dsa", "certifying", "derivation", "set_attributes", "wrapkey", "secret_sharing",
-    "chacha20", "poly1305",
+    "ec", "edwards", "ecdh", "ml_dsa", "ml_kem", "slh_dsa", "certifying", "derivation", "finite_fields", "dh", "dsa", "set_attributes", "wrapkey", "secret_sharing",
+    "chacha20", "poly1305", "camellia", "aria", "old_ciphers",
 )  # fmt: skip
 _LOADED: list[bool] = []
 

@@ -11,7 +11,7 @@ from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes
 
-__all__ = ["check_public_key_info", "parse"]
+__all__ = ["check_public_key_info", "parse", "trimmed"]
 
 Key = TypeVar("Key")
 
@@ -24,17 +24,25 @@ def parse(payload: bytes, *kinds: type[Key]) -> Key:
 
     Zeros behind it are what a block cipher without padding filled the last block with.
     """
-    info = payload[: _length(payload)]
-    rest = payload[len(info) :]
-    if len(rest) >= _LONGEST_BLOCK or any(rest):
-        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the unwrapped bytes are no PrivateKeyInfo")
     try:
-        private = load_der_private_key(info, None)
+        private = load_der_private_key(trimmed(payload), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the unwrapped bytes are no PrivateKeyInfo of a key") from None
     if not isinstance(private, kinds):
         raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the wrapped key is of another type than the template says")
     return private
+
+
+def trimmed(payload: bytes) -> bytes:
+    """Return the PrivateKeyInfo that `payload` begins with; CKR_WRAPPED_KEY_INVALID if it is not all there is.
+
+    Zeros behind it are what a block cipher without padding filled the last block with.
+    """
+    info = payload[: _length(payload)]
+    rest = payload[len(info) :]
+    if len(rest) >= _LONGEST_BLOCK or any(rest):
+        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the unwrapped bytes are no PrivateKeyInfo")
+    return info
 
 
 def _length(payload: bytes) -> int:

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AES_SECRET_KEY", "BIGINT", "BOOL", "BYTES", "CERTIFICATE", "CERTIFICATE_REQUEST", "CIPHER_SECRET_KEY",
-    "COMMON", "DATA", "DATE", "DES_SECRET_KEY", "DH_DOMAIN", "DOMAIN_PARAMETERS", "DSA_DOMAIN", "EC_PRIVATE_KEY",
+    "COMMON", "DATA", "DATE", "DES_SECRET_KEY", "DH_DOMAIN", "DH_PRIVATE_KEY", "DH_PUBLIC_KEY", "DOMAIN_PARAMETERS", "DSA_DOMAIN",
+    "DSA_PRIVATE_KEY", "DSA_PUBLIC_KEY", "EC_PRIVATE_KEY",
     "EC_PUBLIC_KEY", "EDWARDS_PRIVATE_KEY", "EDWARDS_PUBLIC_KEY", "GENERIC_SECRET_KEY", "KEY", "ML_DSA_PRIVATE_KEY",
     "ML_DSA_PUBLIC_KEY", "ML_KEM_PRIVATE_KEY", "ML_KEM_PUBLIC_KEY", "MONTGOMERY_PRIVATE_KEY",
     "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY", "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY",
     "SLH_DSA_PRIVATE_KEY", "SLH_DSA_PUBLIC_KEY", "STORAGE", "STRING", "TEMPLATE", "ULONG", "ULONGS",
-    "X9_42_DH_DOMAIN", "X_509_CERTIFICATE", "Kind", "Row",
+    "X9_42_DH_DOMAIN", "X9_42_DH_PRIVATE_KEY", "X9_42_DH_PUBLIC_KEY", "X_509_CERTIFICATE", "Kind", "Row",
 ]  # fmt: skip
 
 
@@ -292,12 +293,29 @@ RSA_PRIVATE_KEY = (
     Row(CKA.COEFFICIENT, BIGINT, "4 6 7"),
 )
 
-# DSA Domain Parameter Object Attributes
+# DSA Public Key Object Attributes
+DSA_PUBLIC_KEY = (
+    Row(CKA.PRIME, BIGINT, "1 3"),
+    Row(CKA.SUBPRIME, BIGINT, "1 3"),
+    Row(CKA.BASE, BIGINT, "1 3"),
+    Row(CKA.VALUE, BIGINT, "1 4"),
+)
+
+# DSA Private Key Object Attributes
+DSA_PRIVATE_KEY = (
+    Row(CKA.PRIME, BIGINT, "1 4 6"),
+    Row(CKA.SUBPRIME, BIGINT, "1 4 6"),
+    Row(CKA.BASE, BIGINT, "1 4 6"),
+    Row(CKA.VALUE, BIGINT, "1 4 6 7"),
+)
+
+# DSA Domain Parameter Object Attributes. The table lacks CKA_SUBPRIME_BITS, of which the text under it speaks.
 DSA_DOMAIN = (
     Row(CKA.PRIME, BIGINT, "1 4"),
     Row(CKA.SUBPRIME, BIGINT, "1 4"),
     Row(CKA.BASE, BIGINT, "1 4"),
     Row(CKA.PRIME_BITS, ULONG, "2 3", measures=CKA.PRIME),
+    Row(CKA.SUBPRIME_BITS, ULONG, "2", measures=CKA.SUBPRIME),
 )
 
 # Elliptic Curve Public Key Object Attributes
@@ -352,6 +370,37 @@ SLH_DSA_PUBLIC_KEY = ML_DSA_PUBLIC_KEY
 SLH_DSA_PRIVATE_KEY = (
     Row(CKA.PARAMETER_SET, ULONG, "1 4 6"),
     Row(CKA.VALUE, BYTES, "1 4 6 7"),
+)
+
+# Diffie-Hellman Public Key Object Attributes
+DH_PUBLIC_KEY = (
+    Row(CKA.PRIME, BIGINT, "1 3"),
+    Row(CKA.BASE, BIGINT, "1 3"),
+    Row(CKA.VALUE, BIGINT, "1 4"),
+)
+
+# X9.42 Diffie-Hellman Public Key Object Attributes
+X9_42_DH_PUBLIC_KEY = (
+    Row(CKA.PRIME, BIGINT, "1 3"),
+    Row(CKA.BASE, BIGINT, "1 3"),
+    Row(CKA.SUBPRIME, BIGINT, "1 3"),
+    Row(CKA.VALUE, BIGINT, "1 4"),
+)
+
+# Diffie-Hellman Private Key Object Attributes
+DH_PRIVATE_KEY = (
+    Row(CKA.PRIME, BIGINT, "1 4 6"),
+    Row(CKA.BASE, BIGINT, "1 4 6"),
+    Row(CKA.VALUE, BIGINT, "1 4 6 7"),
+    Row(CKA.VALUE_BITS, ULONG, "2"),
+)
+
+# X9.42 Diffie-Hellman Private Key Object Attributes
+X9_42_DH_PRIVATE_KEY = (
+    Row(CKA.PRIME, BIGINT, "1 4 6"),
+    Row(CKA.BASE, BIGINT, "1 4 6"),
+    Row(CKA.SUBPRIME, BIGINT, "1 4 6"),
+    Row(CKA.VALUE, BIGINT, "1 4 6 7"),
 )
 
 # Diffie-Hellman Domain Parameter Object Attributes

@@ -1,0 +1,165 @@
+"""Keys that name a CKA_PARAMETER_SET: how those of ML-KEM, ML-DSA and SLH-DSA are written and checked.
+
+A public key is CKA_VALUE; a private key CKA_SEED, CKA_VALUE or both, as its family wants. SubjectPublicKeyInfo is fixed
+bytes and the key. PrivateKeyInfo holds a CHOICE of the seed, the expanded key or both for ML-KEM and ML-DSA (RFC 9935,
+9881), and the bare key for SLH-DSA (RFC 9909). Nothing here knows an algorithm: what bytes mean, the family says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptkc.mechanisms.der import BIT_STRING, OCTET_STRING, SEQUENCE, der, oid
+from ptkc.mechanisms.mechanism import KeyType
+from ptkc.mechanisms.private_key_info import check_public_key_info, trimmed
+from ptkc.spec.constants import CKA, CKO, CKR
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import Attributes, from_ulong
+
+__all__ = ["ParameterSet", "ParameterSetKey"]
+
+_SEED = 0x80
+"""The tag of the seed in the CHOICE: [0] IMPLICIT."""
+_ARC = "2.16.840.1.101.3.4"
+"""NIST's arc for algorithms."""
+
+
+class ParameterSet:
+    """One set: `number` (CKP_*), `name`, and the lengths in bytes of the two keys, the seed and the result.
+
+    `seed_size` is 0 where a key is never made of a seed; `result_size` is that of a signature or a ciphertext;
+    `library` is what makes and loads its keys, as its family knows it.
+    """
+
+    __slots__ = (
+        "algorithm", "library", "name", "number", "private_size", "public_size", "public_start", "result_size",
+        "seed_size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        arcs: tuple[int, int],
+        sizes: tuple[int, int, int, int],
+        library: Any,  # noqa: ANN401
+    ) -> None:
+        """Read a row: `arcs` end the object identifier, `sizes` are public, private, seed and result."""
+        self.number = number
+        self.name = name
+        self.public_size, self.private_size, self.seed_size, self.result_size = sizes
+        self.library = library
+        self.algorithm = der(SEQUENCE, oid(f"{_ARC}.{arcs[0]}.{arcs[1]}"))
+        whole = der(SEQUENCE, self.algorithm + der(BIT_STRING, bytes(1 + self.public_size)))
+        self.public_start = whole[: -self.public_size]
+
+    def public_key_info(self, public: bytes) -> bytes:
+        """Return SubjectPublicKeyInfo (DER)."""
+        return self.public_start + public
+
+    def private_key_info(self, content: bytes) -> bytes:
+        """Return PrivateKeyInfo (DER) with this content in its OCTET STRING."""
+        return der(SEQUENCE, b"\x02\x01\x00" + self.algorithm + der(OCTET_STRING, content))
+
+
+class ParameterSetKey(KeyType):
+    """A key type whose keys name one of `sets`.
+
+    A family says what no encoding does: `check_public`, whether bytes are a public key (ValueError), and `public_of`,
+    the public key of private material (ValueError for what is none, CKR_TEMPLATE_INCOMPLETE where too little is given).
+    """
+
+    def __init__(self, number: int, sets: tuple[ParameterSet, ...]) -> None:
+        """Keep the CKK_ number and the sets there are."""
+        self.type = number
+        self.sets = {row.number: row for row in sets}
+        self._by_algorithm = {row.algorithm: row for row in sets}
+
+    def check_public(self, row: ParameterSet, value: bytes) -> None:
+        """Refuse bytes that are no public key of the set: ValueError."""
+        raise NotImplementedError
+
+    def public_of(self, row: ParameterSet, seed: bytes | None, value: bytes | None) -> bytes:
+        """Return the public key of private material, of which what is given has the right lengths; ValueError."""
+        raise NotImplementedError
+
+    def find(self, attributes: Attributes) -> ParameterSet:
+        """Return the set that CKA_PARAMETER_SET names: CKR_TEMPLATE_INCOMPLETE, CKR_PARAMETER_SET_NOT_SUPPORTED."""
+        given = attributes.get(CKA.PARAMETER_SET)
+        if given is None:
+            raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_PARAMETER_SET is missing")
+        row = self.sets.get(from_ulong(given))
+        if row is None:
+            raise CryptokiError(CKR.PARAMETER_SET_NOT_SUPPORTED, f"CKA_PARAMETER_SET {from_ulong(given):#x}")
+        return row
+
+    def size(self, attributes: Attributes) -> int:
+        """Return the length of the public key in bytes."""
+        return self.find(attributes).public_size
+
+    def check(self, object_class: int, attributes: Attributes) -> Attributes:
+        """Check lengths and what the library finds wrong; return CKA_PUBLIC_KEY_INFO."""
+        if object_class not in (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY):
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_KEY_TYPE is a key pair's, CKA_CLASS is not")
+        row = self.find(attributes)
+        try:
+            if object_class == CKO.PUBLIC_KEY:
+                public = attributes[CKA.VALUE]
+                _check_size("CKA_VALUE", public, row.public_size)
+                self.check_public(row, public)
+            else:
+                public = self._private(row, attributes.get(CKA.SEED), attributes.get(CKA.VALUE))
+        except ValueError as error:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"not a key of {row.name}: {error}") from None
+        info = row.public_key_info(public)
+        check_public_key_info(attributes, info)
+        return {CKA.PUBLIC_KEY_INFO: info}
+
+    def _private(self, row: ParameterSet, seed: bytes | None, value: bytes | None) -> bytes:
+        """Return the public key of private material; ValueError, CKR_TEMPLATE_INCOMPLETE."""
+        if seed is None and value is None:
+            raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE and CKA_SEED are missing")
+        if seed is not None:
+            _check_size("CKA_SEED", seed, row.seed_size)
+        if value is not None:
+            _check_size("CKA_VALUE", value, row.private_size)
+        return self.public_of(row, seed, value)
+
+    def encode(self, attributes: Attributes) -> bytes:
+        """Return PrivateKeyInfo: of the seed where there is one, from which all else follows, else of the key."""
+        row = self.find(attributes)
+        seed = attributes.get(CKA.SEED)
+        if seed is not None:
+            return row.private_key_info(der(_SEED, seed))
+        value = attributes[CKA.VALUE]
+        return row.private_key_info(der(OCTET_STRING, value) if row.seed_size else value)
+
+    def decode(self, payload: bytes, attributes: Attributes) -> Attributes:
+        """Return the material in a PrivateKeyInfo; CKR_WRAPPED_KEY_INVALID."""
+        from ptkc.mechanisms import private_key_choice  # noqa: PLC0415 - asn1crypto, at the first need
+
+        try:
+            algorithm, content = private_key_choice.parse(trimmed(payload))
+            row = self._by_algorithm[algorithm]
+            seed, value = private_key_choice.choose(content) if row.seed_size else (None, content)
+            public = self._private(row, seed, value)
+        except KeyError:
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the wrapped key is of another type, or of no set") from None
+        except ValueError as error:
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, f"the unwrapped bytes are no key: {error}") from None
+        except CryptokiError as error:
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, error.message) from None
+        info = row.public_key_info(public)
+        check_public_key_info(attributes, info)
+        material = {CKA.SEED: seed, CKA.VALUE: value}
+        return {
+            CKA.PARAMETER_SET: row.number.to_bytes(8, "little"),
+            **{kind: content for kind, content in material.items() if content is not None},
+            CKA.PUBLIC_KEY_INFO: info,
+        }
+
+
+def _check_size(name: str, value: bytes, size: int) -> None:
+    """Refuse another length than a set has; ValueError."""
+    if len(value) != size:
+        raise ValueError(f"{name} of {len(value)} bytes, want {size}")
