@@ -50,6 +50,7 @@ _USAGE: dict[str, tuple[int, tuple[int, ...], int, int]] = {
 _METHODS = {"verify_signature": "verify", "message_sign": "sign", "message_verify": "verify"}
 # C_WrapKey may only ask for the length, and a message is a use, not the Init before it: they count for themselves.
 _COUNTING_THEMSELVES = ("wrap", "message_encrypt", "message_decrypt", "message_sign", "message_verify")
+_PARAMETERS_LATER = ("message_encrypt", "message_decrypt")
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -104,7 +105,10 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
         run = _counting(run, obj.spend)
 
     def method(key: Object, parameter: object, *rest: object) -> object:
-        check_parameter(mechanism, parameter)
+        if kind not in _PARAMETERS_LATER:
+            check_parameter(mechanism, parameter)
+        elif parameter is not None:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "each message has its parameter, the Init has none")
         return run(key, parameter, *rest)
 
     obj.approved[kind, number, mode] = method

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 from ptkc.mechanisms.aes import AesMechanism, WrappingCipher, cipher
 from ptkc.mechanisms.blocks import Kept
 from ptkc.mechanisms.macs import Mac
+from ptkc.mechanisms.messages import CCM_MESSAGES, GCM_MESSAGES, MessagesCipher
 from ptkc.mechanisms.mechanism import Operation, register
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKR
@@ -108,9 +109,10 @@ class _GcmEncryption(Operation):
         return self._context
 
 
-class _Gcm(WrappingCipher):
-    """CKM_AES_GCM: the tag stands behind the encrypted data."""
+class _Gcm(MessagesCipher, WrappingCipher):
+    """CKM_AES_GCM: the tag stands behind the encrypted data, and in the parameter of a message."""
 
+    form = GCM_MESSAGES
     parameters = GCM
     source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM), Wycheproof"
 
@@ -155,9 +157,10 @@ def _gcm_opened(key: Object, parameter: Gcm, data: bytes, tag: int) -> bytes:
     return opened
 
 
-class _Ccm(WrappingCipher):
+class _Ccm(MessagesCipher, WrappingCipher):
     """CKM_AES_CCM: the MAC stands behind the encrypted data, whose length is known from the beginning."""
 
+    form = CCM_MESSAGES
     parameters = CCM
     source = "NIST CAVP (cryptography_vectors: ciphers/AES/CCM), Wycheproof"
 

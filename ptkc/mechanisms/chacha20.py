@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from ptkc.mechanisms.blocks import Counting, Kept, PayloadCipher
 from ptkc.mechanisms.generic import FixedKeyGeneration, SecretKeyType, hash_check_value
-from ptkc.mechanisms.mechanism import Mechanism, Operation, register
+from ptkc.mechanisms.mechanism import Operation, register
+from ptkc.mechanisms.messages import CHACHA_MESSAGES, MessagesCipher
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError
@@ -165,9 +166,10 @@ def opened(key: Object, nonce: bytes, aad: bytes, data: bytes) -> bytes:
         raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the tag is another one") from None
 
 
-class _ChaCha20Poly1305(Mechanism):
-    """CKM_CHACHA20_POLY1305: the tag stands behind the encrypted data."""
+class _ChaCha20Poly1305(MessagesCipher):
+    """CKM_CHACHA20_POLY1305: the tag stands behind the encrypted data, and in the parameter of a message."""
 
+    form = CHACHA_MESSAGES
     type = CKM.CHACHA20_POLY1305
     key_types = (CKK.CHACHA20,)
     sizes = (_KEY, _KEY)

@@ -95,7 +95,9 @@ class Mechanism:
     The methods, any of them:
         digest(parameter) -> Operation
         sign(key, parameter) -> Operation            verify(key, parameter) -> Verification
+        sign_recover(key, parameter) -> Operation    verify_recover(key, parameter) -> Operation, of the signature
         encrypt(key, parameter) -> Operation         decrypt(key, parameter) -> Operation
+        message_encrypt(key, None) -> Messages       message_decrypt(key, None) -> Messages (`mechanisms.messages`)
         generate(parameter, attributes) -> Attributes
         generate_pair(parameter, public, private) -> (Attributes, Attributes)
         wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped, attributes) -> bytes
@@ -134,12 +136,15 @@ class Mechanism:
 
 _FLAGS = (
     ("digest", CKF.DIGEST),
-    ("sign", CKF.SIGN),
+    # Every signature can be one of many messages under an Init, each whole or in parts (`hsm.messages`).
+    ("sign", CKF.SIGN | CKF.MESSAGE_SIGN | CKF.MULTI_MESSAGE),
     ("sign_recover", CKF.SIGN_RECOVER),
-    ("verify", CKF.VERIFY),
+    ("verify", CKF.VERIFY | CKF.MESSAGE_VERIFY | CKF.MULTI_MESSAGE),
     ("verify_recover", CKF.VERIFY_RECOVER),
     ("encrypt", CKF.ENCRYPT),
     ("decrypt", CKF.DECRYPT),
+    ("message_encrypt", CKF.MESSAGE_ENCRYPT | CKF.MULTI_MESSAGE),
+    ("message_decrypt", CKF.MESSAGE_DECRYPT | CKF.MULTI_MESSAGE),
     ("generate", CKF.GENERATE),
     ("generate_pair", CKF.GENERATE_KEY_PAIR),
     ("wrap", CKF.WRAP),
