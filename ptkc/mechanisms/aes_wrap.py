@@ -1,7 +1,9 @@
-"""AES key wrap: CKM_AES_KEY_WRAP and CKM_AES_KEY_WRAP_KWP (specification 6.17; NIST SP 800-38F, RFC 3394, RFC 5649).
+"""AES key wrap (specification 6.17; NIST SP 800-38F, RFC 3394, RFC 5649).
 
-Both wrap keys and encrypt data, in a single part. The parameter is another initial value than the default one, which
-`cryptography` does not take; so the wrapping function W of SP 800-38F stands here, on its AES.
+All wrap keys and encrypt data, in a single part. The parameter is another initial value than the default one, which
+`cryptography` does not take; so the wrapping function W of SP 800-38F stands here, on its AES. What the deprecated
+CKM_AES_KEY_WRAP_PAD is, versions of the specification and modules do not agree on; here it is KWP (RFC 5649), as in
+SoftHSM and with the vendor. CKM_AES_KEY_WRAP_PKCS7 needs 8 bytes or more: W is not defined for less.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers import modes
 from cryptography.hazmat.primitives.constant_time import bytes_eq
 
 from ptkc.mechanisms.aes import WrappingCipher, cipher
+from ptkc.mechanisms.blocks import unpadded
 from ptkc.mechanisms.mechanism import Operation, register
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKM, CKR
@@ -161,8 +164,50 @@ class _KeyWrap(WrappingCipher):
         return super().wrap(key, parameter, payload.ljust(length, b"\0"))
 
 
+class _FilledWrapping(_Wrapping):
+    """KW-AE of data that is filled up to whole semiblocks, or by one (PKCS #7)."""
+
+    __slots__ = ()
+
+    def length(self, size: int) -> int:
+        """Return the length in whole semiblocks, with padding and check value."""
+        return size - size % _SEMIBLOCK + 2 * _SEMIBLOCK
+
+    def single(self, data: bytes) -> bytes:
+        """Return the wrapped data; CKR_DATA_LEN_RANGE."""
+        count = _SEMIBLOCK - len(data) % _SEMIBLOCK
+        return super().single(data + bytes((count,)) * count)
+
+
+class _FilledUnwrapping(_Unwrapping):
+    """KW-AD, and the padding of PKCS #7 taken away."""
+
+    __slots__ = ()
+    exact = False
+
+    def single(self, data: bytes) -> bytes:
+        """Return the data; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID."""
+        return unpadded(super().single(data), _SEMIBLOCK)
+
+
+class _KeyWrapFilled(WrappingCipher):
+    """CKM_AES_KEY_WRAP_PKCS7: payloads of 8 bytes or more."""
+
+    parameters = IV8
+    optional = True
+    source = "NIST SP 800-38F test vectors (cryptography_vectors: keywrap/kwtestvectors), padded"
+
+    def encrypt(self, key: Object, parameter: bytes | None) -> Operation:
+        """Start an encryption."""
+        return _FilledWrapping(key, parameter or _ICV1)
+
+    def decrypt(self, key: Object, parameter: bytes | None) -> Operation:
+        """Start a decryption."""
+        return _FilledUnwrapping(key, parameter or _ICV1)
+
+
 class _KeyWrapPadded(WrappingCipher):
-    """CKM_AES_KEY_WRAP_KWP: payloads of any length."""
+    """CKM_AES_KEY_WRAP_KWP and CKM_AES_KEY_WRAP_PAD: payloads of any length."""
 
     parameters = IV4
     optional = True
@@ -177,4 +222,9 @@ class _KeyWrapPadded(WrappingCipher):
         return _PaddedUnwrapping(key, parameter or _ICV2)
 
 
-register(_KeyWrap(CKM.AES_KEY_WRAP), _KeyWrapPadded(CKM.AES_KEY_WRAP_KWP))
+register(
+    _KeyWrap(CKM.AES_KEY_WRAP),
+    _KeyWrapPadded(CKM.AES_KEY_WRAP_KWP),
+    _KeyWrapPadded(CKM.AES_KEY_WRAP_PAD),
+    _KeyWrapFilled(CKM.AES_KEY_WRAP_PKCS7),
+)

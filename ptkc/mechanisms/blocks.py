@@ -22,6 +22,7 @@ from ptkc.spec.values import Attributes
 
 __all__ = [
     "Blocks", "Counting", "Kept", "PaddedDecryption", "PaddedEncryption", "PayloadCipher", "Stream", "counter_room",
+    "unpadded",
 ]  # fmt: skip
 
 _PADDINGS = {size: PKCS7(8 * size) for size in (8, 16)}
@@ -123,7 +124,7 @@ class PaddedDecryption(Operation):
     def single(self, data: bytes) -> bytes:
         """Return the data; CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID."""
         self._check(data)
-        return _unpadded(self._cipher.decryptor().update(data), self._block)
+        return unpadded(self._cipher.decryptor().update(data), self._block)
 
     def update_length(self, size: int) -> int:
         """Return how many bytes lie before the last block, which may not be whole."""
@@ -145,7 +146,7 @@ class PaddedDecryption(Operation):
         if self._last is None:
             self._check(self._kept)
             self._last = self._context.update(self._kept)
-        return _unpadded(self._last, self._block)
+        return unpadded(self._last, self._block)
 
     def _check(self, data: bytes) -> None:
         """Refuse what is no whole number of blocks, or nothing."""
@@ -153,7 +154,7 @@ class PaddedDecryption(Operation):
             raise CryptokiError(CKR.ENCRYPTED_DATA_LEN_RANGE, f"{len(data)} bytes are not one or more whole blocks")
 
 
-def _unpadded(data: bytes, block: int) -> bytes:
+def unpadded(data: bytes, block: int) -> bytes:
     """Return the data without PKCS #7 padding, looked at in constant time; CKR_ENCRYPTED_DATA_INVALID."""
     unpadder = _PADDINGS[block].unpadder()
     try:

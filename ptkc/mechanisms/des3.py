@@ -19,16 +19,21 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.parameters import IV8
 
-__all__ = ["odd_parity"]
+__all__ = ["algorithm", "cipher", "odd_parity"]
 
 _BLOCK, _PART = 8, 8
 _LENGTHS = {CKK.DES2: 2 * _PART, CKK.DES3: 3 * _PART}
 _ECB = modes.ECB()  # noqa: S305 - the standard's mechanism
 
 
-def _cipher(value: bytes, mode: modes.Mode) -> Cipher[Any]:
+def algorithm(value: bytes) -> TripleDES:
     """Return DES3 under the bytes of a DES2 or DES3 key."""
-    return Cipher(TripleDES((value + value[:_PART])[: 3 * _PART]), mode)
+    return TripleDES((value + value[:_PART])[: 3 * _PART])
+
+
+def cipher(value: bytes, mode: modes.Mode) -> Cipher[Any]:
+    """Return DES3 under the bytes of a DES2 or DES3 key, in a mode."""
+    return Cipher(algorithm(value), mode)
 
 
 def odd_parity(value: bytes) -> bytes:
@@ -38,7 +43,7 @@ def odd_parity(value: bytes) -> bytes:
 
 def _check_value(value: bytes) -> bytes:
     """Return the first three bytes of an encrypted block of zeros (specification 4.10.2)."""
-    return _cipher(value, _ECB).encryptor().update(bytes(_BLOCK))[:3]
+    return cipher(value, _ECB).encryptor().update(bytes(_BLOCK))[:3]
 
 
 class _DesKeyGeneration(FixedKeyGeneration):
@@ -65,7 +70,7 @@ class _Des3Cipher(PayloadCipher):
 
     def cipher(self, key: Object, parameter: bytes | None) -> Cipher[Any]:
         """Return the cipher."""
-        return _cipher(key.attributes[CKA.VALUE], self.mode(parameter))
+        return cipher(key.attributes[CKA.VALUE], self.mode(parameter))
 
 
 class _Ecb(_Des3Cipher):

@@ -143,7 +143,11 @@ class KeyGeneration(Mechanism):
         length = from_ulong(attributes[CKA.VALUE_LEN])
         if length not in self._lengths:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_LEN: {length} bytes are no key of this type")
-        return self._key_type.material(random_bytes(length), attributes)
+        return self._key_type.material(self._value(length), attributes)
+
+    def _value(self, length: int) -> bytes:
+        """Return a value of `length` bytes."""
+        return random_bytes(length)
 
 
 class FixedKeyType(SecretKeyType):
