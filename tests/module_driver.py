@@ -19,7 +19,7 @@ from drivers import Data
 
 from ptkc.spec.constants import CKA, CKK, CKO
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.layouts import Ccm, Ctr, Ecdh, Eddsa, Gcm, MacGeneral, Oaep, Pss
+from ptkc.spec.layouts import Ccm, Ctr, Ecdh, Eddsa, Gcm, MacGeneral, Oaep, Pss, X942Dh
 from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
 
 __all__ = ["ModuleDriver", "logged_in"]
@@ -30,7 +30,7 @@ _USES = {
     CKO.PRIVATE_KEY: {CKA.DECRYPT, CKA.SIGN, CKA.UNWRAP, CKA.DERIVE},
 }
 # What follows from the material, and is refused in a template.
-_COMPUTED = {CKA.VALUE_LEN, CKA.MODULUS_BITS, CKA.KEY_SIZE}
+_COMPUTED = {CKA.VALUE_LEN, CKA.VALUE_BITS, CKA.MODULUS_BITS, CKA.KEY_SIZE}
 _KEPT = 4
 _OPEN = {CKA.SENSITIVE: FALSE, CKA.EXTRACTABLE: TRUE}
 _MATERIAL = {
@@ -39,6 +39,8 @@ _MATERIAL = {
         CKA.EXPONENT_1, CKA.EXPONENT_2, CKA.COEFFICIENT,
     ),
     **dict.fromkeys((CKK.EC, CKK.EC_EDWARDS, CKK.EC_MONTGOMERY), (CKA.EC_PARAMS, CKA.VALUE)),
+    **dict.fromkeys((CKK.DSA, CKK.X9_42_DH), (CKA.PRIME, CKA.SUBPRIME, CKA.BASE, CKA.VALUE)),
+    CKK.DH: (CKA.PRIME, CKA.BASE, CKA.VALUE),
 }  # fmt: skip
 
 
@@ -58,6 +60,8 @@ _STRUCTURES: dict[type, Callable[[int, Any], Mechanism]] = {
     Pss: lambda kind, value: layouts.pss(kind, value.hash, value.mgf, value.salt_len),
     Oaep: _oaep,
     Ecdh: lambda kind, value: layouts.ecdh(value.public, value.kdf, value.shared, kind),
+    # CK_X9_42_DH1_DERIVE_PARAMS has the same members.
+    X942Dh: lambda kind, value: layouts.ecdh(value.public, value.kdf, value.other, kind),
     Eddsa: lambda kind, value: layouts.eddsa(kind, value.context, prehashed=value.ph),
 }
 
