@@ -64,6 +64,7 @@ _INPUTS: dict[str, Strategy] = {
     "bytes": byte_strings,
     "made": byte_strings,
     "given": byte_strings,
+    "last": byte_strings,
     "secret": pin_values,
     "label": st.sampled_from([(b"hostile".ljust(32),), (b"\xff" * 32,), (None,)]),
     "name": st.sampled_from([(b"C_Sign\0",), (b"\0",), (b"x" * 64,), (None,)]),
@@ -76,6 +77,7 @@ _new_object = st.sampled_from([(("new object",),)] * 9 + [(None,)])
 _NEW_OBJECTS = ("object", "new", "key", "public_key", "private_key")
 _OUTPUTS: dict[str, Strategy] = {
     "buffer": buffers,
+    "last_buffer": st.one_of(buffers, st.just((None, None))),
     "fill": st.one_of(
         rooms.map(lambda room: (("out", room), room)), st.tuples(st.just(("out", 16)), st.sampled_from(HUGE[1:]))
     ),

@@ -43,12 +43,21 @@ IN = {
     "given": st.none()
     | st.builds(layouts.CcmMessage, ULONG, BLOB, ULONG, ULONG, BLOB, ULONG)
     | st.builds(layouts.ChaChaMessage, BLOB, BLOB),
+    "sealing": st.none() | st.tuples(ULONG, st.none() | st.builds(layouts.GcmMessage, BLOB, ULONG, ULONG, ULONG, ULONG)),
+    "opening": st.none() | st.tuples(ULONG, st.none() | st.builds(layouts.ChaChaMessage, BLOB, BLOB)),
     "secret": st.none() | BLOB,
+    "last": st.none() | BLOB,
     "mechanism": MECHANISM,
     "template": st.lists(st.tuples(ULONG, st.none() | BLOB), max_size=4).map(tuple),
     "types": HANDLES,
 }
-ASKED = {"buffer": st.none() | ULONG, "fill": st.integers(0, codec.LARGEST), "found": ULONG, "ulong_in": ULONG}
+ASKED = {
+    "buffer": st.none() | ULONG,
+    "last_buffer": st.sampled_from((None, False)) | ULONG,
+    "fill": st.integers(0, codec.LARGEST),
+    "found": ULONG,
+    "ulong_in": ULONG,
+}
 
 
 def _fixed(*sizes):
@@ -58,6 +67,7 @@ def _fixed(*sizes):
 OUT = {
     "ulong": ULONG,
     "buffer": ULONG | BLOB,
+    "last_buffer": ULONG | BLOB,
     "fill": BLOB,
     "list": HANDLES,
     "found": HANDLES,

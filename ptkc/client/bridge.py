@@ -17,9 +17,9 @@ from _libptkc import ffi
 from ptkc import log
 from ptkc.client import memory
 from ptkc.client.library import Library
-from ptkc.spec.constants import CKF, CKR
+from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.wire.commands import COMMANDS, Command
+from ptkc.wire.commands import CANCEL, COMMANDS, MESSAGE_ALONE, Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ _INPUTS = {
         "{0} = unpack(p_{0}, n_{0}) if p_{0} else None",
         "{0}",
     ),
+    "last": (
+        "p_{0}, n_{0}",
+        "if p_{0} and n_{0} > LARGE: raise BadArgument('{0}')",
+        "unpack(p_{0}, n_{0}) if p_{0} else None",
+    ),
     "label": ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "unpack(p_{0}, 32)"),
     "name": ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "string(p_{0}, 64)"),
     "mechanism": ("p_{0}", "", "read_mechanism(p_{0}) if p_{0} else None"),
@@ -60,6 +65,8 @@ _INPUTS = {
     # Parameters of which something is written back by `written`:
     "made": ("p_{0}, n_{0}", "outputs = []", "read_message(p_{0}, n_{0}, outputs)"),
     "given": ("p_{0}, n_{0}", "", "read_message(p_{0}, n_{0})"),
+    "sealing": ("p_{0}", "outputs = []", "read_message_mechanism(p_{0}, outputs) if p_{0} else None"),
+    "opening": ("p_{0}", "", "read_message_mechanism(p_{0}) if p_{0} else None"),
     "mechanism_back": ("p_{0}", "outputs = []", "read_mechanism(p_{0}, outputs) if p_{0} else None"),
 }
 
@@ -72,6 +79,13 @@ _OUTPUTS = {
         "if not n_{0}: raise BadArgument('{0}')\nroom = n_{0}[0] if p_{0} else None",
         "room",
         "if room is None: n_{0}[0] = {1}\nelse:\n    size = n_{0}[0] = len({1})\n    memmove(p_{0}, {1}, size)",
+    ),
+    "last_buffer": (
+        "p_{0}, n_{0}",
+        "room = (n_{0}[0] if p_{0} else None) if n_{0} else False",
+        "room",
+        "if room is None: n_{0}[0] = {1}\n"
+        "elif n_{0}:\n    size = n_{0}[0] = len({1})\n    memmove(p_{0}, {1}, size)",
     ),
     "fill": (
         "p_{0}, n_{0}",
@@ -90,22 +104,6 @@ _OUTPUTS = {
     "values": ("", "", "", "return write_values(p_types, entries, *{1})"),
     **dict.fromkeys(("slot_info", "token_info", "session_info", "mechanism_info", "async_data"), _WHOLE),
 }
-
-_CANCEL = {
-    "encrypt": CKF.ENCRYPT,
-    "decrypt": CKF.DECRYPT,
-    "digest": CKF.DIGEST,
-    "sign": CKF.SIGN,
-    "sign_recover": CKF.SIGN_RECOVER,
-    "verify": CKF.VERIFY,
-    "verify_recover": CKF.VERIFY_RECOVER,
-    "verify_signature": CKF.VERIFY,
-    "message_encrypt": CKF.MESSAGE_ENCRYPT,
-    "message_decrypt": CKF.MESSAGE_DECRYPT,
-    "message_sign": CKF.MESSAGE_SIGN,
-    "message_verify": CKF.MESSAGE_VERIFY,
-}
-
 
 class _BadArgumentError(CryptokiError):
     """A pointer, count or length that cannot be right."""
@@ -141,7 +139,7 @@ def _source(command: Command) -> str:
         arguments.append(argument.format(name))
         # What the parameter names is written first: it alone is held against the memory there is.
         after.insert(0 if kind == "written" else len(after), writing.format(name, result, kind))
-        room = f"n_{name}" if kind in ("buffer", "list") else room
+        room = f"n_{name}" if kind in ("buffer", "last_buffer", "list") else room
     for name, kind in _fields(command.outputs):
         if kind in ("ulong_in", "reserved"):
             parameters.append(name)
@@ -156,7 +154,8 @@ def _source(command: Command) -> str:
     lines = [f"def function({', '.join(filter(None, parameters))}):", "    try:"]
     lines += ["        " + line for statement in body for line in statement.splitlines()]
     if room:
-        lines += ["    except TooSmall as error:", f"        {room}[0] = error.length", "        return error.code"]
+        lines += ["    except TooSmall as error:", f"        if {room}: {room}[0] = error.length"]
+        lines += ["        return error.code"]
     lines += ["    except CryptokiError as error:"]
     if command.has_session:
         # Nothing was done: the HSM's flags want messages protected, and from now on they are.
@@ -169,8 +168,7 @@ def _source(command: Command) -> str:
 
 def _compile(command: Command, library: Library) -> Callable[..., int]:
     """Return the Python function behind a C function."""
-    kinds = [kind for kind in (command.operation or "").split(",") if kind in _CANCEL]
-    cancel = 0 if command.name.endswith("Init") else sum(_CANCEL[kind] for kind in kinds)
+    cancel = _cancelled(command)
     sessions = library.sessions
 
     def refused(error: CryptokiError, session: int) -> int:
@@ -199,6 +197,19 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
     exec(compile(_source(command), f"<{command.name}>", "exec"), names)  # noqa: S102 - our own table, not input
     function: Callable[..., int] = names["function"]
     return function
+
+
+def _cancelled(command: Command) -> int:
+    """Return the mask of C_SessionCancel for what a refused argument ends.
+
+    A message-based operation goes on; of its functions only those that continue a message end that.
+    """
+    if command.name.endswith("Init"):
+        return 0
+    kinds = [kind for kind in command.operation.split(",") if kind in CANCEL]
+    if any(kind.startswith("message") for kind in kinds):
+        return CANCEL[kinds[0]] | MESSAGE_ALONE if command.name.endswith("Next") else 0
+    return sum(CANCEL[kind] for kind in kinds)
 
 
 def _failed(command: Command, library: Library) -> int:

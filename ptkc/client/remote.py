@@ -263,7 +263,7 @@ def _values_fit(arguments: tuple[Any, ...], result: Any) -> None:  # noqa: ANN40
 def _check_of(command: Command) -> Callable[[tuple[Any, ...], Any], None] | None:
     """Return what holds the result of a command against its arguments."""
     kinds = [field.rpartition(":")[2] for field in command.outputs]
-    if "buffer" in kinds:
+    if "buffer" in kinds or "last_buffer" in kinds:
         return _next_fits if "ulong_in" in kinds else _buffer_fits
     return {"fill": _fill_fits, "found": _found_fits, "values": _values_fit}.get(kinds[0]) if kinds else None
 

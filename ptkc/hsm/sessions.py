@@ -6,7 +6,7 @@ import time
 
 from ptkc.hsm import policy
 from ptkc.hsm.application import Application
-from ptkc.hsm.session import Session
+from ptkc.hsm.session import ActiveMessages, Session
 from ptkc.sms.protection import SENSITIVE_ENCRYPTED
 from ptkc.spec.constants import CK, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
@@ -14,7 +14,7 @@ from ptkc.token.events import Event
 from ptkc.token.hsms import Hsm
 from ptkc.token.pins import PIN_LENGTHS
 from ptkc.token.tokens import Token
-from ptkc.wire.commands import Device
+from ptkc.wire.commands import CANCEL, MESSAGE_ALONE, Device
 
 __all__ = ["SessionCommands"]
 
@@ -23,15 +23,6 @@ _ROLES = {CKU.SO: "SO", CKU.USER: "user"}
 _VERSION = b"\x00\x01"
 _MANUFACTURER = b"ptkc".ljust(32)
 _MODEL = b"ptkc software".ljust(16)
-# What the kinds of operations are called in the mask of C_SessionCancel.
-_CANCEL = {
-    "encrypt": CKF.ENCRYPT,
-    "decrypt": CKF.DECRYPT,
-    "digest": CKF.DIGEST,
-    "sign": CKF.SIGN,
-    "verify": CKF.VERIFY,
-}
-
 
 class SessionCommands(Device):
     """The part of `LocalDevice` that needs no objects."""
@@ -200,8 +191,12 @@ class SessionCommands(Device):
     def session_cancel(self, handle: int, flags: int) -> None:
         """C_SessionCancel: ends the operations named in the mask."""
         session = self.application.session(handle)
-        for kind, flag in _CANCEL.items():
-            if flags & flag:
+        for kind, flag in CANCEL.items():
+            if flags & MESSAGE_ALONE:
+                active = session.operations.get(kind)
+                if flags & flag and isinstance(active, ActiveMessages) and active.message is not None:
+                    active.end_message()
+            elif flags & flag:
                 session.operations.pop(kind, None)
         if flags & CKF.FIND_OBJECTS:
             session.found = None

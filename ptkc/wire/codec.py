@@ -181,6 +181,17 @@ def _read_room(reader: _Reader) -> int | None:
     return reader.ulong() if reader.flag() else None
 
 
+def _last_room(value: int | bool | None) -> bytes:  # noqa: FBT001 - the value itself
+    return b"\x02" if value is False else _room(value)
+
+
+def _read_last_room(reader: _Reader) -> int | bool | None:
+    if reader.data[reader.position : reader.position + 1] == b"\x02":
+        reader.position += 1
+        return False
+    return _read_room(reader)
+
+
 def _read_size(reader: _Reader) -> int:
     size = reader.ulong()
     if size > LARGEST:
@@ -246,6 +257,15 @@ def _message_parameter(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Ca
     return lambda value: _blob(layouts.pack_message(forms, value)), read
 
 
+def _message_mechanism(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Callable[[_Reader], Any]]:
+    write_parameter, read_parameter = _message_parameter(forms)
+
+    def write(value: tuple[int, object] | None) -> bytes:
+        return b"\x00" if value is None else b"\x01" + _ULONG.pack(value[0]) + write_parameter(value[1])
+
+    return write, lambda reader: (reader.ulong(), read_parameter(reader)) if reader.flag() else None
+
+
 def _written(value: tuple[bytes | int, ...]) -> bytes:
     return _ULONG.pack(len(value)) + b"".join(map(_buffer, value))
 
@@ -281,11 +301,15 @@ _IN: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "name": (_blob, _Reader.blob),
     "made": _message_parameter(layouts.MADE),
     "given": _message_parameter(layouts.GIVEN),
+    "sealing": _message_mechanism(layouts.MADE),
+    "opening": _message_mechanism(layouts.GIVEN),
     "secret": (_optional, _Reader.optional_blob),
+    "last": (_optional, _Reader.optional_blob),
     "mechanism": (_mechanism, _read_mechanism),
     "template": (_template, _read_template),
     "types": (_types, _read_types),
     "buffer": (_room, _read_room),
+    "last_buffer": (_last_room, _read_last_room),
     "fill": (_ULONG.pack, _read_size),
     "found": (_ULONG.pack, _Reader.ulong),
 }
@@ -293,6 +317,7 @@ _IN: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
 _OUT: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "ulong": (_ULONG.pack, _Reader.ulong),
     "buffer": (_buffer, _read_buffer),
+    "last_buffer": (_buffer, _read_buffer),
     "fill": (_blob, _Reader.blob),
     "list": (_ulongs, _read_ulongs),
     "found": (_ulongs, _read_ulongs),
@@ -301,7 +326,7 @@ _OUT: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "async_data": (_async_data, _read_async_data),
     **{kind: _info(kind) for kind in _INFO},
 }
-_ASKED = ("buffer", "fill", "found", "ulong_in")  # kinds of outputs about which the request says something
+_ASKED = ("buffer", "last_buffer", "fill", "found", "ulong_in")  # kinds of outputs about which the request says something
 
 
 def _kinds(fields: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ Kinds that go in (Python value; C parameters):
     boolean                  bool; one CK_BBOOL
     device                   int, the number of an HSM, for the library alone: nothing crosses; one CK_UINT
     bytes                    bytes; pointer and length; NULL with a length is CKR_ARGUMENTS_BAD
+    last                     bytes, or None for NULL, which says that more is to follow; pointer and length
     secret                   bytes, or None for NULL (a PIN; None asks for a protected path); pointer and length
     label                    bytes, 32 blank-padded; one pointer
     name                     bytes up to the NUL; one pointer
@@ -16,6 +17,7 @@ Kinds that go in (Python value; C parameters):
     template                 spec.values.Template; pointer and count
     types                    tuple of attribute types; pointer and count (C_GetAttributeValue: written back)
     made, given              a per-message parameter of `spec.layouts`, `MADE` or `GIVEN`; pointer and length
+    sealing, opening         (type, parameter of a message as `made` or `given`), or None for NULL; one pointer
     callback                 nothing crosses; two parameters
     reserved                 nothing crosses; one parameter that must be NULL
     ulong_in                 int; one CK_ULONG behind the fields that come out
@@ -24,6 +26,7 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
     ulong, uint              int; one pointer, to a CK_ULONG or a CK_UINT
     buffer                   bytes, or int in answer to a length query; pointer and pointer to the length. The method
                              gets one more argument in this place, `room`: the bytes there are, None for a length query
+    last_buffer              as `buffer`; `room` is False where the pointer to the length is NULL: more is to follow
     fill                     bytes, as many as asked for; pointer and length (which also goes in, as int)
     list                     tuple of int; pointer and pointer to the count
     found                    tuple of int; pointer, maximum (which also goes in, as int) and pointer to the count
@@ -36,7 +39,7 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
 
 from __future__ import annotations
 
-from ptkc.spec.constants import CKR
+from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import CryptokiError
 
 TYPE_CHECKING = False
@@ -44,7 +47,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["BY_NAME", "COMMANDS", "Command", "Device"]
+__all__ = ["BY_NAME", "CANCEL", "COMMANDS", "MESSAGE_ALONE", "Command", "Device"]
+
+CANCEL = {
+    "encrypt": CKF.ENCRYPT,
+    "decrypt": CKF.DECRYPT,
+    "digest": CKF.DIGEST,
+    "sign": CKF.SIGN,
+    "sign_recover": CKF.SIGN_RECOVER,
+    "verify": CKF.VERIFY,
+    "verify_recover": CKF.VERIFY_RECOVER,
+    "verify_signature": CKF.VERIFY,
+    "message_encrypt": CKF.MESSAGE_ENCRYPT,
+    "message_decrypt": CKF.MESSAGE_DECRYPT,
+    "message_sign": CKF.MESSAGE_SIGN,
+    "message_verify": CKF.MESSAGE_VERIFY,
+}
+"""What the kinds of operations are called in the mask of C_SessionCancel."""
+MESSAGE_ALONE = 1 << 32
+"""In that mask, from the library: end the message that is under way, not the operation it belongs to."""
 
 
 def _method(name: str) -> str:
@@ -189,12 +210,12 @@ s C_LoginUser | session user:ulong pin:secret username:bytes | |
 - C_MessageSignInit | session mechanism key:handle | | message_sign
 - C_SignMessage | session parameter:made data:bytes | signature:buffer written | message_sign
 - C_SignMessageBegin | session parameter:made | written | message_sign
-- C_SignMessageNext | session parameter:made data:bytes | signature:buffer written | message_sign
+- C_SignMessageNext | session parameter:made data:bytes | signature:last_buffer written | message_sign
 - C_MessageSignFinal | session | | message_sign
 - C_MessageVerifyInit | session mechanism key:handle | | message_verify
 - C_VerifyMessage | session parameter:given data:bytes signature:bytes | | message_verify
 - C_VerifyMessageBegin | session parameter:given | | message_verify
-- C_VerifyMessageNext | session parameter:given data:bytes signature:bytes | | message_verify
+- C_VerifyMessageNext | session parameter:given data:bytes signature:last | | message_verify
 - C_MessageVerifyFinal | session | | message_verify
 - C_EncapsulateKey | session mechanism public_key:handle template | ciphertext:buffer key:ulong written |
 - C_DecapsulateKey | session mechanism private_key:handle template ciphertext:bytes | key:ulong |
@@ -206,8 +227,8 @@ s C_LoginUser | session user:ulong pin:secret username:bytes | |
 - C_AsyncComplete | session function:name | async_data |
 - C_AsyncGetID | session function:name | id:ulong |
 - C_AsyncJoin | session function:name id:ulong data:bytes | |
-- C_WrapKeyAuthenticated | session mechanism wrapping_key:handle key:handle associated:bytes | wrapped:buffer written |
-- C_UnwrapKeyAuthenticated | session mechanism unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
+- C_WrapKeyAuthenticated | session mechanism:sealing wrapping_key:handle key:handle associated:bytes | wrapped:buffer written |
+- C_UnwrapKeyAuthenticated | session mechanism:opening unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
 s CT_InitToken | session slot:ulong pin:secret label | |
 s CT_InitPIN | session user:ulong pin:secret | |
 s CT_ResetToken | session pin:secret label | |

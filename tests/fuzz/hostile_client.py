@@ -100,7 +100,9 @@ _FIELDS = {
     "bytes": lambda chance: chance.randbytes(chance.choice((0, 1, 16, 32, 300))),
     "label": lambda chance: chance.randbytes(chance.choice((0, 31, 32, 33))),
     "name": lambda chance: chance.choice((b"C_Sign", b"", chance.randbytes(70))),
-    "parameter": lambda chance: chance.randbytes(chance.choice((0, 12, 64))),
+    "made": lambda chance: None,  # noqa: ARG005 - bytes are mutated behind it
+    "given": lambda chance: None,  # noqa: ARG005 - as above
+    "last": lambda chance: chance.choice((None, b"", chance.randbytes(64))),
     "secret": lambda chance: chance.choice((None, b"", chance.randbytes(8), chance.randbytes(300))),
     "mechanism": lambda chance: chance.choice((None, *((kind, None) for kind in _MECHANISMS))),
     "template": lambda chance: tuple(
@@ -109,12 +111,13 @@ _FIELDS = {
     ),
     "types": lambda chance: tuple(chance.choice(_ATTRIBUTES) for _ in range(chance.randrange(5))),
     "buffer": lambda chance: chance.choice((None, 0, 16, 4096, 2**64 - 1)),
+    "last_buffer": lambda chance: chance.choice((None, False, 0, 64, 2**64 - 1)),
     "fill": lambda chance: chance.choice((0, 1, 4096, 2**28 + 1)),
     "found": lambda chance: chance.choice((0, 1, 100, 2**64 - 1)),
 }
 _ATTRIBUTES = [number for name, number in vars(CKA).items() if not name.startswith("_")]
 _MECHANISMS = [number for name, number in vars(CKM).items() if not name.startswith("_")]
-_ASKED = ("buffer", "fill", "found", "ulong_in")
+_ASKED = ("buffer", "last_buffer", "fill", "found", "ulong_in")
 
 
 def _request(chance: Random, session: int = 0) -> bytes:
