@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "LARGE", "is_absurd", "memmove", "read_entries", "read_mechanism", "read_message", "read_template", "string",
+    "LARGE", "is_absurd", "memmove", "read_entries", "read_mechanism", "read_message", "read_message_mechanism",
+    "read_template", "string",
     "unpack", "write_back", "write_list", "write_numbers", "write_structure", "write_values",
 ]  # fmt: skip
 
@@ -153,6 +154,11 @@ def read_message(pointer: Any, length: int, outputs: list[tuple[int, int]] | Non
     if outputs is None:
         return layouts.parse_message(layouts.GIVEN, raw, _NOTHING_BACK)
     return layouts.parse_message(layouts.MADE, raw, _Memory(outputs))
+
+
+def read_message_mechanism(pointer: Any, outputs: list[tuple[int, int]] | None = None) -> tuple[int, object]:
+    """Return (type, parameter) of a CK_MECHANISM whose parameter is that of a message, as `read_message` does."""
+    return pointer.mechanism, read_message(pointer.pParameter, pointer.ulParameterLen, outputs)
 
 
 def write_back(outputs: list[tuple[int, int]], written: tuple[bytes | int, ...]) -> None:

@@ -44,13 +44,25 @@ _USAGE: dict[str, tuple[int, tuple[int, ...], int, int]] = {
     "message_verify": (CKA.VERIFY, _PUBLIC, *_KEY_CODES),
     "wrap": (CKA.WRAP, _PUBLIC, CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_SIZE_RANGE),
     "unwrap": (CKA.UNWRAP, _SECRET, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_SIZE_RANGE),
+    "wrap_authenticated": (CKA.WRAP, _PUBLIC, CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_SIZE_RANGE),
+    "unwrap_authenticated": (
+        CKA.UNWRAP, _SECRET, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_SIZE_RANGE,
+    ),
     "derive": (CKA.DERIVE, _SECRET, *_KEY_CODES),
+    "encapsulate": (CKA.ENCAPSULATE, (CKO.PUBLIC_KEY,), *_KEY_CODES),
+    "decapsulate": (
+        CKA.DECAPSULATE, (CKO.PRIVATE_KEY,), CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_SIZE_RANGE,
+    ),
 }
 # What a mechanism can do by the method of another kind.
 _METHODS = {"verify_signature": "verify", "message_sign": "sign", "message_verify": "verify"}
 # C_WrapKey may only ask for the length, and a message is a use, not the Init before it: they count for themselves.
-_COUNTING_THEMSELVES = ("wrap", "message_encrypt", "message_decrypt", "message_sign", "message_verify")
+_COUNTING_THEMSELVES = (
+    "wrap", "wrap_authenticated", "message_encrypt", "message_decrypt", "message_sign", "message_verify",
+)  # fmt: skip
 _PARAMETERS_LATER = ("message_encrypt", "message_decrypt")
+# Those whose parameter is that of a message, which the cipher checks.
+_PARAMETERS_OF_MESSAGES = ("wrap_authenticated", "unwrap_authenticated")
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -106,7 +118,8 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
 
     def method(key: Object, parameter: object, *rest: object) -> object:
         if kind not in _PARAMETERS_LATER:
-            check_parameter(mechanism, parameter)
+            if kind not in _PARAMETERS_OF_MESSAGES:
+                check_parameter(mechanism, parameter)
         elif parameter is not None:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "each message has its parameter, the Init has none")
         return run(key, parameter, *rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptkc.hsm.certificates import CertificateCommands
+from ptkc.hsm.encapsulation import EncapsulationCommands
 from ptkc.hsm.extensions import ExtensionCommands
 from ptkc.hsm.messages import MessageCommands
 from ptkc.hsm.recover import RecoverCommands
@@ -10,5 +11,5 @@ from ptkc.hsm.recover import RecoverCommands
 __all__ = ["LocalDevice"]
 
 
-class LocalDevice(CertificateCommands, ExtensionCommands, MessageCommands, RecoverCommands):
+class LocalDevice(CertificateCommands, ExtensionCommands, EncapsulationCommands, MessageCommands, RecoverCommands):
     """One method for each command of `wire.commands` that is not the library's; what it lacks is not supported."""

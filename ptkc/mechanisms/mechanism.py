@@ -102,6 +102,10 @@ class Mechanism:
         generate_pair(parameter, public, private) -> (Attributes, Attributes)
         wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped, attributes) -> bytes
         derive(key, parameter, attributes) -> bytes       (`mechanisms.deriving` has those that make more of it)
+        encapsulate(key, parameter, attributes) -> (ciphertext, payload), the former of exactly
+            encapsulated_length(key, parameter) bytes
+        decapsulate(key, parameter, ciphertext, attributes) -> payload
+        wrap_authenticated, unwrap_authenticated           (`mechanisms.messages` has them)
     `key` is an `objects.object.Object`; what a mechanism makes of a key once (a parsed key, a key schedule) it keeps in
     `key.cache`, a dict. `attributes` are the prepared template of the object to be made (so CKA_VALUE_LEN,
     CKA_MODULUS_BITS, CKA_EC_PARAMS … are there, as far as given); what is returned is added to it. `payload` is
@@ -149,7 +153,11 @@ _FLAGS = (
     ("generate_pair", CKF.GENERATE_KEY_PAIR),
     ("wrap", CKF.WRAP),
     ("unwrap", CKF.UNWRAP),
+    ("wrap_authenticated", CKF.WRAP),
+    ("unwrap_authenticated", CKF.UNWRAP),
     ("derive", CKF.DERIVE),
+    ("encapsulate", CKF.ENCAPSULATE),
+    ("decapsulate", CKF.DECAPSULATE),
 )
 
 

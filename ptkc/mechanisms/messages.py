@@ -138,6 +138,12 @@ class Message:
         self._operation: Any = None
         self._given = self._out = 0
 
+    def sized(self, length: int) -> Message:
+        """Return itself, with the length of a key to be wrapped: what CCM is told of it is ignored (6.14.5)."""
+        if isinstance(self._parameter, CcmMessage):
+            self._parameter = self._parameter._replace(data_len=length)
+        return self
+
     def open(self) -> tuple[bytes, ...]:
         """Make the IV, if one is to be made, and get ready for parts; return what is written back."""
         self._operation, iv = self._messages.operation(self._parameter, self._associated)
@@ -204,6 +210,14 @@ def _opened(run: Callable[[bytes], bytes], data: bytes) -> bytes:
         raise
 
 
+# What C_UnwrapKeyAuthenticated says instead of the codes of C_DecryptMessage.
+_UNWRAP_CODES = {
+    CKR.AEAD_DECRYPT_FAILED: CKR.WRAPPED_KEY_INVALID,
+    CKR.ENCRYPTED_DATA_INVALID: CKR.WRAPPED_KEY_INVALID,
+    CKR.ENCRYPTED_DATA_LEN_RANGE: CKR.WRAPPED_KEY_LEN_RANGE,
+}
+
+
 class MessagesCipher(Mechanism):
     """A cipher that also encrypts messages, of parameters as `form` says; subclasses define `encrypt` and `decrypt`."""
 
@@ -216,3 +230,23 @@ class MessagesCipher(Mechanism):
     def message_decrypt(self, key: Object, parameter: None) -> Messages:  # noqa: ARG002 - there is none
         """C_MessageDecryptInit."""
         return Messages(self.form, key, self.decrypt, encrypts=False)
+
+    def wrap_authenticated(
+        self, key: Object, parameter: Any, payload: bytes, associated: bytes, room: int | None  # noqa: ANN401 - checked
+    ) -> tuple[bytes, tuple[bytes, ...]] | int:
+        """Return the wrapped payload and what is written back, or the length for a query or little room.
+
+        CKR_MECHANISM_PARAM_INVALID.
+        """
+        message = self.message_encrypt(key, None).begin(parameter, associated)
+        return message.sized(len(payload)).single(payload, room)
+
+    def unwrap_authenticated(self, key: Object, parameter: Any, wrapped: bytes, associated: bytes) -> bytes:  # noqa: ANN401
+        """Return the payload; CKR_WRAPPED_KEY_INVALID for a wrong tag, CKR_WRAPPED_KEY_LEN_RANGE."""
+        message = self.message_decrypt(key, None).begin(parameter, associated)
+        try:
+            opened = message.sized(len(wrapped)).single(wrapped, len(wrapped))
+        except CryptokiError as error:
+            raise CryptokiError(_UNWRAP_CODES.get(error.code, error.code), error.message) from None
+        return opened[0]  # type: ignore[index] - there is room
+
