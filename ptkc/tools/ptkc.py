@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ptkc import __version__
 from ptkc.configuration import Configuration
-from ptkc.tools import appliance, channels, common, devices, doctor, hsm, serve
+from ptkc.tools import appliance, channels, common, devices, doctor, hsm, importing, serve
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -44,6 +44,7 @@ def parser() -> common.Parser:
     serve.add_commands(commands)
     channels.add_commands(commands)
     appliance.add_commands(commands)
+    importing.add_commands(commands)
     return top
 
 

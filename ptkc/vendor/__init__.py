@@ -37,6 +37,7 @@ from ptkc.vendor.names import (
 from ptkc.vendor.tokens import (
     back_up,
     copy_object,
+    create_object,
     initialise_token,
     present_ticket,
     recover_secret,
@@ -61,6 +62,7 @@ __all__ = [
     "back_up",
     "code_of",
     "copy_object",
+    "create_object",
     "decode_certificate",
     "describe",
     "devices",

@@ -27,6 +27,7 @@ ffi.cdef(
     typedef struct { CK_ULONG type; void *value; CK_ULONG length; } CK_ATTRIBUTE;
     typedef struct { CK_ULONG mechanism; void *parameter; CK_ULONG length; } CK_MECHANISM;
     CK_ULONG C_GetTokenInfo(CK_ULONG slot, void *info);
+    CK_ULONG C_CreateObject(CK_ULONG session, CK_ATTRIBUTE *template, CK_ULONG count, CK_ULONG *object);
     CK_ULONG C_InitToken(CK_ULONG slot, const CK_BYTE *pin, CK_ULONG length, const CK_BYTE *label);
     CK_ULONG C_GetAttributeValue(CK_ULONG session, CK_ULONG object, CK_ATTRIBUTE *template, CK_ULONG count);
     CK_ULONG C_VerifyInit(CK_ULONG session, CK_MECHANISM *mechanism, CK_ULONG key);

@@ -9,7 +9,7 @@ a message.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pkcs11
 from pkcs11.types import Slot
@@ -18,9 +18,12 @@ from ptkc.spec.constants import CKM
 from ptkc.vendor.calls import call, ffi, filled, found, handle_of, mechanism, template
 from ptkc.vendor.devices import padded
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
-    "back_up", "copy_object", "initialise_token", "present_ticket", "recover_secret", "reset_token", "restore",
-    "set_first_pin", "share_secret",
+    "back_up", "copy_object", "create_object", "initialise_token", "present_ticket", "recover_secret", "reset_token",
+    "restore", "set_first_pin", "share_secret",
 ]  # fmt: skip
 
 _LENGTH = struct.Struct(">I")  # before each share
@@ -47,6 +50,33 @@ def reset_token(session: pkcs11.Session, pin: str, label: str) -> None:
     """
     secret = pin.encode()
     call("CT_ResetToken", handle_of(session), secret, len(secret), padded(label))
+
+
+def create_object(session: pkcs11.Session, attributes: Mapping[int, bytes | list[tuple[int, bytes]]]) -> int:
+    """Make an object of attributes as they are in memory, and return its handle (C_CreateObject).
+
+    Values are bytes as Cryptoki has them (a CK_ULONG in the machine's order), or a list of (type, bytes) where the
+    value is a template. python-pkcs11's `create_object` takes Python values, and no templates.
+    """
+    new = ffi.new("CK_ULONG *")
+    values, kept = _raw(list(attributes.items()))
+    call("C_CreateObject", handle_of(session), values, len(attributes), new)
+    del kept  # what the pointers name lives until here
+    return int(new[0])
+
+
+def _raw(pairs: list[tuple[int, Any]]) -> tuple[Any, list[Any]]:
+    """Return a CK_ATTRIBUTE array, and what must be kept alive as long as it."""
+    rows, kept = [], []
+    for number, value in pairs:
+        if isinstance(value, list):
+            nested, below = _raw(value)
+            rows.append((number, nested, ffi.sizeof(nested)))
+            kept += [nested, *below]
+        else:
+            kept.append(ffi.from_buffer("CK_BYTE[]", value))
+            rows.append((number, kept[-1] if value else ffi.NULL, len(value)))
+    return ffi.new("CK_ATTRIBUTE[]", rows), kept
 
 
 def copy_object(
