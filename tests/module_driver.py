@@ -19,7 +19,21 @@ from drivers import Data
 
 from ptkc.spec.constants import CKA, CKK, CKO
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.layouts import Ccm, Ctr, Ecdh, Eddsa, Gcm, MacGeneral, Oaep, Pss, X942Dh
+from ptkc.spec.layouts import (
+    Ccm,
+    ChaCha20,
+    ChaCha20Poly1305,
+    Ctr,
+    Ecdh,
+    Eddsa,
+    Gcm,
+    HashSignContext,
+    MacGeneral,
+    Oaep,
+    Pss,
+    SignContext,
+    X942Dh,
+)
 from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
 
 __all__ = ["ModuleDriver", "logged_in"]
@@ -55,13 +69,17 @@ def _oaep(_kind: int, value: Oaep) -> Mechanism:
 _STRUCTURES: dict[type, Callable[[int, Any], Mechanism]] = {
     Gcm: _gcm,
     Ccm: lambda _kind, value: layouts.ccm(value.data_len, value.nonce, value.aad, value.mac_len),
-    Ctr: lambda _kind, value: layouts.ctr(value.block, value.bits),
+    Ctr: lambda kind, value: layouts.ctr(value.block, value.bits, kind),
+    ChaCha20: lambda _kind, value: layouts.chacha20(value.counter, value.nonce),
+    ChaCha20Poly1305: lambda _kind, value: layouts.chacha20_poly1305(value.nonce, value.aad),
     MacGeneral: lambda kind, value: layouts.ulong(kind, value.length),
     Pss: lambda kind, value: layouts.pss(kind, value.hash, value.mgf, value.salt_len),
     Oaep: _oaep,
     Ecdh: lambda kind, value: layouts.ecdh(value.public, value.kdf, value.shared, kind),
     # CK_X9_42_DH1_DERIVE_PARAMS has the same members.
     X942Dh: lambda kind, value: layouts.ecdh(value.public, value.kdf, value.other, kind),
+    SignContext: lambda kind, value: layouts.context(kind, value.context, value.hedge),
+    HashSignContext: lambda kind, value: layouts.hash_context(kind, value.hash, value.context, value.hedge),
     Eddsa: lambda kind, value: layouts.eddsa(kind, value.context, prehashed=value.ph),
 }
 

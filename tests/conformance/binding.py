@@ -26,12 +26,19 @@ typedef struct { CK_BYTE *pIv; CK_ULONG ulIvLen; CK_ULONG ulIvBits; CK_BYTE *pAA
 typedef struct { CK_ULONG ulDataLen; CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_BYTE *pAAD; CK_ULONG ulAADLen;
                  CK_ULONG ulMACLen; } CK_CCM_PARAMS;
 typedef struct { CK_ULONG ulCounterBits; CK_BYTE cb[16]; } CK_AES_CTR_PARAMS;
+typedef struct { CK_BYTE *pBlockCounter; CK_ULONG blockCounterBits; CK_BYTE *pNonce;
+                 CK_ULONG ulNonceBits; } CK_CHACHA20_PARAMS;
+typedef struct { CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_BYTE *pAAD;
+                 CK_ULONG ulAADLen; } CK_SALSA20_CHACHA20_POLY1305_PARAMS;
 typedef struct { CK_ULONG hashAlg; CK_ULONG mgf; CK_ULONG sLen; } CK_RSA_PKCS_PSS_PARAMS;
 typedef struct { CK_ULONG hashAlg; CK_ULONG mgf; CK_ULONG source; void *pSourceData;
                  CK_ULONG ulSourceDataLen; } CK_RSA_PKCS_OAEP_PARAMS;
 typedef struct { CK_ULONG kdf; CK_ULONG ulSharedDataLen; CK_BYTE *pSharedData; CK_ULONG ulPublicDataLen;
                  CK_BYTE *pPublicData; } CK_ECDH1_DERIVE_PARAMS;
 typedef struct { CK_BBOOL phFlag; CK_ULONG ulContextDataLen; CK_BYTE *pContextData; } CK_EDDSA_PARAMS;
+typedef struct { CK_ULONG hedgeVariant; CK_BYTE *pContext; CK_ULONG ulContextLen; } CK_SIGN_ADDITIONAL_CONTEXT;
+typedef struct { CK_ULONG hedgeVariant; CK_BYTE *pContext; CK_ULONG ulContextLen;
+                 CK_ULONG hash; } CK_HASH_SIGN_ADDITIONAL_CONTEXT;
 """
 
 

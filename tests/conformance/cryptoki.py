@@ -353,6 +353,39 @@ class Session:
         """Call C_WrapKey."""
         return self.output("C_WrapKey", mechanism.pointer, wrapping, key)
 
+    def encapsulate(self, mechanism: Mechanism, public: int, attributes: Attributes) -> tuple[bytes, int]:
+        """Call C_EncapsulateKey, in two calls; return the ciphertext and the new key."""
+        template, key, length = Template(attributes), ffi.new("CK_OBJECT_HANDLE *"), ffi.new("CK_ULONG *")
+        before = mechanism.pointer, public, template.array, template.count
+        self.call("C_EncapsulateKey", *before, NULL, length, key)
+        buffer = ffi.new("CK_BYTE[]", max(1, length[0]))
+        self.call("C_EncapsulateKey", *before, buffer, length, key)
+        return bytes(buffer[0 : length[0]]), int(key[0])
+
+    def decapsulate(self, mechanism: Mechanism, private: int, attributes: Attributes, ciphertext: bytes) -> int:
+        """Call C_DecapsulateKey."""
+        template, key = Template(attributes), ffi.new("CK_OBJECT_HANDLE *")
+        self.call(
+            "C_DecapsulateKey", mechanism.pointer, private, template.array, template.count, ciphertext,
+            len(ciphertext), key,
+        )  # fmt: skip
+        return int(key[0])
+
+    def wrap_authenticated(self, mechanism: Mechanism, wrapping: int, key: int, associated: bytes = b"") -> bytes:
+        """Call C_WrapKeyAuthenticated, in two calls."""
+        return self.output("C_WrapKeyAuthenticated", mechanism.pointer, wrapping, key, associated, len(associated))
+
+    def unwrap_authenticated(
+        self, mechanism: Mechanism, unwrapping: int, wrapped: bytes, attributes: Attributes, associated: bytes = b""
+    ) -> int:
+        """Call C_UnwrapKeyAuthenticated."""
+        template, key = Template(attributes), ffi.new("CK_OBJECT_HANDLE *")
+        self.call(
+            "C_UnwrapKeyAuthenticated", mechanism.pointer, unwrapping, wrapped, len(wrapped), template.array,
+            template.count, associated, len(associated), key,
+        )  # fmt: skip
+        return int(key[0])
+
     def unwrap(self, mechanism: Mechanism, unwrapping: int, wrapped: bytes, attributes: Attributes) -> int:
         """Call C_UnwrapKey and return the new key's handle."""
         return self._object("C_UnwrapKey", Template(attributes), mechanism.pointer, unwrapping, wrapped, len(wrapped))

@@ -10,7 +10,11 @@ from ptkc.spec.constants import CKD, CKG, CKM, CKZ
 
 from .binding import ffi
 
-__all__ = ["Mechanism", "ccm", "ctr", "ecdh", "eddsa", "gcm", "needs", "oaep", "pss", "ulong"]
+__all__ = [
+    "Mechanism", "ccm", "chacha20", "chacha20_poly1305", "context", "ctr", "ecdh", "eddsa", "gcm",
+    "hash_context", "needs", "oaep", "pss",
+    "ulong",
+]  # fmt: skip
 
 
 class Mechanism:
@@ -63,9 +67,36 @@ def ccm(length: int, nonce: bytes, aad: bytes = b"", mac: int = 16) -> Mechanism
     return Mechanism(CKM.AES_CCM, parameter, first, associated)
 
 
-def ctr(block: bytes, bits: int = 128) -> Mechanism:
-    """Return CKM_AES_CTR with the first counter block; its last `bits` bits count."""
-    return Mechanism(CKM.AES_CTR, ffi.new("CK_AES_CTR_PARAMS *", (bits, list(block))))
+def ctr(block: bytes, bits: int = 128, kind: int = CKM.AES_CTR) -> Mechanism:
+    """Return a counter mode with the first counter block; its last `bits` bits count."""
+    return Mechanism(kind, ffi.new("CK_AES_CTR_PARAMS *", (bits, list(block))))
+
+
+def chacha20(counter: bytes, nonce: bytes) -> Mechanism:
+    """Return CKM_CHACHA20 with CK_CHACHA20_PARAMS."""
+    first, second = _bytes(counter), _bytes(nonce)
+    parameter = ffi.new("CK_CHACHA20_PARAMS *", (first, 8 * len(counter), second, 8 * len(nonce)))
+    return Mechanism(CKM.CHACHA20, parameter, first, second)
+
+
+def chacha20_poly1305(nonce: bytes, aad: bytes = b"", *, length: int | None = None) -> Mechanism:
+    """Return CKM_CHACHA20_POLY1305; `length` replaces the length of the nonce in bits."""
+    first, associated = _bytes(nonce), _bytes(aad)
+    bits = 8 * len(nonce) if length is None else length
+    parameter = ffi.new("CK_SALSA20_CHACHA20_POLY1305_PARAMS *", (first, bits, associated, len(aad)))
+    return Mechanism(CKM.CHACHA20_POLY1305, parameter, first, associated)
+
+
+def context(kind: int, value: bytes = b"", hedge: int = 0) -> Mechanism:
+    """Return a mechanism with CK_SIGN_ADDITIONAL_CONTEXT."""
+    data = _bytes(value)
+    return Mechanism(kind, ffi.new("CK_SIGN_ADDITIONAL_CONTEXT *", (hedge, data, len(value))), data)
+
+
+def hash_context(kind: int, digest: int, value: bytes = b"", hedge: int = 0) -> Mechanism:
+    """Return a mechanism with CK_HASH_SIGN_ADDITIONAL_CONTEXT; `digest` is the hash function, a CKM."""
+    data = _bytes(value)
+    return Mechanism(kind, ffi.new("CK_HASH_SIGN_ADDITIONAL_CONTEXT *", (hedge, data, len(value), digest)), data)
 
 
 def pss(kind: int, digest: int, mask: int, salt: int) -> Mechanism:
