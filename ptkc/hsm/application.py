@@ -6,6 +6,7 @@ sessions with one token have the same login state, rather than each session its 
 
 from __future__ import annotations
 
+import os
 from _thread import RLock
 
 from ptkc.hsm import policy, usage
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ptkc.hsm.room import Room
 
 __all__ = ["Application", "Held", "Login"]
+
+_STATE_KEY = 32
 
 
 class Login:
@@ -71,11 +74,12 @@ class Application:
     `accepted` says which protection of messages (`sms.protection`) the way here guarantees; it is none where methods
     are called. `most_sessions` is a limit, 0 for none, and `room` one of session objects; `served` gives all that are
     served beside this one and with it, `conversations` belong to CT_GetSMC.
+    `state_key` seals what C_GetOperationState gives.
     """
 
     __slots__ = (
         "_boot", "_by_token", "_features", "_lock", "_records", "_stamp", "accepted", "conversations", "handles", "hsm",
-        "logins", "mode", "most_sessions", "room", "served", "sessions",
+        "logins", "mode", "most_sessions", "room", "served", "sessions", "state_key",
     )  # fmt: skip
 
     def __init__(self, hsm: Hsm, handles: Handles) -> None:
@@ -91,6 +95,7 @@ class Application:
         self.room: Room | None = None
         self.served: Callable[[], list[Served]] = list
         self.conversations: dict[int, Conversation] = {}
+        self.state_key = os.urandom(_STATE_KEY)
         self.sessions: dict[int, Session] = {}
         self._by_token: dict[Token, dict[int, Session]] = {}
         self.logins: dict[Token, Login] = {}
@@ -172,6 +177,7 @@ class Application:
             if boot == self._boot:
                 return False
             self._boot = boot
+            self.state_key = os.urandom(_STATE_KEY)
             self._close_all()
         return True
 

@@ -107,11 +107,15 @@ class OperationCommands(ObjectCommands):
             return
         if "digest" in session.operations:
             raise CryptokiError(CKR.OPERATION_ACTIVE, "digest is under way")
+        session.begin("digest", self._digest(session, mechanism))
+
+    def _digest(self, session: Session, mechanism: MechanismValue) -> Active:
+        """Return a new digest, to be begun."""
         self._need_login(session)
         number, parameter = mechanism
         digester = mechanism_for("digest", number, self.application.mode)
         check_parameter(digester, parameter)
-        session.begin("digest", Active(digester.digest(parameter), number, parameter))
+        return Active(digester.digest(parameter), number, parameter)
 
     # Going on and ending
 
