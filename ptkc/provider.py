@@ -16,6 +16,7 @@ from ptkc import log
 from ptkc.client import bridge
 from ptkc.client.library import Library
 from ptkc.configuration import Configuration
+from ptkc.hsm import asynchronous
 from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.handles import Handles
@@ -211,6 +212,7 @@ def _finalize(_reserved: object) -> int:
     lib.ptkc_set_initialized(0)
     try:
         _library.end()
+        asynchronous.settle()
         _local.clear()
         _State.configuration = _State.servers = None
         for remote in set(_remote.values()):
@@ -254,6 +256,7 @@ def _after_fork_in_parent() -> None:
 
 def after_fork_in_child() -> None:
     """Forget, without a word to database or key, what belongs to the parent: the child begins with C_Initialize."""
+    asynchronous.drop_after_fork()
     for hsm in {*_hsms, *_locked}:
         hsm.drop_after_fork()
     for remote in set(_remote.values()):

@@ -70,6 +70,7 @@ _INPUTS: dict[str, Strategy] = {
     "name": st.sampled_from([(b"C_Sign\0",), (b"\0",), (b"x" * 64,), (None,)]),
     "types": asked_types,
     "callback": st.just((None, None)),
+    "ignored": st.just((None, 0)),
     "reserved": st.sampled_from([(None,), (None,), (b"\x00" * 8,)]),
     "ulong_in": ulongs.map(lambda value: (value,)),
 }

@@ -77,7 +77,7 @@ OUT = {
     "token_info": _fixed(32, 32, 16, 16, *[0] * 11, 2, 2, 16),
     "session_info": _fixed(0, 0, 0, 0),
     "mechanism_info": _fixed(0, 0, 0),
-    "async_data": st.tuples(BLOB, BLOB, ULONG, ULONG),
+    "async_data": st.tuples(ULONG, ULONG),
 }
 
 

@@ -59,7 +59,7 @@ _INPUTS = {
     "mechanism": ("p_{0}", "", "read_mechanism(p_{0}) if p_{0} else None"),
     "template": ("p_{0}, n_{0}", "", "read_template(p_{0}, n_{0})"),
     "types": ("p_{0}, n_{0}", "entries = read_entries(p_{0}, n_{0})", "[entry[0] for entry in entries]"),
-    "callback": ("_pointer, _notify", "", ""),
+    **dict.fromkeys(("callback", "ignored"), ("_pointer, _other", "", "")),
     "reserved": ("p_{0}", "if p_{0}: raise BadArgument('{0}')", ""),
     "ulong_in": ("{0}", "", "{0}"),
     # Parameters of which something is written back by `written`:
@@ -137,12 +137,16 @@ def _source(command: Command) -> str:
         parameters.append(c_names.format(name))
         before.append(statements.format(name))
         arguments.append(argument.format(name))
-        # What the parameter names is written first: it alone is held against the memory there is.
-        after.insert(0 if kind == "written" else len(after), writing.format(name, result, kind))
+        # What the parameter names is written first: it alone is held against the memory there is. A length query gives
+        # nothing but the length.
+        writing = writing.format(name, result, kind)
+        asks = kind == "ulong" and room
+        after.insert(0 if kind == "written" else len(after), f"if room is not None: {writing}" if asks else writing)
         room = f"n_{name}" if kind in ("buffer", "last_buffer", "list") else room
     for name, kind in _fields(command.outputs):
         if kind in ("ulong_in", "reserved"):
             parameters.append(name)
+            before.append(f"if {name}: raise BadArgument('{name}')" if kind == "reserved" else "")
             arguments.append(name if kind == "ulong_in" else "")
     local = command.method in vars(Library)
     target = "library" if local or not command.has_session else "device"

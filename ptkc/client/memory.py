@@ -44,7 +44,11 @@ _STRUCTURES = {
     "token_info": Struct("@32s32s16s16s" + "L" * 11 + "2s2s16s0L"),
     "session_info": Struct("@LLLL"),
     "mechanism_info": Struct("@LLL"),
+    "async_data": Struct("@LPLLL"),
 }
+# Members of a structure before those that the device gives: CK_ASYNC_DATA has its version, and memory that the
+# application gave the function for its output, which none of the functions that can be pending has.
+_BEFORE = {"async_data": (0, 0, 0)}
 # Attributes whose value is itself an array of CK_ATTRIBUTE.
 _TEMPLATES = frozenset(number for name, number in vars(CKA).items() if name.endswith("_TEMPLATE"))
 
@@ -202,7 +206,7 @@ def write_list(pointer: Any, count: Any, numbers: tuple[int, ...]) -> None:
 def write_structure(pointer: Any, kind: str, values: tuple[object, ...]) -> None:
     """Write one of the info structures."""
     structure = _STRUCTURES[kind]
-    memmove(pointer, structure.pack(*values), structure.size)
+    memmove(pointer, structure.pack(*_BEFORE.get(kind, ()), *values), structure.size)
 
 
 def write_values(pointer: Any, entries: list[tuple[int, int, int]], code: int, values: list[bytes | None]) -> int:

@@ -14,6 +14,12 @@ __all__ = ["LocalDevice"]
 
 
 class LocalDevice(
-    CertificateCommands, ExtensionCommands, EncapsulationCommands, MessageCommands, RecoverCommands, StateCommands
+    AsynchronousCommands,
+    CertificateCommands,
+    ExtensionCommands,
+    EncapsulationCommands,
+    MessageCommands,
+    RecoverCommands,
+    StateCommands,
 ):
     """One method for each command of `wire.commands` that is not the library's; what it lacks is not supported."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 from ptkc.hsm import portables
 from ptkc.hsm.approval import approve, check_parameter, key_type_of, mechanism_for
 from ptkc.hsm.operations import MechanismValue, OperationCommands
@@ -13,10 +15,13 @@ from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.values import UNAVAILABLE, Attributes, Template, Written, ulong
 from ptkc.token.events import Event
 
-__all__ = ["KeyCommands", "given_mechanism"]
+__all__ = ["KeyCommands", "Work", "given_mechanism"]
 
 _SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
 _CLASS_PRIVATE, _CLASS_PUBLIC = ulong(CKO.PRIVATE_KEY), ulong(CKO.PUBLIC_KEY)
+
+Work = namedtuple("Work", "function slow templates make")
+"""Objects that a function is to make: whether that is slow, their templates, and `make`, which only computes them."""
 
 
 class KeyCommands(OperationCommands):
@@ -35,8 +40,12 @@ class KeyCommands(OperationCommands):
             implied[CKA.KEY_TYPE] = ulong(maker.generates)
         attributes = templates.prepare(templates.GENERATE, template, implied, so=self._is_so(session))
         self._may_make(session, attributes)
-        produced = maker.generate(parameter, attributes)
-        return self._keep(session, templates.complete(templates.GENERATE, attributes, produced, number))[0], ()
+
+        def make() -> tuple[Attributes, ...]:
+            produced = maker.generate(parameter, attributes)
+            return (templates.complete(templates.GENERATE, attributes, produced, number),)
+
+        return self._produce(session, Work("C_GenerateKey", maker.slow, (attributes,), make))[0], ()
 
     def generate_key_pair(
         self, handle: int, mechanism: MechanismValue | None, public: Template, private: Template
@@ -51,13 +60,20 @@ class KeyCommands(OperationCommands):
         second = templates.prepare(templates.GENERATE, private, {CKA.CLASS: _CLASS_PRIVATE, CKA.KEY_TYPE: kind}, so=so)
         self._may_make(session, first)
         self._may_make(session, second)
-        produced = maker.generate_pair(parameter, first, second)
-        one, two = self._keep(
-            session,
-            templates.complete(templates.GENERATE, first, produced[0], number),
-            templates.complete(templates.GENERATE, second, produced[1], number),
-        )
+
+        def make() -> tuple[Attributes, ...]:
+            produced = maker.generate_pair(parameter, first, second)
+            return (
+                templates.complete(templates.GENERATE, first, produced[0], number),
+                templates.complete(templates.GENERATE, second, produced[1], number),
+            )
+
+        one, two = self._produce(session, Work("C_GenerateKeyPair", maker.slow, (first, second), make))
         return one, two
+
+    def _produce(self, session: Session, work: Work) -> tuple[int, ...]:
+        """Make keys and keep them; `hsm.asynchronous` may do the first in the background."""
+        return self._keep(session, *work.make())
 
     def wrap_key(
         self, handle: int, mechanism: MechanismValue | None, wrapping_key: int, key: int, room: int | None

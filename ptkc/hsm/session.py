@@ -119,7 +119,7 @@ class ActiveMessages(Active):
 class Session:
     """A session of an application with a token."""
 
-    __slots__ = ("flags", "found", "handle", "objects", "operations", "slot", "token")
+    __slots__ = ("flags", "found", "handle", "objects", "operations", "pending", "slot", "token")
 
     def __init__(self, token: Token, flags: int) -> None:
         """Open it; `flags` are those of C_OpenSession. `slot` stays what it was, should slots be deleted."""
@@ -129,6 +129,7 @@ class Session:
         self.handle = 0
         self.objects: dict[int, Object] = {}
         self.operations: dict[str, Active] = {}
+        self.pending: dict[str, Any] = {}  # by function: hsm.asynchronous
         self.found: list[int] | None = None
 
     @property
@@ -289,4 +290,7 @@ class Session:
         for kind, active in list(self.operations.items()):
             if active.login is not None:
                 self.operations.pop(kind, None)
+        for function, pending in list(self.pending.items()):
+            if pending.role is not None:
+                self.pending.pop(function, None)
         self.found = None

@@ -8,7 +8,7 @@ from ptkc.hsm import policy
 from ptkc.hsm.application import Application
 from ptkc.hsm.session import ActiveMessages, Session
 from ptkc.sms.protection import SENSITIVE_ENCRYPTED
-from ptkc.spec.constants import CK, CKF, CKR, CKU
+from ptkc.spec.constants import CK, CKF, CKR, CKS, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.token.events import Event
 from ptkc.token.hsms import Hsm
@@ -81,7 +81,7 @@ class SessionCommands(Device):
         """C_GetTokenInfo."""
         token = self._token(slot)
         sessions = self.application.sessions_with(token)
-        flags = CKF.RNG | CKF.CLOCK_ON_TOKEN
+        flags = CKF.RNG | CKF.CLOCK_ON_TOKEN | CKF.ASYNC_SESSION_SUPPORTED
         mode = self.hsm.security_mode
         if token.is_admin:
             flags |= CKF.ADMIN_TOKEN
@@ -164,14 +164,12 @@ class SessionCommands(Device):
         token = self._token(slot)
         if not flags & CKF.SERIAL_SESSION:
             raise CryptokiError(CKR.SESSION_PARALLEL_NOT_SUPPORTED, "CKF_SERIAL_SESSION is not set")
-        if flags & CKF.ASYNC_SESSION:
-            raise CryptokiError(CKR.SESSION_ASYNC_NOT_SUPPORTED, "CKF_ASYNC_SESSION is set")
         if not token.initialised and not (token.is_admin and not flags & CKF.RW_SESSION):
             # The Admin token is read all the same: its features are the HSM, which is there before any PIN (ours).
             raise CryptokiError(CKR.TOKEN_NOT_RECOGNIZED, f"the token in slot {slot} is not initialised")
         if flags & CKF.RW_SESSION and self.hsm.write_protected:
             raise CryptokiError(CKR.TOKEN_WRITE_PROTECTED, "the data path cannot be written")
-        return self.application.open(token, flags & (CKF.SERIAL_SESSION | CKF.RW_SESSION)).handle
+        return self.application.open(token, flags & (CKF.SERIAL_SESSION | CKF.RW_SESSION | CKF.ASYNC_SESSION)).handle
 
     def close_session(self, handle: int) -> None:
         """C_CloseSession."""
@@ -201,6 +199,13 @@ class SessionCommands(Device):
         if flags & CKF.FIND_OBJECTS:
             session.found = None
 
+    def get_session_validation_flags(self, handle: int, kind: int) -> int:
+        """C_GetSessionValidationFlags: none, since no validation vouches for what was done; CKR_ARGUMENTS_BAD."""
+        self.application.session(handle)
+        if kind != CKS.LAST_VALIDATION_OK:
+            raise CryptokiError(CKR.ARGUMENTS_BAD, f"{kind} is no type of validation flags")
+        return 0
+
     # Logins
 
     def login(self, handle: int, user: int, pin: bytes | None) -> None:
@@ -226,6 +231,13 @@ class SessionCommands(Device):
             raise
         self.application.log_in(token, user, key)
         self._audit(Event.AUDIT_LOGIN, token, _ROLES[user])
+
+    def login_user(self, handle: int, user: int, pin: bytes | None, username: bytes) -> None:
+        """C_LoginUser: as C_Login; CKR_ARGUMENTS_BAD, before the PIN is tried, for a name: our users have none."""
+        self.application.session(handle)
+        if username:
+            raise CryptokiError(CKR.ARGUMENTS_BAD, "users of this token have no names")
+        self.login(handle, user, pin)
 
     def _unlock(self, session: Session, role: int | None, pin: bytes | None) -> None:
         """Let an operation with a CKA_ALWAYS_AUTHENTICATE key go on (specification 4.10).

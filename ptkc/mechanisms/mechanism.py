@@ -89,8 +89,8 @@ class Mechanism:
     `key_types` are the CKK_ numbers that fit (empty for digests); `sizes` the smallest and largest key as
     CK_MECHANISM_INFO gives them; `parameters` the `spec.parameters` layout the parameter must have, None where it must
     be absent; `optional` that it may be absent all the same; `generates` the key type that generation makes (and
-    `generates_class` its class, where it is not a pair); `source` where the vectors are from; `extra_flags`
-    what cannot be derived (CKF_EC_*).
+    `generates_class` its class, where it is not a pair), `slow` that it takes long enough for the background of an
+    asynchronous session; `source` where the vectors are from; `extra_flags` what cannot be derived (CKF_EC_*).
 
     The methods, any of them:
         digest(parameter) -> Operation
@@ -120,6 +120,7 @@ class Mechanism:
     optional: bool = False
     generates: int = 0
     generates_class: int = CKO.SECRET_KEY
+    slow: bool = False
     extra_flags: int = 0
     source: str = ""
 

@@ -20,7 +20,9 @@ from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes, from_ulong, ulong
 
-__all__ = ["PRIVATE_PARTS", "SIZES", "load_private", "load_public"]
+__all__ = [
+    "PRIVATE_PARTS", "SIZES", "generation_request", "load_private", "load_public", "private_attributes",
+]  # fmt: skip
 
 SIZES = (512, 16384)
 """The moduli that keys are used with, in bits."""
@@ -114,7 +116,7 @@ class RsaKey(KeyType):
         private: rsa.RSAPrivateKey = parse(payload, rsa.RSAPrivateKey)  # type: ignore[type-abstract]
         info = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         check_public_key_info(attributes, info)
-        return {**_private_attributes(private.private_numbers()), CKA.PUBLIC_KEY_INFO: info}
+        return {**private_attributes(private.private_numbers()), CKA.PUBLIC_KEY_INFO: info}
 
 
 def _checked_private(attributes: Attributes, public: rsa.RSAPublicNumbers) -> Attributes:
@@ -187,15 +189,30 @@ def _parts(numbers: rsa.RSAPrivateNumbers) -> tuple[int, ...]:
     return (public.n, public.e, numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp)
 
 
-def _private_attributes(numbers: rsa.RSAPrivateNumbers) -> Attributes:
+def private_attributes(numbers: rsa.RSAPrivateNumbers) -> Attributes:
     """Return all parts of a private key."""
     return dict(zip(PRIVATE_PARTS, map(_bytes, _parts(numbers)), strict=True))
+
+
+def generation_request(public: Attributes, sizes: tuple[int, int]) -> tuple[int, int]:
+    """Return CKA_MODULUS_BITS, of `sizes`, and CKA_PUBLIC_EXPONENT (65537 if it is not given).
+
+    CKR_ATTRIBUTE_VALUE_INVALID for a size that is not made, CKR_TEMPLATE_INCONSISTENT for an impossible exponent.
+    """
+    bits = from_ulong(public[CKA.MODULUS_BITS])
+    if not sizes[0] <= bits <= sizes[1]:
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_MODULUS_BITS {bits}, not in {sizes}")
+    exponent = int.from_bytes(public.get(CKA.PUBLIC_EXPONENT) or _bytes(_DEFAULT_EXPONENT), "big")
+    if not exponent & 1 or not 1 < exponent < 1 << (bits // 2) or _is_unusable(bits, exponent):
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_PUBLIC_EXPONENT is even, 1 or too large")
+    return bits, exponent
 
 
 class RsaKeyPairGeneration(Mechanism):
     """CKM_RSA_PKCS_KEY_PAIR_GEN (specification 6.1.4)."""
 
     type = CKM.RSA_PKCS_KEY_PAIR_GEN
+    slow = True
     sizes = _GENERATED
     generates = CKK.RSA
     source = "none: the key is random"
@@ -211,17 +228,12 @@ class RsaKeyPairGeneration(Mechanism):
         CKR_ATTRIBUTE_VALUE_INVALID for a size that we do not make, CKR_TEMPLATE_INCONSISTENT for an exponent that
         cannot be one.
         """
-        bits = from_ulong(public[CKA.MODULUS_BITS])
-        if not _GENERATED[0] <= bits <= _GENERATED[1]:
-            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_MODULUS_BITS {bits}, not in {_GENERATED}")
-        exponent = int.from_bytes(public.get(CKA.PUBLIC_EXPONENT) or _bytes(_DEFAULT_EXPONENT), "big")
+        bits, exponent = generation_request(public, _GENERATED)
         if exponent in _LIBRARY_EXPONENTS:
             numbers = rsa.generate_private_key(exponent, bits).private_numbers()
-        elif exponent & 1 and 1 < exponent < 1 << (bits // 2) and not _is_unusable(bits, exponent):
-            numbers = libcrypto.rsa_generate(bits, exponent)
         else:
-            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_PUBLIC_EXPONENT is even, 1 or too large")
-        material = _private_attributes(numbers)
+            numbers = libcrypto.rsa_generate(bits, exponent)
+        material = private_attributes(numbers)
         info = numbers.public_numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         material[CKA.PUBLIC_KEY_INFO] = info
         return {kind: material[kind] for kind in (CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PUBLIC_KEY_INFO)}, material

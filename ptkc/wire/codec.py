@@ -47,6 +47,7 @@ _INFO = {
     "token_info": Struct("<32s32s16s16s11Q2s2s16s"),
     "session_info": Struct("<4Q"),
     "mechanism_info": Struct("<3Q"),
+    "async_data": Struct("<2Q"),
 }
 
 
@@ -221,15 +222,6 @@ def _info(kind: str) -> tuple[Callable[..., bytes], Callable[[_Reader], Any]]:
     return lambda value: structure.pack(*value), lambda reader: structure.unpack(reader.take(structure.size))
 
 
-def _async_data(value: tuple[bytes, bytes, int, int]) -> bytes:
-    version, content, created, additional = value
-    return _blob(version) + _blob(content) + _ULONG.pack(created) + _ULONG.pack(additional)
-
-
-def _read_async_data(reader: _Reader) -> tuple[bytes, bytes, int, int]:
-    return reader.blob(), reader.blob(), reader.ulong(), reader.ulong()
-
-
 def _mechanism(value: tuple[int, object] | None) -> bytes:
     if value is None:
         return b"\x00"
@@ -323,7 +315,6 @@ _OUT: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "found": (_ulongs, _read_ulongs),
     "values": (_values, _read_values),
     "written": (_written, _read_written),
-    "async_data": (_async_data, _read_async_data),
     **{kind: _info(kind) for kind in _INFO},
 }
 _ASKED = ("buffer", "last_buffer", "fill", "found", "ulong_in")  # kinds of outputs about which the request says something

@@ -18,7 +18,7 @@ Kinds that go in (Python value; C parameters):
     types                    tuple of attribute types; pointer and count (C_GetAttributeValue: written back)
     made, given              a per-message parameter of `spec.layouts`, `MADE` or `GIVEN`; pointer and length
     sealing, opening         (type, parameter of a message as `made` or `given`), or None for NULL; one pointer
-    callback                 nothing crosses; two parameters
+    callback, ignored        nothing crosses; two parameters
     reserved                 nothing crosses; one parameter that must be NULL
     ulong_in                 int; one CK_ULONG behind the fields that come out
 
@@ -33,8 +33,9 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
     written                  tuple of bytes and of int (handles): what is written into memory that the mechanism's or the
                              message's parameter names (`spec.members`), one for each place, or empty; no C parameter
     values                   (CK_RV, tuple of bytes or None), written back to where `types` came from
-    info, slot_info, token_info, session_info, mechanism_info, async_data
+    info, slot_info, token_info, session_info, mechanism_info
                              tuple of numbers and bytes in the structure's order; one pointer
+    async_data               tuple of two handles; one pointer
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ s C_LoginUser | session user:ulong pin:secret username:bytes | |
 - C_GetSessionValidationFlags | session type:ulong | flags:ulong |
 - C_AsyncComplete | session function:name | async_data |
 - C_AsyncGetID | session function:name | id:ulong |
-- C_AsyncJoin | session function:name id:ulong data:bytes | |
+- C_AsyncJoin | session function:name id:ulong ignored | |
 - C_WrapKeyAuthenticated | session mechanism:sealing wrapping_key:handle key:handle associated:bytes | wrapped:buffer written |
 - C_UnwrapKeyAuthenticated | session mechanism:opening unwrapping_key:handle wrapped:bytes template associated:bytes | key:ulong |
 s CT_InitToken | session slot:ulong pin:secret label | |

@@ -128,7 +128,7 @@ def _request(chance: Random, session: int = 0) -> bytes:
     arguments = tuple(
         _FIELDS[kind](chance) if kind in _FIELDS
         else session if kind == "session" and chance.randrange(4) else chance.choice(_NUMBERS)
-        for kind in kinds if kind not in ("callback", "reserved", "device")
+        for kind in kinds if kind not in ("callback", "ignored", "reserved", "device")
     )  # fmt: skip
     message = encode_request(command, arguments)
     return message if chance.randrange(3) else mutated(chance, message)

@@ -64,7 +64,7 @@ _INFO = {
         chance.choice((CKR.OK, CKR.OK, CKR.ATTRIBUTE_TYPE_INVALID, 2**63)),
         tuple(chance.choice((None, b"", chance.randbytes(8), bytes(4000))) for _ in range(chance.randrange(3))),
     ),
-    "async_data": lambda chance: (b"", chance.randbytes(9), 0, 0),
+    "async_data": lambda chance: (chance.choice(_NUMBERS), 0),
 }  # fmt: skip
 
 
