@@ -10,7 +10,7 @@ from ptkc.hsm import portables
 from ptkc.hsm.approval import approve, check_parameter, key_type_of
 from ptkc.hsm.keys import KeyCommands, given_mechanism
 from ptkc.mechanisms import MECHANISMS
-from ptkc.mechanisms.deriving import Beside, Derivation, Derived, protect
+from ptkc.mechanisms.deriving import Beside, Derivation, Derived, check_untied, protect
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKO, CKR
@@ -58,9 +58,14 @@ class DerivationCommands(KeyCommands):
         if maker.uses_secret:
             portables.need_no_pin(base)
         others = tuple(self._named_key(session, handle, maker.type) for handle in maker.named(parameter))
+        keys = (base, *others)
+        if maker.reveals:
+            check_untied(keys)
+        missing = set(maker.required).difference(attribute for attribute, _ in template)
+        if missing:
+            raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"{name_of(CKA, missing.pop())} is missing")
         said = tuple(entry for entry in template if entry[0] in maker.loans)
         template = tuple(entry for entry in template if entry[0] not in maker.loans)
-        keys = (base, *others)
         first = self._prepare_derived(session, maker, keys, parameter, template)
         rest = tuple(
             None if one is None else self._prepare_derived(session, maker, keys, parameter, one)
@@ -104,7 +109,7 @@ class DerivationCommands(KeyCommands):
             raise CryptokiError(
                 CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKM, maker.type)} makes no {name_of(CKO, object_class)}"
             )
-        if maker.protects:
+        if maker.protects or maker.reveals:
             protect(attributes, keys)
         self._may_make(session, attributes)
         return attributes

@@ -16,6 +16,7 @@ _FAMILIES = (
     "rsa_padding", "ec", "edwards", "ecdh", "ml_dsa", "ml_kem", "slh_dsa", "certifying", "derivation",
     "finite_fields", "dh", "dsa", "set_attributes", "wrapkey", "secret_sharing", "chacha20", "poly1305", "camellia",
     "aria", "old_ciphers", "aes_modes", "aes_xts", "aes_macs", "des3_modes", "blake2",
+    "hashing_derivation", "encrypt_data", "hkdf", "password", "public_key", "kbkdf", "ike", "tls",
 )  # fmt: skip
 _LOADED: list[bool] = []
 

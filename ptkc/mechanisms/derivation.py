@@ -26,7 +26,7 @@ class _Simple(Derivation):
 
     key_types = (CKK.GENERIC_SECRET, CKK.HKDF, CKK.AES, CKK.DES2, CKK.DES3)
     sizes = (1, 65536)
-    protects = True
+    reveals = True
     source = "the specification's example"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ptkc.objects.object import Object
     from ptkc.spec.values import Template
 
-__all__ = ["ALONE", "Beside", "Derivation", "Derived", "protect"]
+__all__ = ["ALONE", "Beside", "Derivation", "Derived", "check_untied", "protect"]
 
 Derived = namedtuple("Derived", "payload further written", defaults=((), ()))
 """What a derivation made: the payload of the key itself, None if there is none; of each further key its payload, or
@@ -58,6 +58,12 @@ class Derivation(Mechanism):
     protects = False
     """Whether the new key is sensitive and cannot be extracted where one of its base keys is so."""
 
+    reveals = False
+    """Whether the new key tells what its base keys are: then it is protected, and there is none of a limited key."""
+
+    required: tuple[int, ...] = ()
+    """Attributes that the template must say."""
+
     loans: tuple[int, ...] = ()
     """Attributes that a template may say to the mechanism although the new object has no such attribute."""
 
@@ -82,14 +88,15 @@ class Derivation(Mechanism):
         return all(flags)
 
 
-def protect(attributes: Attributes, keys: Iterable[Object]) -> None:
-    """Have a new key protected as its base keys are, since they can be computed from it.
+def check_untied(keys: Iterable[Object]) -> None:
+    """Refuse keys whose uses are limited with CKR_KEY_FUNCTION_NOT_PERMITTED: they must not be had in another form."""
+    if any(is_tied(key.attributes) for key in keys):
+        raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "what is made of a key with a limit would have none")
 
-    CKR_KEY_FUNCTION_NOT_PERMITTED for keys whose uses are limited.
-    """
+
+def protect(attributes: Attributes, keys: Iterable[Object]) -> None:
+    """Have a new key protected as its base keys are."""
     for key in keys:
-        if is_tied(key.attributes):
-            raise CryptokiError(CKR.KEY_FUNCTION_NOT_PERMITTED, "what is made of a key with a limit would have none")
         if key.is_true(CKA.SENSITIVE):
             attributes[CKA.SENSITIVE] = TRUE
         if not key.is_true(CKA.EXTRACTABLE):

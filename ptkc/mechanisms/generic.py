@@ -20,7 +20,7 @@ from ptkc.spec.values import Attributes, from_ulong, ulong
 
 __all__ = [
     "FixedKeyGeneration", "FixedKeyType", "KeyGeneration", "SecretKeyType", "derived_length", "hash_check_value",
-    "random_bytes",
+    "random_bytes", "secret_key_types",
 ]  # fmt: skip
 
 _LONGEST = 65536
@@ -63,6 +63,11 @@ def derived_length(attributes: Attributes, available: int, too_long: int = CKR.A
     if length > (available or _LONGEST):
         raise CryptokiError(too_long, f"a key of {length} bytes, there are {available or _LONGEST}")
     return length
+
+
+def secret_key_types() -> tuple[int, ...]:
+    """Return the numbers of all types of secret keys."""
+    return tuple(number for number, key_type in KEY_TYPES.items() if isinstance(key_type, SecretKeyType))
 
 
 class SecretKeyType(KeyType):

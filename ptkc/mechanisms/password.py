@@ -1,0 +1,55 @@
+"""CKM_PKCS5_PBKD2 (specification 6.29; RFC 8018): C_GenerateKey makes a secret key of a password.
+
+The type of the key is the template's to say. Both forms of the parameter are read, CK_PKCS5_PBKD2_PARAMS with the
+address of the password's length and CK_PKCS5_PBKD2_PARAMS2 with the length itself.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+from ptkc.mechanisms.digests import HASHES
+from ptkc.mechanisms.generic import derived_length
+from ptkc.mechanisms.mechanism import KEY_TYPES, Mechanism, register
+from ptkc.spec import layouts
+from ptkc.spec.constants import CKA, CKM, CKP, CKR, CKZ
+from ptkc.spec.errors import CryptokiError
+from ptkc.spec.layouts import Pbkdf2
+from ptkc.spec.values import UNAVAILABLE, Attributes, from_ulong
+
+__all__ = ["PasswordKeyGeneration"]
+
+_FUNCTIONS = {
+    getattr(CKP, f"PKCS5_PBKD2_HMAC_{name.replace('SHA_1', 'SHA1')}"): algorithm
+    for name, algorithm in HASHES.items()
+    if hasattr(CKP, f"PKCS5_PBKD2_HMAC_{name.replace('SHA_1', 'SHA1')}")
+}
+_MOST_ITERATIONS = 10_000_000  # about ten seconds; whoever may generate keys could keep a served HSM busy with more
+
+
+class PasswordKeyGeneration(Mechanism):
+    """CKM_PKCS5_PBKD2."""
+
+    type = CKM.PKCS5_PBKD2
+    generates = UNAVAILABLE
+    parameters = layouts.PBKDF2
+    source = "RFC 6070 (cryptography_vectors: KDF/rfc-6070-PBKDF2), Wycheproof"
+
+    def generate(self, parameter: Pbkdf2, attributes: Attributes) -> Attributes:
+        """Return the key.
+
+        CKR_MECHANISM_PARAM_INVALID for a function or a source of salt that we do not have, data for the function, and
+        no iteration or too many; the codes of `derived_length`.
+        """
+        algorithm = _FUNCTIONS.get(parameter.prf)
+        if algorithm is None or parameter.salt_source != CKZ.SALT_SPECIFIED or parameter.prf_data:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"prf {parameter.prf}, source {parameter.salt_source}")
+        if not 1 <= parameter.iterations <= _MOST_ITERATIONS:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{parameter.iterations} iterations")
+        length = derived_length(attributes, 0)
+        value = PBKDF2HMAC(algorithm, length, parameter.salt, parameter.iterations).derive(parameter.password)
+        key_type = KEY_TYPES[from_ulong(attributes[CKA.KEY_TYPE])]
+        return key_type.decode(key_type.shape(value), attributes)
+
+
+register(PasswordKeyGeneration())

@@ -1,0 +1,98 @@
+"""Pseudo-random functions that key derivations name by the number of a MAC: HMAC with any hash, and CMAC.
+
+The specification's tables in SP 800-108 and IKE; what a key of each must be is said here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives import cmac, hmac
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
+
+from ptkc.mechanisms.digests import HASHES
+from ptkc.objects.object import Object
+from ptkc.spec.constants import CKA, CKK, CKM, CKR
+from ptkc.spec.errors import CryptokiError, name_of
+
+__all__ = ["CMACS", "HMACS", "Prf", "find_prf"]
+
+Keyed = Callable[[bytes], bytes]
+
+
+class Prf:
+    """A pseudo-random function: `size` bytes come out; `key_types` are the keys it takes, the first by default."""
+
+    __slots__ = ("_start", "key_types", "size")
+
+    def __init__(self, size: int, key_types: tuple[int, ...], start: Callable[[bytes], Keyed]) -> None:
+        """Keep what makes the function of the bytes of a key."""
+        self.size = size
+        self.key_types = key_types
+        self._start = start
+
+    def keyed(self, value: bytes) -> Keyed:
+        """Return the function under the bytes of a key."""
+        return self._start(value)
+
+    def under(self, key: Object) -> Keyed:
+        """Return the function under a key; CKR_KEY_TYPE_INCONSISTENT if it takes no such key."""
+        if key.key_type not in self.key_types:
+            raise CryptokiError(CKR.KEY_TYPE_INCONSISTENT, f"the function takes no {name_of(CKK, key.key_type)} key")
+        return self._start(key.attributes[CKA.VALUE])
+
+
+def _hmac(algorithm: HashAlgorithm) -> Callable[[bytes], Keyed]:
+    def start(value: bytes) -> Keyed:
+        fresh = hmac.HMAC(value, algorithm)
+
+        def keyed(data: bytes) -> bytes:
+            running = fresh.copy()
+            running.update(data)
+            return running.finalize()
+
+        return keyed
+
+    return start
+
+
+def _cmac(algorithm: Callable[[bytes], algorithms.AES | TripleDES]) -> Callable[[bytes], Keyed]:
+    def start(value: bytes) -> Keyed:
+        fresh = cmac.CMAC(algorithm(value))
+
+        def keyed(data: bytes) -> bytes:
+            running = fresh.copy()
+            running.update(data)
+            return running.finalize()
+
+        return keyed
+
+    return start
+
+
+def _triple_des(value: bytes) -> TripleDES:
+    return TripleDES((value + value[:8])[:24])
+
+
+HMACS = {
+    getattr(CKM, f"{name}_HMAC"): Prf(
+        algorithm.digest_size, (CKK.GENERIC_SECRET, getattr(CKK, f"{name}_HMAC"), CKK.HKDF), _hmac(algorithm)
+    )
+    for name, algorithm in HASHES.items()
+}
+"""HMAC by the number of its mechanism; keys of any length."""
+CMACS = {
+    CKM.AES_CMAC: Prf(16, (CKK.AES,), _cmac(algorithms.AES)),
+    CKM.DES3_CMAC: Prf(8, (CKK.DES3, CKK.DES2), _cmac(_triple_des)),
+}
+"""CMAC by the number of its mechanism; keys of the cipher's lengths."""
+
+
+def find_prf(table: dict[int, Prf], number: int) -> Prf:
+    """Return the function that a parameter names; CKR_MECHANISM_PARAM_INVALID."""
+    prf = table.get(number)
+    if prf is None:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{name_of(CKM, number)} is none of the functions there are")
+    return prf
