@@ -60,6 +60,16 @@ class Driver(Protocol):
     def derive(self, mechanism: int, parameter: object, key: Attributes, template: Attributes) -> Attributes:
         """Derive; return the new key's material."""
 
+    def encapsulate(
+        self, mechanism: int, parameter: object, key: Attributes, template: Attributes
+    ) -> tuple[bytes, Attributes]:
+        """Encapsulate; return the ciphertext and the new key's material."""
+
+    def decapsulate(
+        self, mechanism: int, parameter: object, key: Attributes, ciphertext: bytes, template: Attributes
+    ) -> Attributes:
+        """Decapsulate; return the new key's material."""
+
 
 class MechanismDriver:
     """Runs mechanism objects, and holds each operation to the lengths it foretells."""
@@ -115,6 +125,26 @@ class MechanismDriver:
         return KEY_TYPES[from_ulong(template[CKA.KEY_TYPE])].decode(payload, template)
 
     @staticmethod
+    def encapsulate(
+        mechanism: int, parameter: object, key: Attributes, template: Attributes
+    ) -> tuple[bytes, Attributes]:
+        """Encapsulate; return the ciphertext and the new key's material."""
+        public = Object(key)
+        ciphertext, payload = approve(public, "encapsulate", mechanism, _MODE)(public, parameter, template)
+        foretold = mechanism_for("encapsulate", mechanism, _MODE).encapsulated_length(public, parameter)
+        assert foretold == len(ciphertext)
+        return ciphertext, _shared(payload, template)
+
+    @staticmethod
+    def decapsulate(
+        mechanism: int, parameter: object, key: Attributes, ciphertext: bytes, template: Attributes
+    ) -> Attributes:
+        """Decapsulate; return the new key's material."""
+        private = Object(key)
+        payload = approve(private, "decapsulate", mechanism, _MODE)(private, parameter, ciphertext, template)
+        return _shared(payload, template)
+
+    @staticmethod
     def _begin(kind: str, mechanism: int, parameter: object, key: Attributes):
         load()
         obj = Object(key)
@@ -140,6 +170,12 @@ class MechanismDriver:
         if not operation.exact:
             assert results[-1] == operation.finish()
         return b"".join(results)
+
+
+def _shared(payload: bytes, template: Attributes) -> Attributes:
+    """Return the material of a key of these bytes."""
+    key_type = KEY_TYPES[from_ulong(template[CKA.KEY_TYPE])]
+    return key_type.decode(key_type.shape(payload), template)
 
 
 def _compare(operation: Operation, foretold: int, result: bytes) -> None:

@@ -40,9 +40,10 @@ __all__ = ["ModuleDriver", "logged_in"]
 
 _USES = {
     CKO.SECRET_KEY: {CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE},
-    CKO.PUBLIC_KEY: {CKA.ENCRYPT, CKA.VERIFY, CKA.WRAP},
-    CKO.PRIVATE_KEY: {CKA.DECRYPT, CKA.SIGN, CKA.UNWRAP, CKA.DERIVE},
+    CKO.PUBLIC_KEY: {CKA.ENCRYPT, CKA.VERIFY, CKA.WRAP, CKA.ENCAPSULATE},
+    CKO.PRIVATE_KEY: {CKA.DECRYPT, CKA.SIGN, CKA.UNWRAP, CKA.DERIVE, CKA.DECAPSULATE},
 }
+_ALL_USES = set().union(*_USES.values())
 # What follows from the material, and is refused in a template.
 _COMPUTED = {CKA.VALUE_LEN, CKA.VALUE_BITS, CKA.MODULUS_BITS, CKA.KEY_SIZE}
 _KEPT = 4
@@ -170,6 +171,23 @@ class ModuleDriver:
         with _refusals():
             return self._material(self.session.derive(given, self._handle(key), _new(template)))
 
+    def encapsulate(
+        self, mechanism: int, parameter: object, key: Attributes, template: Attributes
+    ) -> tuple[bytes, Attributes]:
+        """Encapsulate; return the ciphertext and the new key's material."""
+        given = mechanism_of(mechanism, parameter)
+        with _refusals():
+            ciphertext, handle = self.session.encapsulate(given, self._handle(key), _new(template))
+            return ciphertext, self._material(handle)
+
+    def decapsulate(
+        self, mechanism: int, parameter: object, key: Attributes, ciphertext: bytes, template: Attributes
+    ) -> Attributes:
+        """Decapsulate; return the new key's material."""
+        given = mechanism_of(mechanism, parameter)
+        with _refusals():
+            return self._material(self.session.decapsulate(given, self._handle(key), _new(template), ciphertext))
+
     def _cipher(self, name: str, mechanism: int, parameter: object, key: Attributes, data: Data) -> bytes:
         with _refusals():
             cipher = self.session.cipher if isinstance(data, bytes) else self.session.cipher_parts
@@ -199,7 +217,7 @@ class ModuleDriver:
 def _template(key: Attributes) -> Attributes:
     """Return the template that creates a key: without what its class cannot do, and readable."""
     of_class = from_ulong(key[CKA.CLASS])
-    dropped = _COMPUTED | (_USES[CKO.SECRET_KEY] - _USES[of_class])
+    dropped = _COMPUTED | (_ALL_USES - _USES[of_class])
     kept = {kind: value for kind, value in key.items() if kind not in dropped}
     return kept if of_class == CKO.PUBLIC_KEY else {**_OPEN, **kept}
 
