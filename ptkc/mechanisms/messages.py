@@ -25,7 +25,7 @@ class MessageForm(NamedTuple):
 
     `iv` the IV or nonce as given, `fixed_bits` and `generator` how it is made, `tag` what is there of the tag (its room
     where it is made, itself where it is given), `tag_length` its length in bytes; `ordinary` makes the parameter of
-    C_EncryptInit from the value, the IV and the associated data. `written_iv`: whether the IV is written back.
+    C_EncryptInit from the value, the IV and the associated data.
     """
 
     value: type
@@ -35,7 +35,6 @@ class MessageForm(NamedTuple):
     tag: Callable[[Any], Any]
     tag_length: Callable[[Any], int]
     ordinary: Callable[[Any, bytes, bytes], object]
-    written_iv: bool = True
 
 
 GCM_MESSAGES = MessageForm(
@@ -64,7 +63,6 @@ CHACHA_MESSAGES = MessageForm(
     lambda value: value.tag,
     lambda _: 16,
     lambda _, nonce, associated: ChaCha20Poly1305(nonce, associated),
-    written_iv=False,
 )
 
 
@@ -120,10 +118,6 @@ class Messages:
         tag: bytes = self._form.tag(parameter)
         return tag
 
-    def written(self, iv: bytes, tag: bytes) -> tuple[bytes, ...]:
-        """Return what is written back to the parameter."""
-        return (iv, tag) if self._form.written_iv else (tag,)
-
 
 class Message:
     """One message: its output, tag aside, has as many bytes as its input."""
@@ -147,7 +141,7 @@ class Message:
     def open(self) -> tuple[bytes, ...]:
         """Make the IV, if one is to be made, and get ready for parts; return what is written back."""
         self._operation, iv = self._messages.operation(self._parameter, self._associated)
-        return self._messages.written(iv, b"") if self._messages.encrypts else ()
+        return (iv, b"") if self._messages.encrypts else ()
 
     def single(self, data: bytes, room: int | None) -> tuple[bytes, tuple[bytes, ...]] | int:
         """Do the whole message: return output and what is written back, or the length for a query or little room.
@@ -162,7 +156,7 @@ class Message:
         if messages.encrypts:
             sealed = operation.single(data)
             end = len(sealed) - tag_length
-            return sealed[:end], messages.written(iv, sealed[end:])
+            return sealed[:end], (iv, sealed[end:])
         return _opened(operation.single, data + messages.tag(parameter)), ()
 
     def part(self, parameter: Any, data: bytes, room: int | None) -> tuple[bytes, tuple[bytes, ...]] | int:  # noqa: ANN401
@@ -179,7 +173,7 @@ class Message:
         output = self._operation.update(data)
         self._given += len(data)
         self._out += len(output)
-        return output, self._messages.written(b"", b"") if self._messages.encrypts else ()
+        return output, ()
 
     def last(self, parameter: Any, data: bytes, room: int | None) -> tuple[bytes, tuple[bytes, ...]] | int:  # noqa: ANN401
         """Take the last part, and the tag from `parameter` or its place there; return as `single`."""
@@ -195,7 +189,7 @@ class Message:
         if messages.encrypts:
             sealed = operation.update(data) + operation.finish()
             end = len(sealed) - tag_length
-            return sealed[:end], messages.written(b"", sealed[end:])
+            return sealed[:end], (b"", sealed[end:])
         rest = operation.update(data) + operation.update(messages.tag(parameter))
         return rest + _opened(lambda _: operation.finish(), b""), ()
 

@@ -12,6 +12,7 @@ import os
 from _thread import allocate_lock
 from collections import OrderedDict
 from hashlib import sha256
+from typing import Any
 
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKG, CKR
@@ -34,18 +35,18 @@ _series: OrderedDict[bytes, _Series] = OrderedDict()
 class _Series:
     """What was made for one key and one length of IV.
 
-    `process` is the one that it is for: a fork continues none. `way` is generator and number of fixed bits: two ways
-    could make the same IV, so a key keeps to one. `counts` has for each fixed part how many IVs there were, and what
-    they are counted on.
+    `process` is the one that it is for: a fork continues none. A way is a generator and a number of fixed bits: two
+    ways without enough random bits could make the same IV, so a key keeps to one, `way`. `counts` has for each way and
+    fixed part how many IVs there were, and what they are counted on, -1 if that is open.
     """
 
     __slots__ = ("counts", "process", "way")
 
-    def __init__(self, way: tuple[int, int]) -> None:
+    def __init__(self) -> None:
         """Begin with none."""
         self.process = os.getpid()
-        self.way = way
-        self.counts: dict[int, list[int]] = {}
+        self.way: tuple[int, int] | None = None
+        self.counts: dict[tuple[int, int, int], list[int]] = {}
 
 
 def nonce(key: Object, given: bytes, fixed_bits: int, generator: int) -> bytes:
@@ -66,7 +67,15 @@ def nonce(key: Object, given: bytes, fixed_bits: int, generator: int) -> bytes:
     value = int.from_bytes(given, "big")
     fixed = value >> free
     with _lock:
-        counts = _counts(key, len(given), (generator, fixed_bits), fixed)
+        series = _series_of(key, len(given))
+        way = generator, fixed_bits
+        if make[2] or free < _FEWEST_RANDOM_BITS:
+            series.way = series.way or way
+            if series.way != way:
+                raise _refused("this key's IVs are generated in another way already")
+        if len(series.counts) >= _MOST_FIXED_PARTS and (*way, fixed) not in series.counts:
+            raise _refused("too many fixed parts for one key")
+        counts = series.counts.setdefault((*way, fixed), [0, -1])
         made = make[0](counts, value & ((1 << free) - 1), free)
         counts[0] += 1
     return ((fixed << free) | made).to_bytes(len(given), "big")
@@ -76,26 +85,21 @@ def _refused(reason: str) -> CryptokiError:
     return CryptokiError(CKR.MECHANISM_PARAM_INVALID, reason)
 
 
-def _counts(key: Object, length: int, way: tuple[int, int], fixed: int) -> list[int]:
-    """Return [number of IVs made so far, what they are counted on or -1] for a key and a fixed part."""
+def _series_of(key: Object, length: int) -> _Series:
+    """Return what was made for a key, or a copy of it, and this length of IV in bytes."""
     name = f"nonces of {length} bytes"
-    series = key.cache.get(name)
-    if not isinstance(series, _Series) or series.process != os.getpid():
+    series: Any = key.cache.get(name)
+    if series is None or series.process != os.getpid():
         # Copies of a key are other objects: the value is what they have in common.
         identity = sha256(_SALT + bytes((length,)) + key.attributes[CKA.VALUE]).digest()
         series = _series.get(identity)
         if series is None or series.process != os.getpid():
-            series = _series[identity] = _Series(way)
+            series = _series[identity] = _Series()
             if len(_series) > _MOST_KEYS:
                 _series.popitem(last=False)
         _series.move_to_end(identity)
         key.cache[name] = series
-    if series.way != way:
-        raise _refused("this key's IVs are generated in another way already")
-    counts = series.counts.setdefault(fixed, [0, -1])
-    if len(series.counts) > _MOST_FIXED_PARTS:
-        raise _refused("too many fixed parts for one key")
-    return counts
+    return series  # type: ignore[no-any-return]
 
 
 def _counted(counts: list[int], _: int, free: int) -> int:

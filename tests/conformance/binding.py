@@ -26,6 +26,11 @@ typedef struct { CK_BYTE *pIv; CK_ULONG ulIvLen; CK_ULONG ulIvBits; CK_BYTE *pAA
 typedef struct { CK_ULONG ulDataLen; CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_BYTE *pAAD; CK_ULONG ulAADLen;
                  CK_ULONG ulMACLen; } CK_CCM_PARAMS;
 typedef struct { CK_ULONG ulCounterBits; CK_BYTE cb[16]; } CK_AES_CTR_PARAMS;
+typedef struct { CK_BYTE *pIv; CK_ULONG ulIvLen; CK_ULONG ulIvFixedBits; CK_ULONG ivGenerator; CK_BYTE *pTag;
+                 CK_ULONG ulTagBits; } CK_GCM_MESSAGE_PARAMS;
+typedef struct { CK_ULONG ulDataLen; CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_ULONG ulNonceFixedBits;
+                 CK_ULONG nonceGenerator; CK_BYTE *pMAC; CK_ULONG ulMACLen; } CK_CCM_MESSAGE_PARAMS;
+typedef struct { CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_BYTE *pTag; } CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS;
 typedef struct { CK_BYTE *pBlockCounter; CK_ULONG blockCounterBits; CK_BYTE *pNonce;
                  CK_ULONG ulNonceBits; } CK_CHACHA20_PARAMS;
 typedef struct { CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_BYTE *pAAD;
