@@ -192,6 +192,30 @@ size_t ptkc_key_octets(EVP_PKEY *key, const char *name, unsigned char *octets, s
     return length;
 }
 
+int ptkc_extra_bits(const unsigned char *order, size_t size, unsigned char *value)
+{
+    int done = 0;
+    ERR_set_mark();
+    BN_CTX *context = BN_CTX_secure_new_ex(ptkc_library());
+    BIGNUM *most = BN_bin2bn(order, (int)size, NULL);
+    BIGNUM *drawn = BN_secure_new();
+    /* c of N + 64 random bits, d = (c mod (n - 1)) + 1 */
+    if (context != NULL && most != NULL && drawn != NULL && size <= LONGEST_NUMBER && BN_num_bits(most) > 1) {
+        int bits = BN_num_bits(most) + 64;
+        BN_set_flags(drawn, BN_FLG_CONSTTIME);
+        done = BN_sub_word(most, 1) == 1
+            && BN_priv_rand_ex(drawn, bits, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY, 0, context) == 1
+            && BN_mod(drawn, drawn, most, context) == 1 && BN_add_word(drawn, 1) == 1
+            && BN_bn2binpad(drawn, value, (int)size) == (int)size;
+    }
+    BN_clear_free(drawn);
+    BN_free(most);
+    BN_CTX_free(context);
+    if (!done) OPENSSL_cleanse(value, size);
+    ERR_pop_to_mark();
+    return done;
+}
+
 int ptkc_key_agree(
     EVP_PKEY *key, EVP_PKEY *peer, const ptkc_setting *settings, size_t count, unsigned char *secret, size_t *size)
 {

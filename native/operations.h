@@ -76,6 +76,9 @@ int ptkc_key_check(EVP_PKEY *key, char what);
 size_t ptkc_key_number(EVP_PKEY *key, const char *name, unsigned char *number, size_t room);
 size_t ptkc_key_octets(EVP_PKEY *key, const char *name, unsigned char *octets, size_t room);
 
+/* Draw a private value from 1 to `order` - 1 as FIPS 186-4 B.4.1 does; both have `size` bytes. */
+int ptkc_extra_bits(const unsigned char *order, size_t size, unsigned char *value);
+
 /* Agree on a secret with a peer whose public part is checked first; `*size` is the room, then the secret's length. */
 int ptkc_key_agree(
     EVP_PKEY *key, EVP_PKEY *peer, const ptkc_setting *settings, size_t count, unsigned char *secret, size_t *size);
