@@ -19,6 +19,7 @@ from ptkc.client import memory
 from ptkc.client.library import Library
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
+from ptkc.spec.layouts import WITHOUT_KEY
 from ptkc.wire.commands import CANCEL, COMMANDS, MESSAGE_ALONE, Command
 
 TYPE_CHECKING = False
@@ -74,6 +75,13 @@ _INPUTS = {
 _WHOLE = ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "write_structure(p_{0}, '{2}', {1})")
 _OUTPUTS = {
     **dict.fromkeys(("ulong", "uint"), ("p_{0}", "if not p_{0}: raise BadArgument('{0}')", "", "p_{0}[0] = {1}")),
+    # Of C_DeriveKey: some mechanisms make no key but those that their parameter takes.
+    "derived": (
+        "p_{0}",
+        "if not p_{0} and not (p_mechanism and p_mechanism.mechanism in WITHOUT_KEY): raise BadArgument('{0}')",
+        "",
+        "if p_{0}: p_{0}[0] = {1}",
+    ),
     "buffer": (
         "p_{0}, n_{0}",
         "if not n_{0}: raise BadArgument('{0}')\nroom = n_{0}[0] if p_{0} else None",
@@ -130,6 +138,8 @@ def _source(command: Command) -> str:
         before.append(statements.format(name))
         arguments.append(argument.format(name))
     outputs = [field for field in _fields(command.outputs) if field[1] in _OUTPUTS]
+    if command.method == "derive_key":
+        outputs[0] = outputs[0][0], "derived"
     results = [f"r{place}" for place in range(len(outputs))]
     room = ""
     for (name, kind), result in zip(outputs, results, strict=True):
@@ -194,6 +204,7 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
         "failed": lambda: _failed(command, library),
         "NoSession": CryptokiError(CKR.SESSION_HANDLE_INVALID, "no such session"),
         "BadArgument": _BadArgumentError,
+        "WITHOUT_KEY": WITHOUT_KEY,
         "CryptokiError": CryptokiError,
         "TooSmall": BufferTooSmallError,
         "UNPROTECTED": CKR.BAD_PROTECTION,

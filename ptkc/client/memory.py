@@ -179,7 +179,7 @@ def write_back(outputs: list[tuple[int, int]], written: tuple[bytes | int, ...])
         if (length == HANDLE) is not (room == HANDLE) or length > room or (content and not address):
             raise CryptokiError(CKR.DEVICE_ERROR, "an output of the parameter does not fit the application's memory")
     for (address, _), content in zip(outputs, written, strict=True):
-        if content:
+        if content or (address and isinstance(content, int)):
             data = _NUMBER.pack(content) if isinstance(content, int) else content
             memmove(_cast(_BYTES, address), data, len(data))
 

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from ptkc.spec.members import Memory
 
 __all__ = [
-    "CBC_DATA", "CCM", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA", "ECDH", "EDDSA",
-    "EXTRACT", "GCM", "GEN_PIK", "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF", "IKE1_EXTENDED", "IKE1_PRF",
-    "IKE2_PRF_PLUS", "IKE_PRF", "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT", "MAC_GENERAL", "MADE",
-    "MECH_AND_OBJECT", "OAEP", "PBKDF2", "PSS", "SECRET_SHARE", "SIGN_CONTEXT", "SP800_108", "SP800_108_FEEDBACK",
-    "TLS_EXTENDED_MASTER", "TLS_KDF", "TLS_KEYS", "TLS_MAC", "TLS_MASTER", "CbcData", "Ccm", "CcmMessage",
-    "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage", "CounterFormat", "Ctr", "Des3CbcData", "Ecdh", "Eddsa",
-    "Extract", "FurtherKey", "Gcm", "GcmMessage", "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended",
-    "Ike1Prf", "Ike2PrfPlus", "IkePrf", "KeyData", "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject",
-    "Oaep", "Pbkdf2", "PrfData", "Pss", "Share", "SignContext", "Sp800108", "Sp800108Feedback", "TlsExtendedMaster",
-    "TlsKdf", "TlsKeys", "TlsKeysOut", "TlsMac", "TlsMaster", "TlsRandom", "pack", "pack_message", "parse",
-    "parse_message", "unpack", "unpack_message",
+    "CBC_DATA", "CCM", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA", "ECDH",
+    "ECDH_AES_WRAP", "EDDSA", "EXTRACT", "GCM", "GEN_PIK", "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF",
+    "IKE1_EXTENDED", "IKE1_PRF", "IKE2_PRF_PLUS", "IKE_PRF", "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT",
+    "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PBKDF2", "PSS", "RSA_AES_WRAP", "SECRET_SHARE",
+    "SIGN_CONTEXT", "SP800_108", "SP800_108_FEEDBACK", "TLS_EXTENDED_MASTER", "TLS_KDF", "TLS_KEYS", "TLS_MAC",
+    "TLS_MASTER", "WITHOUT_KEY", "CbcData", "Ccm", "CcmMessage", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage",
+    "CounterFormat", "Ctr", "Des3CbcData", "Ecdh", "EcdhAesWrap", "Eddsa", "Extract", "FurtherKey", "Gcm",
+    "GcmMessage", "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended", "Ike1Prf", "Ike2PrfPlus", "IkePrf",
+    "KeyData", "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject", "Oaep", "Pbkdf2", "PrfData", "Pss",
+    "RsaAesWrap", "Share", "SignContext", "Sp800108", "Sp800108Feedback", "TlsExtendedMaster", "TlsKdf", "TlsKeys",
+    "TlsKeysOut", "TlsMac", "TlsMaster", "TlsRandom", "pack", "pack_message", "parse", "parse_message", "unpack",
+    "unpack_message",
 ]  # fmt: skip
 
 Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
@@ -44,6 +45,8 @@ Oaep = namedtuple("Oaep", "hash mgf source label")
 Ecdh = namedtuple("Ecdh", "kdf shared public")
 Eddsa = namedtuple("Eddsa", "ph context")
 X942Dh = namedtuple("X942Dh", "kdf other public")
+RsaAesWrap = namedtuple("RsaAesWrap", "bits oaep")
+EcdhAesWrap = namedtuple("EcdhAesWrap", "bits kdf shared")
 SignContext = namedtuple("SignContext", "hedge context")
 HashSignContext = namedtuple("HashSignContext", "hedge context hash")
 Extract = namedtuple("Extract", "bit")
@@ -102,6 +105,10 @@ HASH_SIGN_CONTEXT = Layout(
     "CK_HASH_SIGN_ADDITIONAL_CONTEXT", HashSignContext, "hedge:ulong context:pointer context:length hash:ulong"
 )
 EDDSA = Layout("CK_EDDSA_PARAMS", Eddsa, "ph:boolean context:length context:pointer")
+RSA_AES_WRAP = Layout("CK_RSA_AES_KEY_WRAP_PARAMS", RsaAesWrap, "bits:ulong oaep:part_at", oaep=OAEP)
+ECDH_AES_WRAP = Layout(
+    "CK_ECDH_AES_KEY_WRAP_PARAMS", EcdhAesWrap, "bits:ulong kdf:ulong shared:length shared:pointer"
+)
 X9_42_DH = Layout(
     "CK_X9_42_DH1_DERIVE_PARAMS", X942Dh, "kdf:ulong other:length other:pointer public:length public:pointer"
 )
@@ -233,6 +240,10 @@ LAYOUTS = {
     CKM.ECDH1_COFACTOR_DERIVE: ECDH,
     CKM.EDDSA: EDDSA,
     CKM.X9_42_DH_DERIVE: X9_42_DH,
+    CKM.RSA_AES_KEY_WRAP: RSA_AES_WRAP,
+    **dict.fromkeys(
+        (CKM.ECDH_AES_KEY_WRAP, CKM.ECDH_COF_AES_KEY_WRAP, CKM.ECDH_X_AES_KEY_WRAP), ECDH_AES_WRAP
+    ),
     CKM.HASH_ML_DSA: HASH_SIGN_CONTEXT,
     **dict.fromkeys((CKM.ML_DSA, CKM.SLH_DSA), SIGN_CONTEXT),
     **{
@@ -276,6 +287,9 @@ LAYOUTS = {
     **{number: PSS for name, number in vars(CKM).items() if name.endswith("_PKCS_PSS")},
     **{number: MAC_GENERAL for name, number in vars(CKM).items() if name.endswith("_HMAC_GENERAL")},
 }
+
+WITHOUT_KEY = frozenset((CKM.TLS12_KEY_AND_MAC_DERIVE, CKM.TLS12_KEY_SAFE_DERIVE))
+"""Mechanisms whose keys are all written back through the parameter: C_DeriveKey itself has none to give."""
 
 # Per-message parameters, told apart by their length. What is made (C_EncryptMessage …) has the room for the tag, and IV
 # and tag are written back; what is given (C_DecryptMessage …) has the tag, or b"" where there is none.
