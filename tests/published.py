@@ -10,7 +10,7 @@ __all__ = ["Vector", "vectors"]
 
 Vector = dict[str, str]
 
-_RESULTS = {"ct", "c", "ciphertext", "md", "output"}
+_RESULTS = {"ct", "c", "ciphertext", "md", "output", "tag"}
 
 
 def vectors(path: str) -> Iterator[Vector]:

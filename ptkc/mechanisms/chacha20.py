@@ -34,7 +34,7 @@ _KEY = 32
 _BLOCK = 64
 _ORIGINAL, _IETF, _EXTENDED = 8, 12, 24
 _COUNTER_OF = {_ORIGINAL: 8, _IETF: 4, _EXTENDED: 8}
-"""How many bytes the counter has, by those of the nonce (specification, "ChaCha20: Nonce and block counter lengths")."""
+"""How many bytes the counter has, by those of the nonce ("ChaCha20: Nonce and block counter lengths")."""
 
 
 def _chacha20(key: bytes, start: bytes) -> CipherContext:
@@ -59,6 +59,33 @@ def _hchacha20(key: bytes, start: bytes) -> bytes:
 def _refusal(what: str) -> CryptokiError:
     """Return the refusal of a parameter."""
     return CryptokiError(CKR.MECHANISM_PARAM_INVALID, what)
+
+
+class _Stretches:
+    """A stream whose counter may be longer than the 32 bits that the library counts: then it is begun anew."""
+
+    __slots__ = ("_context", "_key", "_left", "_next", "_rest")
+
+    def __init__(self, key: bytes, counter: bytes, nonce: bytes) -> None:
+        """Start; counter and nonce have 16 bytes together, `_rest` are those behind the library's counter."""
+        self._key = key
+        low = int.from_bytes(counter[:4], "little")
+        self._context = _chacha20(key, counter + nonce)
+        self._left = _BLOCK * (2**32 - low)
+        self._next = int.from_bytes(counter[4:], "little") + 1
+        self._rest = nonce
+
+    def update(self, data: bytes) -> bytes:
+        """Return as many bytes."""
+        parts = []
+        while len(data) > self._left:
+            parts.append(self._context.update(data[: self._left]))
+            data = data[self._left :]
+            self._context = _chacha20(self._key, bytes(4) + self._next.to_bytes(4, "little") + self._rest)
+            self._left = _BLOCK << 32
+            self._next += 1
+        self._left -= len(data)
+        return b"".join((*parts, self._context.update(data))) if parts else self._context.update(data)
 
 
 class _ChaCha20(PayloadCipher):
@@ -89,8 +116,7 @@ class _ChaCha20(PayloadCipher):
         value = key.attributes[CKA.VALUE]
         if len(nonce) == _EXTENDED:
             value, nonce = _hchacha20(value, nonce[:16]), nonce[16:]
-        # As long as the counter of 32 bits does not run over, the library's one of 64 is the same.
-        return Counting(_chacha20(value, counter + nonce), room, error)
+        return Counting(_Stretches(value, counter, nonce), room, error)
 
 
 class _Original:
