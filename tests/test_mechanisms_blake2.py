@@ -80,6 +80,22 @@ def test_hmac_is_made_of_the_digest_as_rfc_2104_says(driver: Driver, bits: int, 
                 driver.sign(general, MacGeneral(wanted), key, message)
 
 
+@pytest.mark.vectors(*(getattr(CKM, f"BLAKE2B_{bits}_KEY_DERIVE") for bits in _BITS))
+@pytest.mark.parametrize("bits", _BITS)
+def test_a_derived_key_is_the_digest_of_its_base(driver: Driver, bits: int) -> None:
+    """KEY_DERIVE gives the digest of the base key's value, which has vectors, or its beginning."""
+    mechanism = getattr(CKM, f"BLAKE2B_{bits}_KEY_DERIVE")
+    for value in (b"abc", bytes(range(200))):
+        expected = driver.digest(_DIGESTS[bits], value)
+        for template in ({}, {CKA.VALUE_LEN: ulong(16)}):
+            kind = {CKA.KEY_TYPE: ulong(CKK.GENERIC_SECRET)}
+            made = driver.derive(mechanism, None, secret(CKK.GENERIC_SECRET, value), {**kind, **template})
+            assert expected[: 16 if template else None] == made[CKA.VALUE]
+    with refusal(CKR.ATTRIBUTE_VALUE_INVALID):
+        too_long = {CKA.KEY_TYPE: ulong(CKK.GENERIC_SECRET), CKA.VALUE_LEN: ulong(bits // 8 + 1)}
+        driver.derive(mechanism, None, secret(CKK.GENERIC_SECRET, b"abc"), too_long)
+
+
 @pytest.mark.parametrize("bits", _BITS)
 def test_another_hash_has_another_key_type(driver: Driver, bits: int) -> None:
     """CKR_KEY_TYPE_INCONSISTENT for the key of another hash function."""

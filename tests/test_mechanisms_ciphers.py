@@ -139,7 +139,7 @@ def _nist(path: str) -> tuple[Known, ...]:
 
 
 def _ntt(bits: int) -> Iterator[Known]:
-    """Yield NTT's known answers for Camellia, which stand in lines of K, P and C; every eighth, since there are many."""
+    """Yield every eighth of NTT's many known answers for Camellia, which stand in lines of K, P and C."""
     values = {}
     with cryptography_vectors.open_vector_file(f"ciphers/Camellia/camellia-{bits}-ecb.txt", "r") as file:
         for line in file:

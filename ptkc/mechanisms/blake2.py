@@ -1,4 +1,4 @@
-"""BLAKE2b with 160, 256, 384 and 512 bits: digests, HMAC, keys (specification 6.21, 6.22; RFC 7693, RFC 2104).
+"""BLAKE2b with 160, 256, 384 and 512 bits: digests, HMAC, keys (specification 6.21, 6.22, 6.42; RFC 7693).
 
 `cryptography` has the last of them only; Python's own has all. HMAC is the construction around the unkeyed hash, as the
 specification says, and not the keyed hash that BLAKE2 has itself.
@@ -13,13 +13,15 @@ from hashlib import blake2b
 from typing import Any
 
 from ptkc.mechanisms.digests import Accumulation
-from ptkc.mechanisms.generic import KeyGeneration, SecretKeyType, hash_check_value
+from ptkc.mechanisms.generic import KeyGeneration, SecretKeyType, derived_length, hash_check_value
+from ptkc.mechanisms.hashing_derivation import HashDerivation
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import Mechanism, Operation, register
 from ptkc.objects.object import Object
 from ptkc.spec import parameters
 from ptkc.spec.constants import CKA, CKK, CKM
 from ptkc.spec.layouts import MAC_GENERAL
+from ptkc.spec.values import Attributes
 
 __all__ = ["BLAKE2"]
 
@@ -82,12 +84,28 @@ class _Hmac(Mac):
         return _Running(hmac.new(key.attributes[CKA.VALUE], digestmod=self._new))
 
 
+class _Derivation(HashDerivation):
+    """CKM_BLAKE2B_<bits>_KEY_DERIVE: the new key is the beginning of the digest of the base key's value."""
+
+    def __init__(self, number: int, new: Callable[..., Any]) -> None:
+        """Keep what makes the hash."""
+        self.type = number
+        self.source = _Digest.source
+        self._new = new
+
+    def derive(self, key: Object, parameter: None, attributes: Attributes) -> bytes:  # noqa: ARG002 - there is none
+        """Return the first CKA_VALUE_LEN bytes of the digest; the codes of `derived_length`."""
+        digest: bytes = self._new(key.attributes[CKA.VALUE]).digest()
+        return digest[: derived_length(attributes, len(digest))]
+
+
 _KEYS = {name: SecretKeyType(getattr(CKK, f"{name}_HMAC"), _ANY, hash_check_value) for name in BLAKE2}
 
 register(
     *_KEYS.values(),
     *(_Digest(getattr(CKM, name), new) for name, new in BLAKE2.items()),
     *(_Hmac(name, new, general=general) for name, new in BLAKE2.items() for general in (False, True)),
+    *(_Derivation(getattr(CKM, f"{name}_KEY_DERIVE"), new) for name, new in BLAKE2.items()),
     *(
         KeyGeneration(getattr(CKM, f"{name}_KEY_GEN"), key_type, (1, _LENGTHS[-1]), _LENGTHS)
         for name, key_type in _KEYS.items()
