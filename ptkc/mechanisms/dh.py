@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 
 from ptkc.mechanisms import evp
+from ptkc.mechanisms.agreement import Agreement
 from ptkc.mechanisms.finite_fields import DH, X9_42_DH, Field, load_private, public_value, stripped
 from ptkc.mechanisms.generic import derived_length
-from ptkc.mechanisms.mechanism import Mechanism, register
+from ptkc.mechanisms.mechanism import register
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKR
@@ -54,22 +55,44 @@ def agree(field: Field, key: Object, public: bytes) -> bytes:
         raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"the other party's public value: {error}") from None
 
 
-class DhDerivation(Mechanism):
-    """CKM_DH_PKCS_DERIVE: the parameter is the other party's public value."""
+class FieldAgreement(Agreement):
+    """What both kinds of Diffie-Hellman over finite fields have in common."""
+
+    def public_value(self, key_type: int, attributes: Attributes) -> bytes:  # noqa: ARG002 - in both the same
+        """Return the public value, as long as the prime."""
+        return stripped(attributes[CKA.VALUE]).rjust(len(stripped(attributes[CKA.PRIME])), b"\0")
+
+
+class DhDerivation(FieldAgreement):
+    """CKM_DH_PKCS_DERIVE: the parameter is the other party's public value, and absent in encapsulation."""
 
     type = CKM.DH_PKCS_DERIVE
     key_types = (CKK.DH,)
     sizes = DH.sizes
     parameters = _PUBLIC_VALUE
+    optional = True
     source = _SOURCE
+    pairs = {CKK.DH: CKM.DH_PKCS_KEY_PAIR_GEN}  # noqa: RUF012 - fixed
+    domain = DH.parts
 
-    def derive(self, key: Object, parameter: bytes, attributes: Attributes) -> bytes:
+    def check_encapsulation(self, parameter: bytes | None) -> None:
+        """Refuse a parameter: CKR_MECHANISM_PARAM_INVALID."""
+        if parameter is not None:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "encapsulation takes no public value")
+
+    def with_public(self, parameter: None, public: bytes) -> bytes:  # noqa: ARG002 - there is none
+        """Return the parameter of C_DeriveKey."""
+        return public
+
+    def derive(self, key: Object, parameter: bytes | None, attributes: Attributes) -> bytes:
         """Return the value of the new key; the codes of `agree` and `derived_length`."""
+        if parameter is None:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "the other party's public value is missing")
         secret = agree(DH, key, parameter)
         return secret[-derived_length(attributes, len(secret)) :]
 
 
-class X942Derivation(Mechanism):
+class X942Derivation(FieldAgreement):
     """CKM_X9_42_DH_DERIVE."""
 
     type = CKM.X9_42_DH_DERIVE
@@ -77,6 +100,20 @@ class X942Derivation(Mechanism):
     sizes = X9_42_DH.sizes
     parameters = layouts.X9_42_DH
     source = f"{_SOURCE}, RFC 2631"
+    pairs = {CKK.X9_42_DH: CKM.X9_42_DH_KEY_PAIR_GEN}  # noqa: RUF012 - fixed
+    domain = X9_42_DH.parts
+
+    def check_encapsulation(self, parameter: X942Dh) -> None:
+        """Refuse a public value in the parameter, and what C_DeriveKey refuses: CKR_MECHANISM_PARAM_INVALID."""
+        check_kdf(parameter.kdf, parameter.other)
+        if parameter.kdf == CKD.SHA1_KDF_ASN1:
+            _around_counter(parameter.other)
+        if parameter.public:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "encapsulation takes no public value in its parameter")
+
+    def with_public(self, parameter: X942Dh, public: bytes) -> X942Dh:
+        """Return the parameter of C_DeriveKey with this public value."""
+        return parameter._replace(public=public)
 
     def derive(self, key: Object, parameter: X942Dh, attributes: Attributes) -> bytes:
         """Return the value of the new key; the codes of `agree`, `derived_length` and `kdf_x9_42`."""

@@ -8,17 +8,21 @@ The other party's public key may be raw or a DER OCTET STRING.
 
 from __future__ import annotations
 
+from typing import Any
+
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ptkc.mechanisms import ec as weierstrass
 from ptkc.mechanisms import edwards
-from ptkc.mechanisms.curves import find
+from ptkc.mechanisms.agreement import Agreement
+from ptkc.mechanisms.curves import Curve, find
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.generic import derived_length
-from ptkc.mechanisms.mechanism import Mechanism, register
+from ptkc.mechanisms.mechanism import register
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKR
@@ -26,7 +30,7 @@ from ptkc.spec.errors import CryptokiError
 from ptkc.spec.layouts import Ecdh
 from ptkc.spec.values import Attributes
 
-__all__ = ["Ecdh1Derivation"]
+__all__ = ["Ecdh1Derivation", "agree", "agree_with", "check_kdf", "ephemeral", "key_from_secret"]
 
 _HASHED = {
     "SHA1": CKM.SHA_1, "SHA224": CKM.SHA224, "SHA256": CKM.SHA256, "SHA384": CKM.SHA384, "SHA512": CKM.SHA512,
@@ -41,10 +45,12 @@ _KDFS: dict[int, tuple[type[X963KDF | ConcatKDFHash], HashAlgorithm]] = {
 _ECDH = ec.ECDH()
 
 
-class Ecdh1Derivation(Mechanism):
+class Ecdh1Derivation(Agreement):
     """CKM_ECDH1_DERIVE, with short Weierstrass and Montgomery keys, or CKM_ECDH1_COFACTOR_DERIVE."""
 
     parameters = layouts.ECDH
+    pairs = {CKK.EC: CKM.EC_KEY_PAIR_GEN, CKK.EC_MONTGOMERY: CKM.EC_MONTGOMERY_KEY_PAIR_GEN}  # noqa: RUF012 - fixed
+    domain = (CKA.EC_PARAMS,)
     source = "NIST CAVP, RFC 7748 (cryptography_vectors: asymmetric/ECDH, X25519, X448), Wycheproof"
 
     def __init__(self, number: int, *key_types: int) -> None:
@@ -61,31 +67,67 @@ class Ecdh1Derivation(Mechanism):
         public key that is none on the curve; CKR_TEMPLATE_INCOMPLETE if nothing says how long the key is;
         CKR_ATTRIBUTE_VALUE_INVALID if it cannot be so long.
         """
-        if parameter.kdf != CKD.NULL and parameter.kdf not in _KDFS:
-            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"kdf {parameter.kdf:#x}")
-        if parameter.kdf == CKD.NULL and parameter.shared:
-            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "CKD_NULL takes no shared data")
+        check_kdf(parameter.kdf, parameter.shared)
         try:
-            secret = _agree(key, parameter.public)
+            secret = agree(key, parameter.public)
         except ValueError as error:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"pPublicData: {error}") from None
         length = derived_length(attributes, len(secret) if parameter.kdf == CKD.NULL else 0)
         if parameter.kdf == CKD.NULL:
             return secret[-length:]
-        kdf, algorithm = _KDFS[parameter.kdf]
-        return kdf(algorithm, length, parameter.shared).derive(secret)
+        return key_from_secret(parameter.kdf, parameter.shared, secret, length)
+
+    def check_encapsulation(self, parameter: Ecdh) -> None:
+        """Refuse a public key in the parameter, and what C_DeriveKey refuses: CKR_MECHANISM_PARAM_INVALID."""
+        check_kdf(parameter.kdf, parameter.shared)
+        if parameter.public:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "encapsulation takes no public key in its parameter")
+
+    def with_public(self, parameter: Ecdh, public: bytes) -> Ecdh:
+        """Return the parameter of C_DeriveKey with this public key."""
+        return parameter._replace(public=public)
+
+    def public_value(self, key_type: int, attributes: Attributes) -> bytes:
+        """Return the point as CKA_PUBLIC_KEY_INFO ends with it: uncompressed where it has two coordinates."""
+        return attributes[CKA.PUBLIC_KEY_INFO][-find(key_type, attributes[CKA.EC_PARAMS]).point_size :]
 
 
-def _agree(key: Object, public: bytes) -> bytes:
+def check_kdf(kdf: int, shared: bytes) -> None:
+    """Refuse a key derivation function that we do not have, or shared data without one: CKR_MECHANISM_PARAM_INVALID."""
+    if kdf != CKD.NULL and kdf not in _KDFS:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"kdf {kdf:#x}")
+    if kdf == CKD.NULL and shared:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "CKD_NULL takes no shared data")
+
+
+def key_from_secret(kdf: int, shared: bytes, secret: bytes, length: int) -> bytes:
+    """Return `length` bytes that a key derivation function, not CKD_NULL, makes of a shared secret."""
+    function, algorithm = _KDFS[kdf]
+    return function(algorithm, length, shared).derive(secret)
+
+
+def agree(key: Object, public: bytes) -> bytes:
     """Return the shared secret; ValueError for an impossible public key, which includes those of small order."""
     curve = find(key.key_type, key.attributes[CKA.EC_PARAMS])
+    private = weierstrass.load_private(key) if key.key_type == CKK.EC else edwards.load_private(key)
+    return agree_with(private, curve, public)
+
+
+def agree_with(private: Any, curve: Curve, public: bytes) -> bytes:  # noqa: ANN401 - one of the libraries' classes
+    """Return the secret of a library's private key on a curve and a point as CKA_EC_POINT has it; ValueError."""
     point = curve.point(public)
-    if key.key_type == CKK.EC:
-        return weierstrass.load_private(key).exchange(
-            _ECDH, ec.EllipticCurvePublicKey.from_encoded_point(curve.algorithm, point)
-        )
-    secret: bytes = edwards.load_private(key).exchange(curve.public_class.from_public_bytes(point))
-    return secret
+    if curve.key_type == CKK.EC:
+        return private.exchange(_ECDH, weierstrass.public_on(curve, point))  # type: ignore[no-any-return]
+    return private.exchange(curve.public_class.from_public_bytes(point))  # type: ignore[no-any-return]
+
+
+def ephemeral(curve: Curve) -> tuple[Any, bytes]:
+    """Return a library's new private key on a curve, for one agreement, and its point, uncompressed and raw."""
+    if curve.key_type == CKK.EC:
+        private = weierstrass.new_private(curve)
+        return private, private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    made = curve.private_class.generate()
+    return made, made.public_key().public_bytes_raw()
 
 
 register(

@@ -10,11 +10,12 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 
-from ptkc.mechanisms.mechanism import Mechanism, Operation, Verification
+from ptkc.mechanisms.generic import derived_length, random_bytes
+from ptkc.mechanisms.mechanism import KEY_TYPES, Mechanism, Operation, Verification
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKR
+from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.values import Attributes
+from ptkc.spec.values import Attributes, from_ulong
 
 __all__ = ["RsaCipher", "RsaDecryption", "RsaEncryption", "RsaRecovery", "RsaSignature", "RsaVerification"]
 
@@ -165,3 +166,20 @@ class RsaCipher(Mechanism):
             return self.decrypt(key, parameter).single(wrapped)
         except CryptokiError as error:
             raise CryptokiError(_UNWRAP_CODES.get(error.code, error.code), error.message) from None
+
+    def encapsulated_length(self, key: Object, parameter: Any) -> int:  # noqa: ANN401 - each its own
+        """Return the length of the modulus."""
+        return self.encrypt(key, parameter).length(0)
+
+    def encapsulate(self, key: Object, parameter: Any, attributes: Attributes) -> tuple[bytes, bytes]:  # noqa: ANN401
+        """Return a new secret key, wrapped and as it is (specification 6.1.6, 6.1.8); the codes of `derived_length`.
+
+        CKR_KEY_SIZE_RANGE for a key that is too long to be wrapped.
+        """
+        payload = random_bytes(derived_length(attributes, 0))
+        payload = KEY_TYPES[from_ulong(attributes[CKA.KEY_TYPE])].shape(payload)
+        return self.wrap(key, parameter, payload), payload
+
+    def decapsulate(self, key: Object, parameter: Any, ciphertext: bytes, attributes: Attributes) -> bytes:  # noqa: ANN401
+        """Return what was wrapped, as C_UnwrapKey does."""
+        return self.unwrap(key, parameter, ciphertext, attributes)

@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 
+from ptkc.mechanisms.generic import derived_length, random_bytes
 from ptkc.mechanisms.libcrypto import rsa_key, rsa_raw
 from ptkc.mechanisms.mechanism import Operation, Verification, register
 from ptkc.mechanisms.rsa import PRIVATE_PARTS, SIZES
@@ -94,6 +95,50 @@ class RsaX509(RsaCipher):
         if any(payload[:front]):
             raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the wrapped key is longer than CKA_VALUE_LEN")
         return payload[front:]
+
+    def encapsulate(self, key: Object, parameter: None, attributes: Attributes) -> tuple[bytes, bytes]:  # noqa: ARG002
+        """Return RSASVE's ciphertext and secret, a number below the modulus (SP 800-56B 7.2.1.2).
+
+        CKR_ATTRIBUTE_VALUE_INVALID for a key of another length than the modulus.
+        """
+        public, size = libcrypto_key(key)
+        _check_length(attributes, size)
+        secret = _drawn(key.attributes[CKA.MODULUS].lstrip(b"\0"))
+        return rsa_raw(public, secret, private=False), secret
+
+    def decapsulate(self, key: Object, parameter: None, ciphertext: bytes, attributes: Attributes) -> bytes:
+        """Return the secret, as long as the modulus (SP 800-56B 7.2.1.3); the codes of C_UnwrapKey.
+
+        CKR_WRAPPED_KEY_INVALID also for 0, 1 and n-1, whose secret anybody knows.
+        """
+        _check_length(attributes, libcrypto_key(key)[1])
+        least, beyond = _bounds(key.attributes[CKA.MODULUS].lstrip(b"\0"))
+        if len(ciphertext) == len(least) and not least <= ciphertext < beyond:
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "a ciphertext that is not from 2 to n-2")
+        return RsaCipher.unwrap(self, key, parameter, ciphertext, attributes)
+
+
+def _bounds(modulus: bytes) -> tuple[bytes, bytes]:
+    """Return 2 and n-1, as long as n: between them is what RSASVE takes."""
+    size = len(modulus)
+    return (2).to_bytes(size, "big"), (int.from_bytes(modulus, "big") - 1).to_bytes(size, "big")
+
+
+def _drawn(modulus: bytes) -> bytes:
+    """Return a random number from 2 to n-2, as long as n: numbers are drawn until one is, and compared as bytes."""
+    least, beyond = _bounds(modulus)
+    mask = (1 << modulus[0].bit_length()) - 1
+    while True:
+        first, *rest = random_bytes(len(modulus))
+        number = bytes((first & mask, *rest))
+        if least <= number < beyond:
+            return number
+
+
+def _check_length(attributes: Attributes, size: int) -> None:
+    """Refuse a new key that is not as long as the modulus: CKR_ATTRIBUTE_VALUE_INVALID."""
+    if derived_length(attributes, size) != size:
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"the secret has {size} bytes, the key is another")
 
 
 def _recovery(key: Object) -> tuple[Callable[[bytes], bytes], int]:
