@@ -22,25 +22,53 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from ptkc.mechanisms import evp
 from ptkc.mechanisms.curves import CURVES, Curve, find
 from ptkc.mechanisms.digest_then import DigestThen, RawSignature
 from ptkc.mechanisms.mechanism import KeyType, Mechanism, Operation, Verification, register
-from ptkc.mechanisms.private_key_info import check_public_key_info, parse
+from ptkc.mechanisms.private_key_info import check_public_key_info, parse, trimmed
+from ptkc.mechanisms.system_curves import SystemPrivateKey, SystemPublicKey
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes
 
-__all__ = ["FLAGS", "SIZES", "load_private", "load_public"]
+__all__ = ["FLAGS", "SIZES", "load_private", "load_public", "new_private", "public_on"]
 
 SIZES = (192, 521)
 FLAGS = CKF.EC_F_P | CKF.EC_OID | CKF.EC_CURVENAME | CKF.EC_UNCOMPRESS | CKF.EC_COMPRESS
 
 _DER, _PKCS8, _PLAIN = Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
-_BY_NAME = {curve.algorithm.name: curve for curve in CURVES if curve.key_type == CKK.EC}
+_CURVES = [curve for curve in CURVES if curve.key_type == CKK.EC]
+_BY_NAME = {curve.algorithm.name: curve for curve in _CURVES if curve.algorithm}
+_OF_SYSTEM = [curve for curve in _CURVES if curve.algorithm is None]
+# The library's keys, or those that do as if they were.
+PrivateKey = ec.EllipticCurvePrivateKey | SystemPrivateKey
+PublicKey = ec.EllipticCurvePublicKey | SystemPublicKey
 
 
-def _library_private(attributes: Attributes) -> ec.EllipticCurvePrivateKey:
+def public_on(curve: Curve, point: bytes) -> PublicKey:
+    """Return the public key of a point, compressed or not; ValueError if it is none on the curve."""
+    if curve.algorithm is None:
+        return SystemPublicKey(curve, point)
+    return ec.EllipticCurvePublicKey.from_encoded_point(curve.algorithm, point)
+
+
+def new_private(curve: Curve) -> PrivateKey:
+    """Return a new key pair."""
+    if curve.algorithm is None:
+        return SystemPrivateKey.generate(curve)
+    return ec.generate_private_key(curve.algorithm)
+
+
+def _derived_private(curve: Curve, value: bytes) -> PrivateKey:
+    """Return the key of a private value; ValueError if it is 0, or not below the order."""
+    if curve.algorithm is None:
+        return SystemPrivateKey.derive(curve, value)
+    return ec.derive_private_key(int.from_bytes(value, "big"), curve.algorithm)
+
+
+def _library_private(attributes: Attributes) -> PrivateKey:
     """Return the library's form of private key material."""
     curve = find(CKK.EC, attributes.get(CKA.EC_PARAMS))
     value = attributes[CKA.VALUE]
@@ -49,11 +77,13 @@ def _library_private(attributes: Attributes) -> ec.EllipticCurvePrivateKey:
         # With its point the key loads faster; the library refuses a point that is not the key's.
         encoded = curve.private_key_info(value, info[len(curve.public_start) :])
         with suppress(ValueError):
+            if curve.algorithm is None:
+                return SystemPrivateKey.load(curve, encoded)
             return load_der_private_key(encoded, None)  # type: ignore[return-value]
-    return ec.derive_private_key(int.from_bytes(value, "big"), curve.algorithm)
+    return _derived_private(curve, value)
 
 
-def load_private(key: Object) -> ec.EllipticCurvePrivateKey:
+def load_private(key: Object) -> PrivateKey:
     """Return the library's form of a private key object, made once."""
     private = key.cache.get("private")
     if private is None:
@@ -61,13 +91,13 @@ def load_private(key: Object) -> ec.EllipticCurvePrivateKey:
     return private  # type: ignore[return-value]
 
 
-def load_public(key: Object) -> ec.EllipticCurvePublicKey:
+def load_public(key: Object) -> PublicKey:
     """Return the library's form of a public key object, made once."""
     public = key.cache.get("public")
     if public is None:
         curve = find(CKK.EC, key.attributes[CKA.EC_PARAMS])
         point = curve.point(key.attributes[CKA.EC_POINT])
-        public = key.cache["public"] = ec.EllipticCurvePublicKey.from_encoded_point(curve.algorithm, point)
+        public = key.cache["public"] = public_on(curve, point)
     return public  # type: ignore[return-value]
 
 
@@ -89,11 +119,10 @@ class EcKey(KeyType):
         try:
             if object_class == CKO.PUBLIC_KEY:
                 point = curve.point(attributes[CKA.EC_POINT])
-                public = ec.EllipticCurvePublicKey.from_encoded_point(curve.algorithm, point)
+                public = public_on(curve, point)
                 produced = {CKA.EC_POINT: curve.ec_point(point)}
             else:
-                value = int.from_bytes(attributes[CKA.VALUE], "big")
-                public = ec.derive_private_key(value, curve.algorithm).public_key()
+                public = _derived_private(curve, attributes[CKA.VALUE]).public_key()
                 produced = {}
         except ValueError as error:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"not a key of {curve.name}: {error}") from None
@@ -107,29 +136,46 @@ class EcKey(KeyType):
 
     def decode(self, payload: bytes, attributes: Attributes) -> Attributes:
         """Return the material in a PrivateKeyInfo."""
-        private: ec.EllipticCurvePrivateKey = parse(payload, ec.EllipticCurvePrivateKey)  # type: ignore[type-abstract]
-        curve = _BY_NAME.get(private.curve.name)
-        if curve is None:
-            raise CryptokiError(CKR.CURVE_NOT_SUPPORTED, f"the wrapped key is on {private.curve.name}")
+        curve, private = _parsed(payload)
         value, info = _split(curve, private)
         check_public_key_info(attributes, info)
         return {CKA.EC_PARAMS: curve.oid, CKA.VALUE: value, **curve.follows(info)}
 
 
-def _split(curve: Curve, private: ec.EllipticCurvePrivateKey) -> tuple[bytes, bytes]:
+def _parsed(payload: bytes) -> tuple[Curve, PrivateKey]:
+    """Return the private key in a PrivateKeyInfo, and its curve; CKR_WRAPPED_KEY_INVALID, CKR_CURVE_NOT_SUPPORTED."""
+    for curve in _OF_SYSTEM:
+        if curve.scheme in payload[: len(curve.scheme) + _HEAD]:
+            try:
+                return curve, SystemPrivateKey.load(curve, trimmed(payload))
+            except ValueError as error:
+                raise CryptokiError(CKR.WRAPPED_KEY_INVALID, f"no key of {curve.name}: {error}") from None
+    private: ec.EllipticCurvePrivateKey = parse(payload, ec.EllipticCurvePrivateKey)  # type: ignore[type-abstract]
+    known = _BY_NAME.get(private.curve.name)
+    if known is None:
+        raise CryptokiError(CKR.CURVE_NOT_SUPPORTED, f"the wrapped key is on {private.curve.name}")
+    return known, private
+
+
+_HEAD = 8
+"""More than what stands before the AlgorithmIdentifier in a PrivateKeyInfo: tag, length, version."""
+
+
+def _split(curve: Curve, private: PrivateKey) -> tuple[bytes, bytes]:
     """Return CKA_VALUE and CKA_PUBLIC_KEY_INFO of a private key; one call of the serialiser has both."""
     encoded = private.private_bytes(_DER, _PKCS8, _PLAIN)
     return curve.private_value(encoded), curve.public_key_info(encoded[-curve.point_size :])
 
 
 class EcKeyPairGeneration(Mechanism):
-    """CKM_EC_KEY_PAIR_GEN (specification 6.3.9)."""
+    """CKM_EC_KEY_PAIR_GEN (specification 6.3.9): the library draws the private value."""
 
     type = CKM.EC_KEY_PAIR_GEN
     sizes = SIZES
     generates = CKK.EC
     source = "none: the key is random"
     extra_flags = FLAGS
+    _draw = staticmethod(new_private)
 
     def generate_pair(
         self,
@@ -139,13 +185,26 @@ class EcKeyPairGeneration(Mechanism):
     ) -> tuple[Attributes, Attributes]:
         """Make a key pair on the curve that CKA_EC_PARAMS of the public template names."""
         curve = find(CKK.EC, public.get(CKA.EC_PARAMS))
-        value, info = _split(curve, ec.generate_private_key(curve.algorithm))
+        value, info = _split(curve, self._draw(curve))
         point = curve.ec_point(info[-curve.point_size :])
         follows = curve.follows(info)
         return (
             {CKA.EC_POINT: point, **follows},
             {CKA.EC_PARAMS: public[CKA.EC_PARAMS], CKA.VALUE: value, **follows},
         )
+
+
+def _drawn_with_extra_bits(curve: Curve) -> PrivateKey:
+    """Return a new key pair, the private value drawn with 64 extra bits and reduced (FIPS 186-4 B.4.1)."""
+    group = evp.key_from("EC", "d", {"group": curve.group})
+    return _derived_private(curve, evp.extra_bits(evp.number(group, "order")))
+
+
+class EcKeyPairGenerationWithExtraBits(EcKeyPairGeneration):
+    """CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS (specification 6.3.9)."""
+
+    type = CKM.EC_KEY_PAIR_GEN_W_EXTRA_BITS
+    _draw = staticmethod(_drawn_with_extra_bits)
 
 
 class Ecdsa(RawSignature):
@@ -183,7 +242,7 @@ class Ecdsa(RawSignature):
 
 
 # By the length of the digest, up to that of the longest order; an empty one is zero, as a zero byte is.
-_LENGTHS = range(1, max(_BY_NAME[name].size for name in _BY_NAME) + 1)
+_LENGTHS = range(1, max(curve.size for curve in _CURVES) + 1)
 _ALGORITHMS = {size: ec.ECDSA(Prehashed(hashes.SHAKE128(size))) for size in _LENGTHS}
 _LONG_FORM = 0x80
 
@@ -194,7 +253,7 @@ class _Signature(Operation):
     __slots__ = ("_sign", "_size")
     multi_part = False
 
-    def __init__(self, private: ec.EllipticCurvePrivateKey, curve: Curve) -> None:
+    def __init__(self, private: PrivateKey, curve: Curve) -> None:
         """Keep the key; all numbers are as long as the order."""
         self._sign = private.sign
         self._size = curve.size
@@ -223,7 +282,7 @@ class _Verification(Verification):
     __slots__ = ("_size", "_verify")
     multi_part = False
 
-    def __init__(self, public: ec.EllipticCurvePublicKey, curve: Curve) -> None:
+    def __init__(self, public: PublicKey, curve: Curve) -> None:
         """Keep the key; r and s are at most as long as the order."""
         self._verify = public.verify
         self._size = curve.size
@@ -258,6 +317,7 @@ _ECDSA = Ecdsa()
 register(
     EcKey(),
     EcKeyPairGeneration(),
+    EcKeyPairGenerationWithExtraBits(),
     _ECDSA,
     DigestThen(CKM.ECDSA_SHA1, _ECDSA, CKM.SHA_1),
     DigestThen(CKM.ECDSA_SHA224, _ECDSA, CKM.SHA224),

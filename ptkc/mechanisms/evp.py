@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
-    "Octets", "agree", "check", "decode", "generate_key", "generate_parameters", "key_from", "number", "octets", "sign",
+    "Octets", "agree", "check", "decode", "extra_bits", "generate_key", "generate_parameters", "key_from", "number", "octets", "sign",
     "verify",
 ]  # fmt: skip
 
@@ -115,6 +115,19 @@ def octets(key: Key, name: str) -> bytes:
     from _libptkc import ffi, lib  # noqa: PLC0415 - see above
 
     return _part(ffi, lib.ptkc_key_octets, key, name)
+
+
+def extra_bits(order: bytes) -> bytes:
+    """Return a private value below the order, as long as it, drawn as FIPS 186-4 B.4.1 does."""
+    from _libptkc import ffi, lib  # noqa: PLC0415 - see above
+
+    room = ffi.new("unsigned char[]", len(order))
+    if not lib.ptkc_extra_bits(ffi.from_buffer(order), len(order), room):
+        message = "libcrypto draws no private value"
+        raise ValueError(message)
+    value: bytes = ffi.buffer(room)[:]
+    ffi.buffer(room)[:] = bytes(len(order))
+    return value
 
 
 def _part(ffi: Any, read: Any, key: Key, name: str) -> bytes:  # noqa: ANN401 - cffi has no types
