@@ -317,7 +317,7 @@ _OUT: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
     "written": (_written, _read_written),
     **{kind: _info(kind) for kind in _INFO},
 }
-_ASKED = ("buffer", "last_buffer", "fill", "found", "ulong_in")  # kinds of outputs about which the request says something
+_ASKED = ("buffer", "last_buffer", "fill", "found", "ulong_in")  # outputs that the request speaks of
 
 
 def _kinds(fields: list[str]) -> list[str]:

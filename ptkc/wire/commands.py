@@ -30,7 +30,7 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
     fill                     bytes, as many as asked for; pointer and length (which also goes in, as int)
     list                     tuple of int; pointer and pointer to the count
     found                    tuple of int; pointer, maximum (which also goes in, as int) and pointer to the count
-    written                  tuple of bytes and of int (handles): what is written into memory that the mechanism's or the
+    written                  tuple of bytes and of int (handles): what is written into memory that the mechanism's or
                              message's parameter names (`spec.members`), one for each place, or empty; no C parameter
     values                   (CK_RV, tuple of bytes or None), written back to where `types` came from
     info, slot_info, token_info, session_info, mechanism_info
