@@ -81,7 +81,7 @@ class SessionCommands(Device):
         """C_GetTokenInfo."""
         token = self._token(slot)
         sessions = self.application.sessions_with(token)
-        flags = CKF.RNG | CKF.CLOCK_ON_TOKEN | CKF.ASYNC_SESSION_SUPPORTED
+        flags = CKF.RNG | CKF.CLOCK_ON_TOKEN | CKF.DUAL_CRYPTO_OPERATIONS | CKF.ASYNC_SESSION_SUPPORTED
         mode = self.hsm.security_mode
         if token.is_admin:
             flags |= CKF.ADMIN_TOKEN

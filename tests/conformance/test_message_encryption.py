@@ -14,7 +14,7 @@ from .cryptoki import NULL, Cryptoki, Session, expect
 from .fresh_token import USER_PIN
 from .keys import AES_KEY, aes
 from .messages import Ccm, ChaCha, Gcm, MessageParameter, decrypt_parts, encrypt_parts, message, next_part
-from .parameters import Mechanism
+from .parameters import Mechanism, gcm
 
 _GCM, _CCM, _CHACHA = Mechanism(CKM.AES_GCM), Mechanism(CKM.AES_CCM), Mechanism(CKM.CHACHA20_POLY1305)
 _IV, _AAD = bytes(range(12)), b"associated"
@@ -270,8 +270,6 @@ def test_message_without_a_parameter_is_refused(session: Session, key: int) -> N
 
 def test_init_takes_no_parameter(session: Session, key: int) -> None:
     """What C_EncryptInit takes is CKR_MECHANISM_PARAM_INVALID: messages have parameters of their own."""
-    from .parameters import gcm
-
     expect(CKR.MECHANISM_PARAM_INVALID, session.init, "MessageEncrypt", gcm(_IV), key)
 
 
