@@ -144,7 +144,11 @@ class MessageCommands(OperationCommands):
         return ()
 
     def sign_message_next(
-        self, handle: int, parameter: object, data: bytes, room: int | bool | None  # noqa: FBT001 - see the table
+        self,
+        handle: int,
+        parameter: object,
+        data: bytes,
+        room: int | bool | None,  # noqa: FBT001 - see the table
     ) -> Made:
         """C_SignMessageNext; `room` is False while there is more to follow."""
         if room is False:
@@ -160,7 +164,8 @@ class MessageCommands(OperationCommands):
             if room < length:
                 raise BufferTooSmallError(length)
             parts.update(data)
-            return parts.finish()
+            signature: bytes = parts.finish()
+            return signature
 
         return self.application.session(handle).converse("message_sign", LAST, work), ()
 
@@ -245,7 +250,9 @@ class _Parts:
 
     def length(self, size: int) -> int:
         """Return the most bytes that the signature has after `size` further bytes."""
-        length: int = self._operation.finish_length() if self._kept is None else self._operation.length(self._size + size)
+        length: int = (
+            self._operation.finish_length() if self._kept is None else self._operation.length(self._size + size)
+        )
         return length
 
     def update(self, data: bytes) -> None:

@@ -31,9 +31,7 @@ class RecoverCommands(OperationCommands):
         """C_VerifyRecover; CKR_SIGNATURE_INVALID and CKR_SIGNATURE_LEN_RANGE come before CKR_BUFFER_TOO_SMALL."""
         return self.application.session(handle).produce("verify_recover", SINGLE, signature, room)
 
-    def verify_signature_init(
-        self, handle: int, mechanism: MechanismValue | None, key: int, signature: bytes
-    ) -> None:
+    def verify_signature_init(self, handle: int, mechanism: MechanismValue | None, key: int, signature: bytes) -> None:
         """C_VerifySignatureInit."""
         self._begin("verify_signature", handle, mechanism, key, signature)
 

@@ -56,7 +56,18 @@ class Active:
     `given` are the parts so far, from which C_SetOperationState makes the operation anew; None if they cannot be saved.
     """
 
-    __slots__ = ("_room", "given", "key", "locked", "login", "mechanism", "operation", "parameter", "signature", "state")
+    __slots__ = (
+        "_room",
+        "given",
+        "key",
+        "locked",
+        "login",
+        "mechanism",
+        "operation",
+        "parameter",
+        "signature",
+        "state",
+    )
 
     def __init__(
         self,
@@ -71,8 +82,8 @@ class Active:
     ) -> None:
         """Keep an operation of a mechanism.
 
-        `signature` is the one that C_VerifySignatureInit got. `login` is the one that a private key was used under: the operation ends with it. `locked` until a
-        context-specific login (CKA_ALWAYS_AUTHENTICATE).
+        `signature` is the one that C_VerifySignatureInit got. `login` is the one that a private key was used under: the
+        operation ends with it. `locked` until a context-specific login (CKA_ALWAYS_AUTHENTICATE).
         """
         self.operation = operation
         self.mechanism = mechanism

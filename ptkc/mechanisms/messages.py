@@ -242,5 +242,6 @@ class MessagesCipher(Mechanism):
             opened = message.sized(len(wrapped)).single(wrapped, len(wrapped))
         except CryptokiError as error:
             raise CryptokiError(_UNWRAP_CODES.get(error.code, error.code), error.message) from None
-        return opened[0]  # type: ignore[index] - there is room
+        # There is room: it is no length.
+        return opened[0]  # type: ignore[index]
 

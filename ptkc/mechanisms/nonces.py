@@ -103,7 +103,7 @@ def _series_of(key: Object, length: int) -> _Series:
 
 
 def _counted(counts: list[int], _: int, free: int) -> int:
-    """CKG_GENERATE_COUNTER: zero, one, two …"""
+    """CKG_GENERATE_COUNTER: zero, one, two and on."""
     if counts[0] >> free:
         raise _refused("the counter has run over")
     return counts[0]

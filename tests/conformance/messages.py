@@ -49,7 +49,13 @@ class Gcm(MessageParameter):
     """CK_GCM_MESSAGE_PARAMS."""
 
     def __init__(
-        self, iv: bytes, tag: bytes | int = 16, *, fixed: int = 0, generator: int = CKG.NO_GENERATE, bits: int | None = None
+        self,
+        iv: bytes,
+        tag: bytes | int = 16,
+        *,
+        fixed: int = 0,
+        generator: int = CKG.NO_GENERATE,
+        bits: int | None = None,
     ) -> None:
         """Lay it out; `fixed` is ulIvFixedBits, `bits` replaces the length of the tag in bits."""
         super().__init__(iv, tag)

@@ -189,7 +189,7 @@ def test_length_query_uses_no_iv(session: Session) -> None:
 
 
 def test_generators_give_no_iv_twice(cryptoki: Cryptoki, session: Session, slot: int) -> None:
-    """Another Init, another session and a copy of the key go on where the counter stands: an IV used twice shows data."""
+    """Another Init, another session and a copy of the key go on where the counter stands."""
     wanted = {CKA.VALUE_LEN: 32, CKA.ENCRYPT: True, CKA.DECRYPT: True}
     key = session.generate(Mechanism(CKM.AES_KEY_GEN), wanted)
     other = cryptoki.open(slot)
@@ -205,7 +205,8 @@ def test_generators_give_no_iv_twice(cryptoki: Cryptoki, session: Session, slot:
     # Another way of counting could meet an IV that there was.
     session.init("MessageEncrypt", _GCM, key)
     for parameter in (
-        Gcm(bytes(12), fixed=8, generator=CKG.GENERATE_COUNTER), Gcm(_IV, generator=CKG.GENERATE_COUNTER_XOR)
+        Gcm(bytes(12), fixed=8, generator=CKG.GENERATE_COUNTER),
+        Gcm(_IV, generator=CKG.GENERATE_COUNTER_XOR),
     ):
         expect(CKR.MECHANISM_PARAM_INVALID, message, session, "Encrypt", parameter, _DATA)
 
@@ -305,7 +306,9 @@ def test_middle_of_a_message_allows_only_its_parts(session: Session, key: int, n
     expect(CKR.OPERATION_ACTIVE, message, session, name, used, data)
     expect(CKR.OPERATION_ACTIVE, session.call, f"C_{name}MessageBegin", *used.pair, NULL, 0)
     expect(CKR.OPERATION_ACTIVE, session.call, f"C_Message{name}Final")
-    assert (sealed[:-16] if name == "Encrypt" else _DATA) == first + next_part(session, name, used, data[10:], last=True)
+    assert (sealed[:-16] if name == "Encrypt" else _DATA) == first + next_part(
+        session, name, used, data[10:], last=True
+    )
     session.call(f"C_Message{name}Final")
 
 

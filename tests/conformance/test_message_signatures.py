@@ -210,7 +210,8 @@ def test_signed_messages_are_cancelled(session: Session, key: int, name: str) ->
     """Init with a NULL mechanism, and C_SessionCancel, in the middle of a message too."""
     flag = CKF.MESSAGE_SIGN if name == "Sign" else CKF.MESSAGE_VERIFY
     for cancel in (
-        lambda: session.call(f"C_Message{name}Init", NULL, 0), lambda: session.call("C_SessionCancel", flag)
+        lambda: session.call(f"C_Message{name}Init", NULL, 0),
+        lambda: session.call("C_SessionCancel", flag),
     ):
         session.init(f"Message{name}", _CMAC, key)
         expect(CKR.OPERATION_ACTIVE, session.init, f"Message{name}", _CMAC, key)

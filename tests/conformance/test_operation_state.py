@@ -100,7 +100,9 @@ def test_signature_goes_on_from_its_state(session: Session) -> None:
     ecdsa = import_ec(session, private_ec(), {CKA.VERIFY: True}, {CKA.SIGN: True})
     salted = pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA256, CKG.MGF1_SHA256, 20)
     for mechanism, (public, private) in (
-        (Mechanism(CKM.SHA256_RSA_PKCS), rsa), (salted, rsa), (Mechanism(CKM.ECDSA_SHA256), ecdsa)
+        (Mechanism(CKM.SHA256_RSA_PKCS), rsa),
+        (salted, rsa),
+        (Mechanism(CKM.ECDSA_SHA256), ecdsa),
     ):
         session.init("Sign", mechanism, private)
         session.call("C_SignUpdate", _DATA, 100)

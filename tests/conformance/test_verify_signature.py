@@ -17,16 +17,17 @@ _DATA = bytes(range(100))
 _VERIFY, _SIGN = {CKA.VERIFY: True}, {CKA.SIGN: True}
 pytestmark = [pytest.mark.needs_function("C_VerifySignatureInit"), pytest.mark.needs(CKM.AES_CMAC)]
 
+_WHOLE, _PARTS = False, True
 Keys = Callable[[Session], tuple[int, int]]
 _CASES = [
-    needs("SHA256_HMAC", lambda session: (generic(session, bytes(32), SIGN=True, VERIFY=True),) * 2, True),
-    needs("AES_CMAC", lambda session: (aes(session, SIGN=True, VERIFY=True),) * 2, True),
-    needs("RSA_PKCS", lambda session: import_rsa(session, private_rsa(), _VERIFY, _SIGN), False),
-    needs("RSA_X_509", lambda session: import_rsa(session, private_rsa(), _VERIFY, _SIGN), False),
-    needs("SHA256_RSA_PKCS", lambda session: import_rsa(session, private_rsa(), _VERIFY, _SIGN), True),
-    needs("ECDSA", lambda session: import_ec(session, private_ec(), _VERIFY, _SIGN), False),
-    needs("ECDSA_SHA256", lambda session: import_ec(session, private_ec(), _VERIFY, _SIGN), True),
-    needs("EDDSA", lambda session: import_ed25519(session, private_ed25519(), _VERIFY, _SIGN), True),
+    needs("SHA256_HMAC", lambda session: (generic(session, bytes(32), SIGN=True, VERIFY=True),) * 2, _PARTS),
+    needs("AES_CMAC", lambda session: (aes(session, SIGN=True, VERIFY=True),) * 2, _PARTS),
+    needs("RSA_PKCS", lambda session: import_rsa(session, private_rsa(), _VERIFY, _SIGN), _WHOLE),
+    needs("RSA_X_509", lambda session: import_rsa(session, private_rsa(), _VERIFY, _SIGN), _WHOLE),
+    needs("SHA256_RSA_PKCS", lambda session: import_rsa(session, private_rsa(), _VERIFY, _SIGN), _PARTS),
+    needs("ECDSA", lambda session: import_ec(session, private_ec(), _VERIFY, _SIGN), _WHOLE),
+    needs("ECDSA_SHA256", lambda session: import_ec(session, private_ec(), _VERIFY, _SIGN), _PARTS),
+    needs("EDDSA", lambda session: import_ed25519(session, private_ed25519(), _VERIFY, _SIGN), _PARTS),
 ]
 _each_mechanism = pytest.mark.parametrize(("name", "keys", "parts"), _CASES)
 
