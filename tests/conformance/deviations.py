@@ -146,6 +146,10 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "data of the wrong length is CKR_GENERAL_ERROR": ("sign_rsa.raw_pss_refuses_what_is_no_digest",),
     "C_Logout with nobody logged in is CKR_OK": ("users.logout_without_a_login_is_refused",),
     "a broken wrapped key is CKR_GENERAL_ERROR": ("wrap.broken_wrapped_key_is_refused[flipped]",),
+    "CKM_AES_KEY_WRAP_PAD fills a secret up with zeros before the padding of RFC 5649": (
+        "wrap.key_wrap_with_padding_is_the_one_of_rfc_5649[1-AES_KEY_WRAP_PAD]",
+        "wrap.key_wrap_with_padding_is_the_one_of_rfc_5649[21-AES_KEY_WRAP_PAD]",
+    ),
     "C_UnwrapKey takes no CKA_VALUE_LEN": ("wrap.key_wrap_fills_a_secret_up_with_zeros",),
     "what CKA_UNWRAP_TEMPLATE says must be in the template as well": (
         "wrap.unwrap_template_is_added_and_not_contradicted",

@@ -1,10 +1,11 @@
-"""AES in ECB, CBC, CBC_PAD and CTR mode: known results, multi-part at odd splits, bad lengths and parameters."""
+"""AES in ECB, CBC, CBC_PAD, CTR, OFB and CFB mode: known results, multi-part at odd splits, bad lengths, parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.decrepit.ciphers.modes import CFB, CFB8, OFB
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -42,7 +43,11 @@ _ECB = _Mode(CKM.AES_ECB, lambda: Mechanism(CKM.AES_ECB), modes.ECB())  # noqa: 
 _CBC = _Mode(CKM.AES_CBC, lambda: Mechanism(CKM.AES_CBC, _IV), modes.CBC(_IV))
 _PAD = _Mode(CKM.AES_CBC_PAD, lambda: Mechanism(CKM.AES_CBC_PAD, _IV), modes.CBC(_IV), pad=True)
 _CTR = _Mode(CKM.AES_CTR, lambda: ctr(_IV), modes.CTR(_IV))
-_NAMES = {"ECB": _ECB, "CBC": _CBC, "CBC_PAD": _PAD, "CTR": _CTR}
+_OFB = _Mode(CKM.AES_OFB, lambda: Mechanism(CKM.AES_OFB, _IV), OFB(_IV))
+_CFB128 = _Mode(CKM.AES_CFB128, lambda: Mechanism(CKM.AES_CFB128, _IV), CFB(_IV))
+_CFB8 = _Mode(CKM.AES_CFB8, lambda: Mechanism(CKM.AES_CFB8, _IV), CFB8(_IV))
+_STREAMS = {"CTR": _CTR, "OFB": _OFB, "CFB128": _CFB128, "CFB8": _CFB8}
+_NAMES = {"ECB": _ECB, "CBC": _CBC, "CBC_PAD": _PAD, **_STREAMS}
 
 
 def _modes(*names: str) -> pytest.MarkDecorator:
@@ -51,9 +56,9 @@ def _modes(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("mode", rows)
 
 
-_each_mode = _modes("ECB", "CBC", "CBC_PAD", "CTR")
+_each_mode = _modes(*_NAMES)
 _block_modes = _modes("ECB", "CBC")
-_free_modes = _modes("CBC_PAD", "CTR")
+_free_modes = _modes("CBC_PAD", *_STREAMS)
 
 
 @pytest.fixture
@@ -84,7 +89,7 @@ def test_encryption_in_one_part_is_right(session: Session, key: int, mode: _Mode
 @_free_modes
 @pytest.mark.parametrize("length", [1, 15, 17, 100, 511])
 def test_encryption_of_any_length_is_right(session: Session, key: int, mode: _Mode, length: int) -> None:
-    """Padding and counter mode take data of any length."""
+    """Padding and the modes that make a stream take data of any length."""
     data = _DATA[:length]
     known = mode.known(data)
     assert known == session.encrypt(mode.mechanism(), key, data)
@@ -102,9 +107,9 @@ def test_encryption_in_parts_is_right(session: Session, key: int, mode: _Mode, s
 
 @_each_mode
 def test_update_gives_as_much_as_it_can(session: Session, key: int, mode: _Mode) -> None:
-    """17 bytes in give 16 out in a block mode, 17 in counter mode (5.2)."""
+    """17 bytes in give 16 out in a block mode, 17 in one that makes a stream (5.2)."""
     session.init("Encrypt", mode.mechanism(), key)
-    expected = mode.known(_DATA)[: 17 if mode is _CTR else 16]
+    expected = mode.known(_DATA)[: 17 if mode in _STREAMS.values() else 16]
     assert expected == session.output("C_EncryptUpdate", _DATA[:17], 17)
 
 
@@ -167,7 +172,7 @@ def test_wrong_padding_is_refused(session: Session, key: int, mode: _Mode, tail:
     expect(codes, session.cipher_parts, "Decrypt", mode.mechanism(), key, [wrong])
 
 
-@_modes("CBC", "CBC_PAD", "CTR")
+@_modes("CBC", "CBC_PAD", *_STREAMS)
 @pytest.mark.parametrize("parameter", [None, b"", bytes(15), bytes(17)], ids=["none", "empty", "short", "long"])
 def test_parameter_of_the_wrong_length_is_refused(
     session: Session, key: int, mode: _Mode, parameter: bytes | None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 
 import pytest
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import cmac
 from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ptkc.spec.constants import CKA, CKM, CKR
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 
 from .cryptoki import Session, expect
 from .keys import AES_KEY, aes, generic
@@ -92,6 +93,23 @@ def test_general_cmac_is_cut(session: Session, key: int) -> None:
     mechanism = ulong(CKM.AES_CMAC_GENERAL, 8)
     assert _cmac(_DATA)[:8] == session.sign(mechanism, key, _DATA)
     session.verify(mechanism, key, _DATA, _cmac(_DATA)[:8])
+
+
+@pytest.mark.needs(CKM.DES3_CMAC)
+@pytest.mark.parametrize("length", [0, 1, 8, 9, 200])
+def test_cmac_of_des3_is_right(session: Session, length: int) -> None:
+    """With a key of three parts the code is what `cryptography` gives, in one part and in several."""
+    value = bytes.fromhex("0123456789abcdef23456789abcdef01456789abcdef0123")
+    key = session.create(
+        {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.DES3, CKA.VALUE: value, CKA.SIGN: True, CKA.VERIFY: True}
+    )
+    mechanism, data = Mechanism(CKM.DES3_CMAC), _DATA[:length]
+    known = cmac.CMAC(TripleDES(value))
+    known.update(data)
+    code = known.finalize()
+    assert code == session.sign(mechanism, key, data)
+    assert code == session.sign_parts(mechanism, key, [data[:3], data[3:]])
+    session.verify(mechanism, key, data, code)
 
 
 @pytest.mark.needs(CKM.AES_GMAC)
