@@ -6,12 +6,14 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 
 NEEDED = dict(item.split("=") for item in NEEDED.split())
+# Without these the provider offers fewer mechanisms.
+WELCOME = ("pqcrypto",)
 
 
 class PtkcFinder:
     """Finds our packages, and nothing else, in the site-packages that the shared object belongs to."""
 
-    names = frozenset(("ptkc", *NEEDED))
+    names = frozenset(("ptkc", *NEEDED, *WELCOME))
     sites = SITES
 
     @classmethod
@@ -72,7 +74,7 @@ def check(name, least):
         )
 
 
-if not all(name in sys.modules or find_spec(name) for name in NEEDED):
+if not all(name in sys.modules or find_spec(name) for name in (*NEEDED, *WELCOME)):
     sys.meta_path.append(PtkcFinder)
 try:
     if "ptkc" not in sys.modules:
