@@ -18,7 +18,7 @@ from ptkc.hsm.application import Application
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKD, CKF, CKK, CKM, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.layouts import Ecdh, Extract
+from ptkc.spec.layouts import Ecdh, Extract, GcmMessage
 from ptkc.spec.values import FALSE, TRUE, ulong
 from ptkc.token.tokens import Token
 
@@ -63,6 +63,71 @@ def test_each_init_is_a_use(hsm: Limited, token: bytes) -> None:
     made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.GENERIC_SECRET)))
     device.unwrap_key(session, (CKM.AES_ECB, None), key, wrapped, made)
     assert 6 == hsm.count(key)
+
+
+def test_each_message_is_a_use(hsm: Limited) -> None:
+    """Of message-based operations the messages count, whole and in parts, not the Init, a length query or a refusal."""
+    key = hsm.aes(usage_count=ulong(0))
+    device, session = hsm.device, hsm.session
+    parameter = GcmMessage(bytes(12), 0, 0, 16, 128)
+    device.message_encrypt_init(session, (CKM.AES_GCM, None), key)
+    assert 0 == hsm.count(key)
+    assert (4, ()) == device.encrypt_message(session, parameter, b"", b"data", None)
+    assert CKR.BUFFER_TOO_SMALL == code(device.encrypt_message, session, parameter, b"", b"data", 3)
+    assert CKR.MECHANISM_PARAM_INVALID == code(device.encrypt_message, session, None, b"", b"data", 4)
+    assert 0 == hsm.count(key)
+    device.encrypt_message(session, parameter, b"", b"data", 4)
+    device.encrypt_message_begin(session, parameter, b"")
+    device.encrypt_message_next(session, parameter, b"da", 2, 0)
+    device.encrypt_message_next(session, parameter, b"ta", 2, CKF.END_OF_MESSAGE)
+    device.message_encrypt_final(session)
+    assert 2 == hsm.count(key)
+    device.message_sign_init(session, (CKM.AES_CMAC, None), key)
+    mac, _ = device.sign_message(session, None, b"data", 16)
+    device.sign_message_begin(session, None)
+    device.sign_message_next(session, None, b"data", False)  # noqa: FBT003 - the pointer to the length is NULL
+    assert (mac, ()) == device.sign_message_next(session, None, b"", 16)
+    assert 4 == hsm.count(key)
+    device.message_verify_init(session, (CKM.AES_CMAC, None), key)
+    device.verify_message(session, None, b"data", mac)
+    assert CKR.SIGNATURE_INVALID == code(device.verify_message, session, None, b"date", mac)
+    assert 6 == hsm.count(key)
+
+
+@KEEPERS
+def test_limit_ends_messages(hsm: Limited, token: bytes) -> None:
+    """One Init gives no more messages than the limit has uses."""
+    key = hsm.aes(token=token, usage_limit=TWO)
+    device, session = hsm.device, hsm.session
+    device.message_sign_init(session, (CKM.AES_CMAC, None), key)
+    for _ in range(2):
+        device.sign_message(session, None, b"data", 16)
+    assert CKR.KEY_NOT_ACTIVE == code(device.sign_message, session, None, b"data", 16)
+    assert CKR.KEY_NOT_ACTIVE == code(device.sign_message_begin, session, None)
+
+
+def test_restored_operation_is_a_use(hsm: Limited) -> None:
+    """C_SetOperationState counts one, and gives nothing beyond the limit."""
+    key = hsm.aes(usage_limit=TWO)
+    device, session = hsm.device, hsm.session
+    device.sign_init(session, (CKM.AES_CMAC, None), key)
+    device.sign_update(session, b"data")
+    state = device.get_operation_state(session, 1000)
+    device.set_operation_state(session, state, 0, key)
+    assert 16 == len(device.sign_final(session, 16))
+    assert CKR.KEY_NOT_ACTIVE == code(device.set_operation_state, session, state, 0, key)
+
+
+def test_other_beginnings_are_uses(hsm: Limited) -> None:
+    """C_VerifySignatureInit counts one, as C_VerifyInit; C_SignEncryptUpdate none beside its Inits."""
+    key = hsm.aes(usage_count=ulong(0))
+    device, session = hsm.device, hsm.session
+    device.verify_signature_init(session, (CKM.AES_CMAC, None), key, bytes(16))
+    assert CKR.SIGNATURE_INVALID == code(device.verify_signature, session, b"data")
+    device.sign_init(session, (CKM.AES_CMAC, None), key)
+    device.encrypt_init(session, (CKM.AES_ECB, None), key)
+    device.sign_encrypt_update(session, bytes(32), 32)
+    assert 3 == hsm.count(key)
 
 
 def test_a_derivation_is_a_use(hsm: Limited) -> None:
