@@ -46,6 +46,14 @@ def _check_value(value: bytes) -> bytes:
     return cipher(value, _ECB).encryptor().update(bytes(_BLOCK))[:3]
 
 
+class _DesKeyType(FixedKeyType):
+    """CKK_DES2 or CKK_DES3."""
+
+    def shape(self, payload: bytes) -> bytes:
+        """Return derived or agreed bytes with odd parity."""
+        return odd_parity(payload)
+
+
 class _DesKeyGeneration(FixedKeyGeneration):
     """CKM_DES2_KEY_GEN, CKM_DES3_KEY_GEN: keys of odd parity."""
 
@@ -110,7 +118,7 @@ class _CbcPad(_Des3Cipher):
         return PaddedDecryption(self.cipher(key, parameter), _BLOCK)
 
 
-_DES2, _DES3 = (FixedKeyType(number, length, _check_value) for number, length in _LENGTHS.items())
+_DES2, _DES3 = (_DesKeyType(number, length, _check_value) for number, length in _LENGTHS.items())
 
 register(
     _DES2,
