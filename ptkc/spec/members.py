@@ -47,7 +47,7 @@ if TYPE_CHECKING:
             """Take note of memory that may be written back: `room` bytes, or `HANDLE`; in the order of `written`."""
 
 
-__all__ = ["FORMATS", "HANDLE", "LOWEST_ADDRESS", "MALFORMED", "MAXIMUM", "SILENT", "Cursor", "Member", "take", "write"]
+__all__ = ["FORMATS", "HANDLE", "LOWEST_ADDRESS", "MALFORMED", "MAXIMUM", "SILENT", "Cursor", "Member", "crossing"]
 
 MAXIMUM = 2**31 - 1
 """The longest parameter, or part of one, that is read from the application's memory, in bytes."""
@@ -176,7 +176,7 @@ def _layout(member: Member) -> Layout:
     return member.part
 
 
-_READ = {
+_READ: dict[str, Any] = {
     "optional": _read_optional,
     "output": _read_output,
     "in_out": _read_in_out,
@@ -192,7 +192,6 @@ _READ = {
 # absent behind a number 0 or 1.
 
 _NUMBER = Struct("<Q")
-_INSIDE = {"block": 16, "half": 8}  # lengths in bytes
 
 
 class Cursor:
@@ -217,7 +216,11 @@ class Cursor:
 
     def number(self, most: int = 2**64) -> int:
         """Return the next number, which is at most `most`."""
-        number: int = _NUMBER.unpack(self.take(8))[0]
+        position = self.position
+        self.position = position + 8
+        if self.position > len(self.data):
+            raise self.refuse()
+        number: int = _NUMBER.unpack_from(self.data, position)[0]
         if number > most:
             raise self.refuse()
         return number
@@ -227,30 +230,24 @@ class Cursor:
         return CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{self.name}: {len(self.data)} bytes do not fit")
 
 
-def write(kind: str, part: Layout | None, value: Any) -> bytes:  # noqa: ANN401 - a field of any kind
-    """Return the bytes of a field."""
-    if isinstance(value, bytes):
-        return value if kind in _INSIDE else _NUMBER.pack(len(value)) + value
-    if value is None:
-        return _NUMBER.pack(0)
-    if not isinstance(value, tuple):
-        return _NUMBER.pack(value)
-    if kind == "template":
-        entries = [_NUMBER.pack(number) + _optional(content) for number, content in value]
-        return _NUMBER.pack(len(value)) + b"".join(entries)
-    assert part is not None  # noqa: S101 - the value is a structure, or some
-    if kind == "array":
-        return _NUMBER.pack(len(value)) + b"".join(map(part.pack, value))
-    return part.pack(value) if kind == "part" else _NUMBER.pack(1) + part.pack(value)
+def _write_number(_: object, value: int) -> bytes:
+    return _NUMBER.pack(value)
 
 
-def _optional(content: bytes | None) -> bytes:
-    return _NUMBER.pack(0) if content is None else _NUMBER.pack(1) + _NUMBER.pack(len(content)) + content
+def _write_bytes(_: object, value: bytes) -> bytes:
+    return _NUMBER.pack(len(value)) + value
 
 
-def take(kind: str, part: Layout | None, cursor: Cursor) -> object:
-    """Return the field of which `write` made the next bytes."""
-    return _TAKE[kind](part, cursor)
+def _write_array(part: Layout, value: tuple[Any, ...]) -> bytes:
+    return _NUMBER.pack(len(value)) + b"".join(map(part.pack, value))
+
+
+def _write_template(_: object, value: Template) -> bytes:
+    entries = [
+        _NUMBER.pack(kind) + (_NUMBER.pack(0) if content is None else _NUMBER.pack(1) + _write_bytes(None, content))
+        for kind, content in value
+    ]
+    return _NUMBER.pack(len(value)) + b"".join(entries)
 
 
 def _take_array(part: Any, cursor: Cursor) -> object:  # noqa: ANN401 - a layout
@@ -264,16 +261,26 @@ def _take_template(_: object, cursor: Cursor) -> object:
     )
 
 
-_TAKE: dict[str, Any] = {
-    **dict.fromkeys(("ulong", "output"), lambda _, cursor: cursor.number()),
-    **dict.fromkeys(("handle", "handle_at"), lambda _, cursor: cursor.number(1)),
-    **dict.fromkeys(("pointer", "optional", "in_out"), lambda _, cursor: cursor.take(cursor.number())),
-    "boolean": lambda _, cursor: cursor.number(1) == 1,
-    "byte": lambda _, cursor: cursor.number(255),
-    "block": lambda _, cursor: cursor.take(_INSIDE["block"]),
-    "half": lambda _, cursor: cursor.take(_INSIDE["half"]),
-    "part": lambda part, cursor: part.take(cursor),
-    "part_at": lambda part, cursor: part.take(cursor) if cursor.number(1) else None,
-    "array": _take_array,
-    "template": _take_template,
+_CROSSING: dict[str, tuple[Any, Any]] = {
+    **dict.fromkeys(("ulong", "output"), (_write_number, lambda _, cursor: cursor.number())),
+    **dict.fromkeys(("handle", "handle_at"), (_write_number, lambda _, cursor: cursor.number(1))),
+    "boolean": (_write_number, lambda _, cursor: cursor.number(1) == 1),
+    "byte": (_write_number, lambda _, cursor: cursor.number(255)),
+    "half": (lambda _, value: value, lambda _, cursor: cursor.take(8)),
+    "block": (lambda _, value: value, lambda _, cursor: cursor.take(16)),
+    **dict.fromkeys(
+        ("pointer", "optional", "in_out"), (_write_bytes, lambda _, cursor: cursor.take(cursor.number()))
+    ),
+    "part": (lambda part, value: part.pack(value), lambda part, cursor: part.take(cursor)),
+    "part_at": (
+        lambda part, value: _NUMBER.pack(0) if value is None else _NUMBER.pack(1) + part.pack(value),
+        lambda part, cursor: part.take(cursor) if cursor.number(1) else None,
+    ),
+    "array": (_write_array, _take_array),
+    "template": (_write_template, _take_template),
 }
+
+
+def crossing(kind: str) -> tuple[Any, Any]:
+    """Return what makes bytes of a field of this kind (layout, value), and what takes it back (layout, cursor)."""
+    return _CROSSING[kind.rstrip("0123456789")]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from operator import itemgetter
 from struct import Struct, calcsize
 
-from ptkc.spec.members import FORMATS, LOWEST_ADDRESS, MALFORMED, MAXIMUM, SILENT, Cursor, Member, take, write
+from ptkc.spec.members import FORMATS, LOWEST_ADDRESS, MALFORMED, MAXIMUM, SILENT, Cursor, Member, crossing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["IV4", "IV8", "IV16", "MALFORMED", "MAXIMUM", "Bytes", "Layout"]
 class _Form:
     """One C declaration of a structure: how its members become the fields of the value."""
 
-    __slots__ = ("members", "numbers", "odd", "pick", "pointers", "size", "unpack", "zeros")
+    __slots__ = ("members", "numbers", "odd", "pick", "plain", "pointers", "size", "unpack", "zeros")
 
     def __init__(self, fields: tuple[str, ...], members: str, parts: dict[str, Layout]) -> None:
         """Read `members`, a run of `name:kind`; a field that no member gives is 0."""
@@ -51,6 +51,7 @@ class _Form:
             for place, (name, kind, number) in enumerate(rows)
             if _plain(kind) not in _NUMBERS_AND_POINTERS
         )
+        self.plain = not self.zeros and not self.members
         values = {name: place for (name, kind), place in places.items() if kind not in SILENT}
         self.pick = itemgetter(*(values.get(field, -1) for field in fields))
 
@@ -62,8 +63,10 @@ class _Form:
             elif members[place] >= LOWEST_ADDRESS:
                 members[place] = memory.number(members[place])
 
-    def read_members(self, members: list[Any], memory: Memory, base: int, outer: dict[str, int]) -> bool:
+    def finish(self, members: list[Any], memory: Memory, base: int, outer: dict[str, int]) -> bool:
         """Replace the members that are more than numbers and plain pointers; False if the structure is malformed."""
+        if any(members[place] for place in self.zeros):
+            return False
         numbers = {**outer, **{name: members[place] for name, place in self.numbers.items()}}
         for member in self.members:
             field = member.read(members[member.place], numbers, memory, base)
@@ -120,11 +123,11 @@ class Layout:
         # itemgetter with one index does not give a tuple: a second, unused field evens that out.
         padded = fields if len(fields) > 1 else (*fields, "")
         made = [_Form(padded, members, parts) for members in forms]
-        self.size = made[0].size
+        self.size: int = made[0].size
         self._forms = {form.size: form for form in made}
         rows = [member.split(":") for member in forms[0].split()]
-        kinds = {row[0]: _plain(row[1]) for row in rows if row[1] not in SILENT}
-        self._fields = tuple((kinds[field], parts.get(field)) for field in fields)
+        kinds = {row[0]: row[1] for row in rows if row[1] not in SILENT}
+        self._fields = tuple((*crossing(kinds[field]), parts.get(field)) for field in fields)
 
     def __repr__(self) -> str:
         """Return the structure's name."""
@@ -154,16 +157,13 @@ class Layout:
                 members[pointer] = memory.read(address, length)
             else:
                 members[pointer] = b""
-        for place in form.zeros:
-            if members[place]:
-                return MALFORMED
-        if form.members and not form.read_members(members, memory, base, outer or {}):
+        if not form.plain and not form.finish(members, memory, base, outer or {}):
             return MALFORMED
         return tuple.__new__(self.value, form.pick(members)[: len(self._fields)])
 
     def pack(self, value: tuple[object, ...]) -> bytes:
         """Return the value without pointers."""
-        return b"".join([write(*field, content) for field, content in zip(self._fields, value, strict=True)])
+        return b"".join([write(part, field) for (write, _, part), field in zip(self._fields, value, strict=True)])
 
     def unpack(self, data: bytes) -> object:
         """Return the value that `pack` made; CKR_MECHANISM_PARAM_INVALID for any other bytes."""
@@ -175,7 +175,7 @@ class Layout:
 
     def take(self, cursor: Cursor) -> object:
         """Return the value that the next bytes are."""
-        return tuple.__new__(self.value, [take(*field, cursor) for field in self._fields])
+        return tuple.__new__(self.value, [take(part, cursor) for _, take, part in self._fields])
 
 
 class Bytes:
