@@ -24,7 +24,9 @@ _X25519, _X448 = BY_NAME["X25519"], BY_NAME["X448"]
 _ED25519, _ED448 = BY_NAME["Ed25519"], BY_NAME["Ed448"]
 _P256 = BY_NAME["P-256"]
 
-curves = pytest.mark.parametrize("curve", CURVES[:9], ids=lambda curve: curve.name)
+_WEIERSTRASS = [curve for curve in CURVES if curve.key_type == CKK.EC]
+
+curves = pytest.mark.parametrize("curve", _WEIERSTRASS, ids=lambda curve: curve.name)
 
 
 def point(curve: Curve, x: str, y: str) -> bytes:
@@ -116,7 +118,7 @@ def test_points_are_checked_as_nist_does() -> None:
 def test_ecdsa_takes_input_of_any_length(driver: Driver, curve: Curve) -> None:
     """A short input is a number with leading zeros, of a long one the leftmost bits count; zero digests work."""
     public, private = pair(curve)
-    order = {"secp521r1": 521}.get(curve.name, 8 * curve.size)
+    order = {"secp521r1": 521, "secp224k1": 225}.get(curve.name, 8 * curve.size)
     for size in (0, 1, 20, 28, 31, 32, 33, 47, 48, 49, 63, 64, 65, 66, 67, 128, 200):
         for data in (bytes(range(0x80, 0x80 + min(size, 0x80))).ljust(size, b"\xa5"), bytes(size)):
             signature = driver.sign(CKM.ECDSA, None, private, data)

@@ -27,8 +27,8 @@ class Curve:
     """One curve: `key_type` CKK_*, `bits` of the field, `size` in bytes of a private value, `name` for messages.
 
     `algorithm` is what the library calls a short Weierstrass curve, None if only the system's libcrypto has it, which
-    calls it `group`; `private_class` and `public_class` are the library's classes for the keys of the others. `public_start` is
-    SubjectPublicKeyInfo (DER) up to the uncompressed point, and `scheme` the AlgorithmIdentifier in it.
+    calls it `group`; `private_class` and `public_class` are the library's classes for the keys of the others.
+    `public_start` is SubjectPublicKeyInfo (DER) up to the uncompressed point, `scheme` the AlgorithmIdentifier in it.
     """
 
     __slots__ = (

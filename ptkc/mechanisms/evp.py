@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
-    "Octets", "agree", "check", "decode", "extra_bits", "generate_key", "generate_parameters", "key_from", "number", "octets", "sign",
-    "verify",
+    "Octets", "agree", "check", "decode", "extra_bits", "generate_key", "generate_parameters", "key_from", "number",
+    "octets", "sign", "verify",
 ]  # fmt: skip
 
 Key = Any
