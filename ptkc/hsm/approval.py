@@ -109,7 +109,7 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
         raise CryptokiError(inconsistent, f"{name_of(CKM, number)} cannot {kind} with {key}")
     if has_type:
         _check_use(obj, kind, mechanism, usage)
-        size = KEY_TYPES[obj.key_type].size(obj.attributes)
+        size = KEY_TYPES[obj.key_type].size(obj.attributes) * mechanism.unit
         if not mechanism.sizes[0] <= size <= mechanism.sizes[1]:
             raise CryptokiError(size_range, f"a key of {size}, {name_of(CKM, number)} takes {mechanism.sizes}")
     run: Method = getattr(mechanism, name)

@@ -2,12 +2,14 @@
 
 All our curves have the cofactor 1, or multiply by it as RFC 7748 says, so the two give the same. Without a key
 derivation function the secret is the x coordinate, shortened at its front to CKA_VALUE_LEN; with one, it makes as many
-bytes as CKA_VALUE_LEN says. CKD_<hash>_KDF is that of ANSI X9.63, CKD_<hash>_KDF_SP800 that of NIST SP 800-56A 5.8.1.1.
+bytes as CKA_VALUE_LEN says. CKD_<hash>_KDF is that of ANSI X9.63, CKD_<hash>_KDF_SP800 that of NIST SP 800-56A 5.8.1.1,
+and so is CKD_BLAKE2B_<bits>_KDF.
 The other party's public key may be raw or a DER OCTET STRING.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ptkc.mechanisms import ec as weierstrass
 from ptkc.mechanisms import edwards
 from ptkc.mechanisms.agreement import Agreement
+from ptkc.mechanisms.blake2 import BLAKE2
 from ptkc.mechanisms.curves import Curve, find
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.generic import derived_length
@@ -36,10 +39,32 @@ _HASHED = {
     "SHA1": CKM.SHA_1, "SHA224": CKM.SHA224, "SHA256": CKM.SHA256, "SHA384": CKM.SHA384, "SHA512": CKM.SHA512,
     "SHA3_224": CKM.SHA3_224, "SHA3_256": CKM.SHA3_256, "SHA3_384": CKM.SHA3_384, "SHA3_512": CKM.SHA3_512,
 }  # fmt: skip
-_KDFS: dict[int, tuple[type[X963KDF | ConcatKDFHash], HashAlgorithm]] = {
-    getattr(CKD, f"{name}_KDF{suffix}"): (kdf, ALGORITHMS[number])
-    for name, number in _HASHED.items()
-    for suffix, kdf in (("", X963KDF), ("_SP800", ConcatKDFHash))
+
+
+class _Blake2Concatenation:
+    """The function of NIST SP 800-56A 5.8.1.1 with BLAKE2b of any size, which the library's does not take."""
+
+    def __init__(self, new: Callable[..., Any], length: int, shared: bytes) -> None:
+        self._new = new
+        self._length = length
+        self._shared = shared
+
+    def derive(self, secret: bytes) -> bytes:
+        """Return the bytes."""
+        made = b""
+        while len(made) < self._length:
+            counter = len(made) // self._new().digest_size + 1
+            made += self._new(counter.to_bytes(4, "big") + secret + self._shared).digest()
+        return made[: self._length]
+
+
+_KDFS: dict[int, tuple[Callable[..., Any], HashAlgorithm | Callable[..., Any]]] = {
+    **{
+        getattr(CKD, f"{name}_KDF{suffix}"): (kdf, ALGORITHMS[number])
+        for name, number in _HASHED.items()
+        for suffix, kdf in (("", X963KDF), ("_SP800", ConcatKDFHash))
+    },
+    **{getattr(CKD, f"{name}_KDF"): (_Blake2Concatenation, new) for name, new in BLAKE2.items()},
 }
 
 _ECDH = ec.ECDH()
@@ -103,7 +128,7 @@ def check_kdf(kdf: int, shared: bytes) -> None:
 def key_from_secret(kdf: int, shared: bytes, secret: bytes, length: int) -> bytes:
     """Return `length` bytes that a key derivation function, not CKD_NULL, makes of a shared secret."""
     function, algorithm = _KDFS[kdf]
-    return function(algorithm, length, shared).derive(secret)
+    return function(algorithm, length, shared).derive(secret)  # type: ignore[no-any-return]
 
 
 def agree(key: Object, public: bytes) -> bytes:

@@ -26,8 +26,7 @@ Parameter = Sp800108 | Sp800108Feedback
 # What makes a part of the input: of the iteration variable and the counter's number.
 Part = Callable[[bytes, int], bytes]
 
-_FUNCTIONS = {number: prf for number, prf in {**HMACS, **CMACS}.items() if number not in (
-    CKM.SHA512_224_HMAC, CKM.SHA512_256_HMAC)}  # fmt: skip
+_FUNCTIONS = {**HMACS, **CMACS}
 _MOST_COUNTED = 2**32 - 1
 _WIDTHS = range(8, 65, 8)
 _COUNTER_WIDTHS = range(8, 33, 8)
@@ -39,6 +38,7 @@ class _Mode(Derivation):
     key_types = (CKK.GENERIC_SECRET, CKK.HKDF, CKK.AES, CKK.DES2, CKK.DES3, *(
         key_type for prf in HMACS.values() for key_type in prf.key_types[1:2]))  # fmt: skip
     sizes = (8, 8 * 65536)
+    unit = 8
     makes = (CKO.SECRET_KEY,)
     joins = True
     counter_is_variable = False
@@ -117,7 +117,7 @@ class FeedbackMode(_Mode):
 
     type = CKM.SP800_108_FEEDBACK_KDF
     parameters = layouts.SP800_108_FEEDBACK
-    source = "NIST CAVP KBKDF feedback"
+    source = "NIST ACVP (KDF 1.0)"
 
     def segments(self, function: Keyed, parameter: Parameter, parts: list[Part]) -> Iterator[bytes]:
         """Yield K(i) = PRF(K, … K(i-1) …), where K(0) is the IV."""
@@ -132,7 +132,7 @@ class DoublePipelineMode(_Mode):
 
     type = CKM.SP800_108_DOUBLE_PIPELINE_KDF
     parameters = layouts.SP800_108
-    source = "NIST CAVP KBKDF double pipeline"
+    source = "NIST ACVP (KDF 1.0)"
 
     def segments(self, function: Keyed, parameter: Parameter, parts: list[Part]) -> Iterator[bytes]:
         """Yield K(i) = PRF(K, … A(i) …), A(i) = PRF(K, A(i-1)); A(0) is the input without variable and counter."""

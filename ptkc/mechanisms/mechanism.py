@@ -87,7 +87,7 @@ class Mechanism:
     """One CKM_ number with all that it can do; define only the methods that the mechanism has.
 
     `key_types` are the CKK_ numbers that fit (empty for digests); `sizes` the smallest and largest key as
-    CK_MECHANISM_INFO gives them; `parameters` the `spec.parameters` layout the parameter must have, None where it must
+    CK_MECHANISM_INFO gives them, and `unit` what one of `KeyType.size` is there (8 where bytes are said in bits); `parameters` the `spec.parameters` layout the parameter must have, None where it must
     be absent; `optional` that it may be absent all the same; `generates` the key type that generation makes (and
     `generates_class` its class, where it is not a pair), `slow` that it takes long enough for the background of an
     asynchronous session; `source` where the vectors are from; `extra_flags` what cannot be derived (CKF_EC_*).
@@ -116,6 +116,7 @@ class Mechanism:
     type: int = 0
     key_types: tuple[int, ...] = ()
     sizes: tuple[int, int] = (0, 0)
+    unit: int = 1
     parameters: Layout | Bytes | None = None
     optional: bool = False
     generates: int = 0
