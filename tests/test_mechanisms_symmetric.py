@@ -40,6 +40,7 @@ _WRAPS: dict[int, object] = {
     CKM.AES_KEY_WRAP: None,
     CKM.AES_KEY_WRAP_KWP: None,
 }
+_BY_MESSAGES = (CKM.AES_GCM, CKM.AES_CCM)
 # Those that fill a payload up with zero bytes.
 _ZERO_PADDED = (CKM.AES_ECB, CKM.AES_CBC, CKM.AES_KEY_WRAP)
 
@@ -466,11 +467,22 @@ def test_another_key_type_is_refused() -> None:
     ("mechanisms", "flags"),
     [
         ((CKM.SHA_1, CKM.SHA512_256, CKM.SHA3_224), CKF.DIGEST),
-        ((CKM.SHA_1_HMAC, CKM.SHA3_512_HMAC_GENERAL, CKM.AES_CMAC, CKM.AES_GMAC), CKF.SIGN | CKF.VERIFY),
+        (
+            (CKM.SHA_1_HMAC, CKM.SHA3_512_HMAC_GENERAL, CKM.AES_CMAC, CKM.AES_GMAC),
+            CKF.SIGN | CKF.VERIFY | CKF.MESSAGE_SIGN | CKF.MESSAGE_VERIFY | CKF.MULTI_MESSAGE,
+        ),
         ((CKM.AES_KEY_GEN, CKM.GENERIC_SECRET_KEY_GEN, CKM.SHA_1_KEY_GEN), CKF.GENERATE),
-        (tuple(_WRAPS), CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP),
+        (
+            tuple(number for number in _WRAPS if number not in _BY_MESSAGES),
+            CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP,
+        ),
+        (
+            _BY_MESSAGES,
+            CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
+            | CKF.MESSAGE_ENCRYPT | CKF.MESSAGE_DECRYPT | CKF.MULTI_MESSAGE,
+        ),
     ],
-)
+)  # fmt: skip
 def test_flags_are_those_of_the_specifications_tables(mechanisms: tuple[int, ...], flags: int) -> None:
     """A mechanism does what the specification's table marks, and nothing else."""
     assert [flags] * len(mechanisms) == [MECHANISMS[mechanism].flags for mechanism in mechanisms]
