@@ -40,16 +40,15 @@ _FLAGS = {"C_GenerateKey": CKF.GENERATE, "C_GenerateKeyPair": CKF.GENERATE_KEY_P
 class Pending:
     """An operation that goes on, or has ended and waits for C_AsyncComplete.
 
-    `role` is who was logged in when it began; `owner` is there as long as it goes on. `number` is what C_AsyncGetID
-    answered, 0 if it was not asked.
+    `role` is who was logged in when it began. `number` is what C_AsyncGetID answered, 0 if it was not asked.
     """
 
-    __slots__ = ("boot", "error", "made", "number", "owner", "role", "serial", "until", "work")
+    __slots__ = ("boot", "error", "goes_on", "made", "number", "role", "serial", "until", "work")
 
     def __init__(self, work: Work, owner: Application, session: Session) -> None:
         """Keep what is to be done and for whom."""
         self.work = work
-        self.owner: Application | None = owner
+        self.goes_on = True
         self.role = owner.role(session.token)
         self.serial = session.token.serial
         self.boot = owner.hsm.boot
@@ -64,43 +63,41 @@ class Pending:
             self.made = self.work.make()
         except BaseException as error:  # noqa: BLE001 - C_AsyncComplete raises it, at the boundary
             self.error = error
-        self.owner = None
+        self.goes_on = False
 
 
 _lock = allocate_lock()
-_threads: dict[Pending, Thread] = {}
+_threads: dict[Thread, int] = {}  # and the id of the application: nothing here keeps it, or a key, in memory
 _kept: dict[int, Pending] = {}
 
 
-def _start(pending: Pending) -> bool:
+def _start(pending: Pending, application: Application) -> bool:
     """Begin the work in a thread of its own; False if there are too many, or the system has none."""
     import signal  # noqa: PLC0415 - only what asynchronous sessions need
     import threading  # noqa: PLC0415
 
     with _lock:
-        for ended in [other for other, thread in _threads.items() if other.owner is None and not thread.is_alive()]:
+        for ended in [thread for thread in _threads if not thread.is_alive()]:
             del _threads[ended]
-        of_one = sum(other.owner is pending.owner for other in _threads)
-        if of_one >= _MOST_RUNNING or len(_threads) >= _MOST_RUNNING_IN_ALL:
+        if list(_threads.values()).count(id(application)) >= _MOST_RUNNING or len(_threads) >= _MOST_RUNNING_IN_ALL:
             return False
         # Not a daemon: an interpreter that ends must wait for it. It handles no signal: these are the host's.
         thread = threading.Thread(target=pending.run, name="ptkc generation", daemon=False)
-        _threads[pending] = thread
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             thread.start()
         except RuntimeError:  # no thread to be had
-            del _threads[pending]
             return False
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _threads[thread] = id(application)
     return True
 
 
 def settle() -> None:
     """Wait until no thread of ours is left, as C_Finalize does: what computes cannot be interrupted."""
     with _lock:
-        threads = list(_threads.values())
+        threads = list(_threads)
         _threads.clear()
     for thread in threads:
         thread.join()
@@ -146,7 +143,7 @@ class AsynchronousCommands(KeyCommands):
         pending = Pending(work, self.application, session)
         if session.pending.setdefault(work.function, pending) is not pending:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{work.function} is pending")
-        if _start(pending):
+        if _start(pending, self.application):
             raise CryptokiError(CKR.PENDING, f"{work.function} goes on in the background")
         session.pending.pop(work.function, None)
         return super()._produce(session, work)
@@ -158,7 +155,7 @@ class AsynchronousCommands(KeyCommands):
         """
         session = self._working(handle)
         pending = _pending(session, function)
-        if pending.owner is not None:
+        if pending.goes_on:
             raise CryptokiError(CKR.PENDING, f"{pending.work.function} goes on")
         if session.pending.pop(pending.work.function, None) is not pending or not _take(pending):
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "another call has completed or cancelled it")

@@ -264,6 +264,7 @@ class DhParameterGeneration(Mechanism):
     type = CKM.DH_PKCS_PARAMETER_GEN
     generates = CKK.DH
     generates_class = CKO.DOMAIN_PARAMETERS
+    slow = True
     sizes = DH.sizes
     source = "none: the prime is random, or of RFC 7919"
 
@@ -291,6 +292,7 @@ class SubgroupParameterGeneration(Mechanism):
     """CKM_X9_42_DH_PARAMETER_GEN or CKM_DSA_PARAMETER_GEN: primes as FIPS 186-4 makes them."""
 
     generates_class = CKO.DOMAIN_PARAMETERS
+    slow = True
     sizes = (1024, 3072)
     source = "none: the primes are random"
 

@@ -32,6 +32,7 @@ class PasswordKeyGeneration(Mechanism):
 
     type = CKM.PKCS5_PBKD2
     generates = UNAVAILABLE
+    slow = True
     parameters = layouts.PBKDF2
     source = "RFC 6070 (cryptography_vectors: KDF/rfc-6070-PBKDF2), Wycheproof"
 
