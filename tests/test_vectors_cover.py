@@ -13,7 +13,7 @@ from ptkc.mechanisms.mechanism import Mechanism
 from ptkc.spec.constants import CKM
 from ptkc.spec.errors import name_of
 
-_USES = ("digest", "sign", "verify", "encrypt", "decrypt", "wrap", "unwrap", "derive")
+_USES = ("digest", "sign", "verify", "encrypt", "decrypt", "wrap", "unwrap", "derive", "encapsulate", "decapsulate")
 # PSS with SHA-3 has no published vectors; it is held to CKM_RSA_PKCS_PSS over the digest instead, which have.
 _UNPUBLISHED = {getattr(CKM, f"SHA3_{bits}_RSA_PKCS_PSS") for bits in (224, 256, 384, 512)}
 # What carries keys with their attributes is random, in formats of our own: test_wrapkey, test_sharing.
