@@ -107,6 +107,7 @@ class StrongKeyPairGeneration(Mechanism):
     """CKM_RSA_X9_31_KEY_PAIR_GEN, and the vendor's CKM_RSA_FIPS_186_4_PRIME_KEY_PAIR_GEN, which is the same."""
 
     generates = CKK.RSA
+    slow = True
     sizes = (2048, 8192)
     source = "none: the key is random"
 
