@@ -29,6 +29,9 @@ _OURS = {
     "C_InitToken": {"PIN_LEN_RANGE", "PIN_INVALID"},
     # 5.1.6 says it of any use of a key that its attributes do not allow; these three lists lack it.
     **{name: {"KEY_FUNCTION_NOT_PERMITTED"} for name in ("C_WrapKey", "C_UnwrapKey", "C_DeriveKey")},
+    # 4.9 says it of any call that uses a key with CKA_ALWAYS_AUTHENTICATE: C_DecryptUpdate and C_SignEncryptUpdate have
+    # it, these lists lack it.
+    **{name: {"USER_NOT_LOGGED_IN"} for name in ("C_DecryptDigestUpdate", "C_DecryptVerifyUpdate")},
 }
 
 # What the vendor's objects and mechanisms add to the standard's functions. Limits of keys: any use of them.
@@ -41,6 +44,7 @@ _VENDOR = {
     "C_UnwrapKey": {"ET_NOT_ODD_PARITY"},
     "C_Verify": {"CERT_NOT_VALIDATED"},
     "C_VerifyInit": {"CERT_NOT_VALIDATED"},
+    "C_SetOperationState": {"KEY_NOT_ACTIVE"},
 }
 _LIMITED = ("Encrypt", "Decrypt", "Sign", "Verify", "WrapKey", "UnwrapKey", "DeriveKey")
 

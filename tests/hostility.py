@@ -49,7 +49,11 @@ _VENDOR_PINS = ("CT_InitToken", "CT_InitPIN", "CT_ResetToken")
 _METHODS = {
     "C_EncryptInit": "encrypt", "C_DecryptInit": "decrypt", "C_SignInit": "sign", "C_VerifyInit": "verify",
     "C_DigestInit": "digest", "C_GenerateKey": "generate", "C_GenerateKeyPair": "generate_pair", "C_WrapKey": "wrap",
-    "C_UnwrapKey": "unwrap", "C_DeriveKey": "derive",
+    "C_UnwrapKey": "unwrap", "C_DeriveKey": "derive", "C_SignRecoverInit": "sign_recover",
+    "C_VerifyRecoverInit": "verify_recover", "C_VerifySignatureInit": "verify", "C_MessageSignInit": "sign",
+    "C_MessageVerifyInit": "verify", "C_MessageEncryptInit": "message_encrypt",
+    "C_MessageDecryptInit": "message_decrypt", "C_WrapKeyAuthenticated": "wrap_authenticated",
+    "C_UnwrapKeyAuthenticated": "unwrap_authenticated",
 }  # fmt: skip
 
 # One strategy for each kind of field of the command table, giving the C arguments that the field takes.
@@ -142,7 +146,7 @@ def _call(command: Command) -> Strategy:
             part = _FIELDS[command.name, name]
         elif kind == "template":
             part = template_arrays(f"{command.name} {name or kind}")
-        elif kind == "mechanism":
+        elif kind in ("mechanism", "sealing", "opening"):
             tickets = command.name == "CT_PresentTicket"
             numbers = [CKM.SET_ATTRIBUTES] if tickets else able(_METHODS.get(command.name, "encrypt"))
             part = mechanism_pointers(numbers).map(lambda value: (value,))
@@ -178,6 +182,12 @@ _OPERATIONS = {
     "sign": (_PRIVATE, "C_Sign", "C_SignUpdate", "C_SignFinal"),
     "verify": (_PUBLIC, "C_Verify", "C_VerifyUpdate", "C_VerifyFinal"),
     "digest": ({}, "C_Digest", "C_DigestUpdate", "C_DigestFinal"),
+    "sign_recover": (_PRIVATE, "C_SignRecover"),
+    "verify_recover": (_PUBLIC, "C_VerifyRecover"),
+    "message_sign": (_PRIVATE, "C_SignMessage", "C_SignMessageBegin", "C_SignMessageNext", "C_MessageSignFinal"),
+    "message_verify": (
+        _PUBLIC, "C_VerifyMessage", "C_VerifyMessageBegin", "C_VerifyMessageNext", "C_MessageVerifyFinal"
+    ),
     "wrap": (_PUBLIC, "C_WrapKey"),
     "unwrap": (_PRIVATE, "C_UnwrapKey"),
     "derive": (_PRIVATE, "C_DeriveKey"),
@@ -189,8 +199,16 @@ def _right_call(name: str) -> Strategy:
     """Return calls of a function that goes on with an operation, with right arguments."""
     command = BY_NAME[name]
     parts: list[Strategy] = [own_session.map(lambda value: (value,))]
-    parts += [_right_data.map(lambda data: (data, len(data))) for _ in command.inputs[1:]]
-    parts += [st.just((("out", MEMORY), ("count", MEMORY))) for _ in command.outputs]
+    for field in command.inputs[1:]:
+        # Messages that are signed have no parameter; NULL for a signature says that more is to follow.
+        data = _right_data.map(lambda data: (data, len(data)))
+        absent = st.just((None, 0))
+        kind = field.rpartition(":")[2]
+        parts.append(absent if kind in ("made", "given") else st.one_of(absent, data) if kind == "last" else data)
+    outputs = [field.rpartition(":")[2] for field in command.outputs]
+    room = st.just((("out", MEMORY), ("count", MEMORY)))
+    parts += [st.one_of(st.just((None, None)), room) if kind == "last_buffer" else room
+              for kind in outputs if kind != "written"]
     return st.tuples(*parts).map(lambda values: (name, tuple(part for value in values for part in value)))
 
 
@@ -205,7 +223,7 @@ def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
     """Return the calls of an operation, or a call that is one, with a key that the mechanism takes."""
     kind = draw(st.sampled_from(sorted(_OPERATIONS)))
     keys, *names = _OPERATIONS[kind]
-    number = draw(st.sampled_from(able(kind)))
+    number = draw(st.sampled_from(able(kind.removeprefix("message_"))))
     mechanism = ("mechanism", number, draw(shape(number)), None)
     labels = [label for key_type in MECHANISMS[number].key_types for label in keys.get(key_type, ())]
     key = ("object", OBJECTS.index(draw(st.sampled_from(labels)))) if labels else draw(_any_key)
@@ -219,7 +237,7 @@ def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
     follow = st.sampled_from(names)
     right = follow.flatmap(_right_call)
     steps = st.one_of(right, right, follow.flatmap(_CALLS.__getitem__), _any_call)
-    return [(f"C_{kind.capitalize()}Init", start), *draw(st.lists(steps, min_size=1, max_size=4))]
+    return [("C_" + kind.title().replace("_", "") + "Init", start), *draw(st.lists(steps, min_size=1, max_size=4))]
 
 
 def _sparing(calls: list[Call]) -> list[Call]:

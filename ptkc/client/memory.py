@@ -15,7 +15,7 @@ from _libptkc import ffi, lib
 from ptkc.spec import layouts, parameters
 from ptkc.spec.constants import CKA, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.spec.members import HANDLE
+from ptkc.spec.members import HANDLE, LOWEST_ADDRESS
 from ptkc.spec.values import UNAVAILABLE, Template, pack_template, unpack_template
 
 TYPE_CHECKING = False
@@ -109,13 +109,20 @@ class _Memory:
 
     def __init__(self, outputs: list[tuple[int, int]]) -> None:
         """Begin with the list that what may be written back is added to."""
-        self.expect = lambda address, room: outputs.append((address, room))
+
+        def expect(address: int, room: int) -> None:
+            # A number stands where a pointer belongs: it is another structure of the same size.
+            if 0 < address < LOWEST_ADDRESS:
+                raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "a pointer in the parameter is none")
+            outputs.append((address, room))
+
+        self.expect = expect
 
     @staticmethod
     def read(address: int, length: int) -> bytes:
         """Return `length` bytes at `address`; CKR_MECHANISM_PARAM_INVALID for a length that cannot be right."""
         pointer = _cast(_BYTES, address)
-        if length > LARGE and is_absurd(pointer, length):
+        if address < LOWEST_ADDRESS or (length > LARGE and is_absurd(pointer, length)):
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"a pointer in the parameter, {length} bytes")
         value: bytes = unpack(pointer, length)
         return value

@@ -267,7 +267,12 @@ class _Parts:
         """Return the signature, or check the one that is given."""
         if self._kept is None:
             return self._operation.finish(*signature)
-        return self._operation.single(b"".join(self._kept), *signature)
+        try:
+            return self._operation.single(b"".join(self._kept), *signature)
+        except CryptokiError as error:
+            # Data in parts are never CKR_DATA_INVALID: no function that takes a part has it in its list.
+            code = CKR.DATA_LEN_RANGE if error.code == CKR.DATA_INVALID else error.code
+            raise CryptokiError(code, error.message) from None
 
 
 def _check_absent(parameter: object) -> None:

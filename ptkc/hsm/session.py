@@ -161,7 +161,9 @@ class Session:
         if active.locked:
             raise CryptokiError(CKR.USER_NOT_LOGGED_IN, f"{kind} needs a context-specific login")
         if (active.state, step) not in NEXT:
-            raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way in parts")
+            # The functions of this kind alone have no CKR_OPERATION_ACTIVE in their lists.
+            code = CKR.OPERATION_NOT_INITIALIZED if kind == "verify_signature" else CKR.OPERATION_ACTIVE
+            raise CryptokiError(code, f"{kind} is under way in parts")
         if step is not SINGLE and not active.operation.multi_part:
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, f"this {kind} has a single part")
         return active

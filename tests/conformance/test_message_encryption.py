@@ -269,6 +269,17 @@ def test_message_without_a_parameter_is_refused(session: Session, key: int) -> N
     assert 100 == len(message(session, "Encrypt", Gcm(_IV), _DATA))
 
 
+def test_parameter_of_c_encrypt_init_is_no_message_parameter(session: Session, key: int) -> None:
+    """CK_GCM_PARAMS is as long as CK_GCM_MESSAGE_PARAMS; a number for a pointer is refused."""
+    iv, aad = ffi.new("CK_BYTE[]", _IV), ffi.new("CK_BYTE[]", b"a")
+    other = ffi.new("CK_GCM_PARAMS *", (iv, 12, 96, aad, 1, 128))
+    pair = ffi.cast("void *", other), ffi.sizeof("CK_GCM_PARAMS")
+    for name in ("Encrypt", "Decrypt"):
+        session.init(f"Message{name}", _GCM, key)
+        expect(CKR.MECHANISM_PARAM_INVALID, session.output, f"C_{name}Message", *pair, NULL, 0, _DATA, 100)
+        expect(CKR.MECHANISM_PARAM_INVALID, session.call, f"C_{name}MessageBegin", *pair, NULL, 0)
+
+
 def test_init_takes_no_parameter(session: Session, key: int) -> None:
     """What C_EncryptInit takes is CKR_MECHANISM_PARAM_INVALID: messages have parameters of their own."""
     expect(CKR.MECHANISM_PARAM_INVALID, session.init, "MessageEncrypt", gcm(_IV), key)

@@ -102,6 +102,8 @@ _FIELDS = {
     "name": lambda chance: chance.choice((b"C_Sign", b"", chance.randbytes(70))),
     "made": lambda chance: None,  # noqa: ARG005 - bytes are mutated behind it
     "given": lambda chance: None,  # noqa: ARG005 - as above
+    "sealing": lambda chance: chance.choice((None, *((kind, None) for kind in _MECHANISMS))),
+    "opening": lambda chance: chance.choice((None, *((kind, None) for kind in _MECHANISMS))),
     "last": lambda chance: chance.choice((None, b"", chance.randbytes(64))),
     "secret": lambda chance: chance.choice((None, b"", chance.randbytes(8), chance.randbytes(300))),
     "mechanism": lambda chance: chance.choice((None, *((kind, None) for kind in _MECHANISMS))),

@@ -56,7 +56,9 @@ _INFO = {
     "ulong": lambda chance: chance.choice(_NUMBERS),
     "buffer": lambda chance: chance.choice((b"", chance.randbytes(16), chance.randbytes(5000), 16, 0, 2**64 - 1)),
     "last_buffer": lambda chance: chance.choice((b"", chance.randbytes(16), chance.randbytes(5000), 16, 2**64 - 1)),
-    "written": lambda chance: tuple(chance.randbytes(chance.choice((0, 12, 16, 40))) for _ in range(chance.randrange(3))),
+    "written": lambda chance: tuple(
+        chance.randbytes(chance.choice((0, 12, 16, 40))) for _ in range(chance.randrange(3))
+    ),
     "fill": lambda chance: chance.randbytes(chance.choice((0, 16, 16, 16, 17, 5000))),
     "list": lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 1, 2, 500)))),
     "found": lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 500)))),
