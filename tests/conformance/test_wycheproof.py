@@ -16,11 +16,11 @@ import pytest
 from asn1crypto.core import OctetString, Sequence
 from asn1crypto.keys import PrivateKeyInfo, PublicKeyInfo
 
-from ptkc.spec.constants import CKA, CKG, CKK, CKM, CKO, CKR
+from ptkc.spec.constants import CKA, CKG, CKK, CKM, CKO, CKP, CKR
 
 from .child import module_path
 from .cryptoki import Refused, Session
-from .parameters import Mechanism, ccm, chacha20_poly1305, ecdh, gcm, oaep, pss, ulong
+from .parameters import Mechanism, ccm, chacha20_poly1305, context, ecdh, gcm, oaep, pss, ulong
 
 _FILES = Path(__file__).resolve().parent.parent / "vectors" / "wycheproof"
 _CURVES = {
@@ -216,9 +216,7 @@ def _dsa(session: Session, group: Group, test: dict[str, Any]) -> None:
 
 def _xdh(session: Session, group: Group, test: dict[str, Any]) -> None:
     private = _hex(test["private"])
-    _same(
-        _hex(test["shared"]), _derive(session, CKK.EC_MONTGOMERY, group["curve"], private, _hex(test["public"]))
-    )
+    _same(_hex(test["shared"]), _derive(session, CKK.EC_MONTGOMERY, group["curve"], private, _hex(test["public"])))
 
 
 def _rsa_public(session: Session, group: Group) -> int:
@@ -284,6 +282,41 @@ def _gmac(session: Session, group: Group, test: dict[str, Any]) -> None:
     _same(_hex(test["tag"]), session.sign(mechanism, key, _hex(test["msg"])))
 
 
+def _parameter_set(kind: int, name: str, of_class: int, material: dict[int, bytes]) -> dict[int, Any]:
+    number = getattr(CKP, name.replace("-", "_"))
+    return {CKA.CLASS: of_class, CKA.KEY_TYPE: kind, CKA.PARAMETER_SET: number, **material}
+
+
+def _mldsa(name: str) -> Check:
+    """Return the check of signatures of a parameter set."""
+
+    def check(session: Session, group: Group, test: dict[str, Any]) -> None:
+        material = {CKA.VALUE: _hex(group["publicKey"])}
+        key = session.create(_parameter_set(CKK.ML_DSA, name, CKO.PUBLIC_KEY, material) | {CKA.VERIFY: True})
+        mechanism = context(CKM.ML_DSA, _hex(test.get("ctx", "")))
+        session.verify(mechanism, key, _hex(test["msg"]), _hex(test["sig"]))
+
+    return check
+
+
+def _mlkem(session: Session, group: Group, test: dict[str, Any]) -> None:
+    """Check a decapsulation with a seed or an expanded key."""
+    material = {CKA.SEED: _hex(test["seed"])} if "seed" in test else {CKA.VALUE: _hex(test["dk"])}
+    template = _parameter_set(CKK.ML_KEM, group["parameterSet"], CKO.PRIVATE_KEY, material) | {CKA.DECAPSULATE: True}
+    key = session.create(template)
+    new = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
+    made = session.decapsulate(Mechanism(CKM.ML_KEM), key, new, _hex(test["c"]))
+    _same(_hex(test["K"]), session.get(made, CKA.VALUE))
+
+
+def _mlkem_public(session: Session, group: Group, test: dict[str, Any]) -> None:
+    """Check that a public key is one, and can be used."""
+    material = {CKA.VALUE: _hex(test["ek"])}
+    template = _parameter_set(CKK.ML_KEM, group["parameterSet"], CKO.PUBLIC_KEY, material) | {CKA.ENCAPSULATE: True}
+    key = session.create(template)
+    session.encapsulate(Mechanism(CKM.ML_KEM), key, {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES})
+
+
 class _File(NamedTuple):
     """How a file is checked: all that begins with `name`, unless an earlier row has it."""
 
@@ -325,6 +358,12 @@ _ROWS = (
     _File("dsa_", _dsa, _SIGNED, (CKM.DSA_SHA224, CKM.DSA_SHA256)),
     _File("x25519", _xdh, _PARAMETER, _ECDH),
     _File("x448", _xdh, _PARAMETER, _ECDH),
+    *(
+        _File(f"mldsa_{bits}_", _mldsa(f"ML-DSA-{bits}"), _SIGNED | _KEY | _PARAMETER, (CKM.ML_DSA,))
+        for bits in (44, 65, 87)
+    ),
+    *(_File(f"mlkem_{bits}_encaps", _mlkem_public, _KEY, (CKM.ML_KEM,)) for bits in (512, 768, 1024)),
+    _File("mlkem_", _mlkem, _WRAPPED | _KEY, (CKM.ML_KEM,)),
     _File("ed", _eddsa, _SIGNED, (CKM.EDDSA,)),
     _File("rsa_oaep", _oaep, _ENCRYPTED, (CKM.RSA_PKCS_OAEP,)),
     # What is wrong about the padding is not told: the result is random bytes.
