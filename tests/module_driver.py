@@ -25,12 +25,14 @@ from ptkc.spec.layouts import (
     ChaCha20Poly1305,
     Ctr,
     Ecdh,
+    EcdhAesWrap,
     Eddsa,
     Gcm,
     HashSignContext,
     MacGeneral,
     Oaep,
     Pss,
+    RsaAesWrap,
     SignContext,
     X942Dh,
 )
@@ -77,6 +79,8 @@ _STRUCTURES: dict[type, Callable[[int, Any], Mechanism]] = {
     Pss: lambda kind, value: layouts.pss(kind, value.hash, value.mgf, value.salt_len),
     Oaep: _oaep,
     Ecdh: lambda kind, value: layouts.ecdh(value.public, value.kdf, value.shared, kind),
+    RsaAesWrap: lambda _kind, value: layouts.rsa_aes(value.bits, value.oaep and _oaep(0, value.oaep)),
+    EcdhAesWrap: lambda kind, value: layouts.ecdh_aes(kind, value.bits, value.kdf, value.shared),
     # CK_X9_42_DH1_DERIVE_PARAMS has the same members.
     X942Dh: lambda kind, value: layouts.ecdh(value.public, value.kdf, value.other, kind),
     SignContext: lambda kind, value: layouts.context(kind, value.context, value.hedge),

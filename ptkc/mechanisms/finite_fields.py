@@ -209,8 +209,12 @@ class FieldKey(KeyType):
 
 
 class FieldKeyPairGeneration(Mechanism):
-    """CKM_DH_PKCS_KEY_PAIR_GEN, CKM_X9_42_DH_KEY_PAIR_GEN or CKM_DSA_KEY_PAIR_GEN."""
+    """CKM_DH_PKCS_KEY_PAIR_GEN, CKM_X9_42_DH_KEY_PAIR_GEN or CKM_DSA_KEY_PAIR_GEN.
 
+    It is the check of the domain parameters that may take long.
+    """
+
+    slow = True
     source = "none: the key is random"
 
     def __init__(self, number: int, field: Field) -> None:
@@ -262,6 +266,7 @@ class DhParameterGeneration(Mechanism):
     """
 
     type = CKM.DH_PKCS_PARAMETER_GEN
+    slow = True
     generates = CKK.DH
     generates_class = CKO.DOMAIN_PARAMETERS
     slow = True

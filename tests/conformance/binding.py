@@ -40,6 +40,9 @@ typedef struct { CK_ULONG hashAlg; CK_ULONG mgf; CK_ULONG source; void *pSourceD
                  CK_ULONG ulSourceDataLen; } CK_RSA_PKCS_OAEP_PARAMS;
 typedef struct { CK_ULONG kdf; CK_ULONG ulSharedDataLen; CK_BYTE *pSharedData; CK_ULONG ulPublicDataLen;
                  CK_BYTE *pPublicData; } CK_ECDH1_DERIVE_PARAMS;
+typedef struct { CK_ULONG ulAESKeyBits; CK_RSA_PKCS_OAEP_PARAMS *pOAEPParams; } CK_RSA_AES_KEY_WRAP_PARAMS;
+typedef struct { CK_ULONG ulAESKeyBits; CK_ULONG kdf; CK_ULONG ulSharedDataLen;
+                 CK_BYTE *pSharedData; } CK_ECDH_AES_KEY_WRAP_PARAMS;
 typedef struct { CK_BBOOL phFlag; CK_ULONG ulContextDataLen; CK_BYTE *pContextData; } CK_EDDSA_PARAMS;
 typedef struct { CK_ULONG hedgeVariant; CK_BYTE *pContext; CK_ULONG ulContextLen; } CK_SIGN_ADDITIONAL_CONTEXT;
 typedef struct { CK_ULONG hedgeVariant; CK_BYTE *pContext; CK_ULONG ulContextLen;

@@ -11,9 +11,8 @@ from ptkc.spec.constants import CKD, CKG, CKM, CKZ
 from .binding import ffi
 
 __all__ = [
-    "Mechanism", "ccm", "chacha20", "chacha20_poly1305", "context", "ctr", "ecdh", "eddsa", "gcm",
-    "hash_context", "needs", "oaep", "pss",
-    "ulong",
+    "Mechanism", "ccm", "chacha20", "chacha20_poly1305", "context", "ctr", "ecdh", "ecdh_aes", "eddsa", "gcm",
+    "hash_context", "needs", "oaep", "pss", "rsa_aes", "ulong",
 ]  # fmt: skip
 
 
@@ -118,6 +117,18 @@ def ecdh(public: bytes, kdf: int = CKD.NULL, shared: bytes = b"", kind: int = CK
     point, data = _bytes(public), _bytes(shared)
     parameter = ffi.new("CK_ECDH1_DERIVE_PARAMS *", (kdf, len(shared), data, len(public), point))
     return Mechanism(kind, parameter, point, data)
+
+
+def rsa_aes(bits: int, carrier: Mechanism | None) -> Mechanism:
+    """Return CKM_RSA_AES_KEY_WRAP with an AES key of `bits`, carried by the OAEP mechanism `carrier`."""
+    pointer = ffi.NULL if carrier is None else ffi.cast("CK_RSA_PKCS_OAEP_PARAMS *", carrier.pointer.pParameter)
+    return Mechanism(CKM.RSA_AES_KEY_WRAP, ffi.new("CK_RSA_AES_KEY_WRAP_PARAMS *", (bits, pointer)), carrier)
+
+
+def ecdh_aes(kind: int, bits: int, kdf: int = CKD.NULL, shared: bytes = b"") -> Mechanism:
+    """Return a CKM_ECDH_*_AES_KEY_WRAP with an AES key of `bits`."""
+    data = _bytes(shared)
+    return Mechanism(kind, ffi.new("CK_ECDH_AES_KEY_WRAP_PARAMS *", (bits, kdf, len(shared), data)), data)
 
 
 def eddsa(kind: int, context: bytes = b"", *, prehashed: bool = False) -> Mechanism:
