@@ -18,6 +18,7 @@ from drivers import Driver
 
 from ptkc.hsm.approval import approve
 from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
+from ptkc.mechanisms.x509 import key_material
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKH, CKK, CKM, CKO, CKP, CKR
 from ptkc.spec.errors import CryptokiError
@@ -232,6 +233,16 @@ def test_generated_keys_are_complete(kind: int, number: int) -> None:
     for attributes in generated(kind, number):
         object_class = int.from_bytes(attributes[CKA.CLASS], "little")
         assert KEY_TYPES[kind].check(object_class, attributes).items() <= attributes.items()
+
+
+@every_set
+def test_public_keys_are_known_by_their_encoding(kind: int, number: int) -> None:
+    """SubjectPublicKeyInfo gives the material back; another length is no key."""
+    one, _ = generated(kind, number)
+    expected = {attribute: one[attribute] for attribute in (CKA.KEY_TYPE, CKA.PARAMETER_SET, CKA.VALUE)}
+    assert expected == key_material(one[CKA.PUBLIC_KEY_INFO])
+    with pytest.raises(ValueError, match="no "):
+        key_material(one[CKA.PUBLIC_KEY_INFO][:-1])
 
 
 @every_set

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from ptkc.mechanisms.der import BIT_STRING, OCTET_STRING, SEQUENCE, der, oid
-from ptkc.mechanisms.mechanism import KeyType
+from ptkc.mechanisms.mechanism import KEY_TYPES, KeyType
 from ptkc.mechanisms.private_key_info import check_public_key_info, trimmed
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.values import Attributes, from_ulong
+from ptkc.spec.values import Attributes, from_ulong, ulong
 
-__all__ = ["ParameterSet", "ParameterSetKey"]
+__all__ = ["ParameterSet", "ParameterSetKey", "public_material"]
 
 _SEED = 0x80
 """The tag of the seed in the CHOICE: [0] IMPLICIT."""
@@ -153,10 +153,20 @@ class ParameterSetKey(KeyType):
         check_public_key_info(attributes, info)
         material = {CKA.SEED: seed, CKA.VALUE: value}
         return {
-            CKA.PARAMETER_SET: row.number.to_bytes(8, "little"),
+            CKA.PARAMETER_SET: ulong(row.number),
             **{kind: content for kind, content in material.items() if content is not None},
             CKA.PUBLIC_KEY_INFO: info,
         }
+
+
+def public_material(info: bytes) -> Attributes:
+    """Return CKA_KEY_TYPE and the material of a SubjectPublicKeyInfo (DER), nothing if it is of none of our sets."""
+    for key_type in KEY_TYPES.values():
+        for row in key_type.sets.values() if isinstance(key_type, ParameterSetKey) else ():
+            if info.startswith(row.public_start) and len(info) == len(row.public_start) + row.public_size:
+                value = info[len(row.public_start) :]
+                return {CKA.KEY_TYPE: ulong(key_type.type), CKA.PARAMETER_SET: ulong(row.number), CKA.VALUE: value}
+    return {}
 
 
 def _check_size(name: str, value: bytes, size: int) -> None:

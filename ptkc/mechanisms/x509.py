@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
 from ptkc.mechanisms import asn1, names
+from ptkc.mechanisms.parameter_sets import public_material
 from ptkc.mechanisms.signatures import check_signature
 from ptkc.spec.constants import CKA, CKC, CKK, CKO
 from ptkc.spec.values import Attributes, ulong
@@ -274,6 +275,9 @@ def key_identifier(public_key_info: bytes) -> bytes:
 
 def key_material(public_key_info: bytes) -> Attributes:
     """Return CKA_KEY_TYPE and the material of a SubjectPublicKeyInfo; ValueError for keys that we do not have."""
+    material = public_material(public_key_info)
+    if material:
+        return material
     info = asn1.load(keys.PublicKeyInfo, public_key_info)
     algorithm, key = info["algorithm"], info["public_key"]
     name, parameters = algorithm["algorithm"].native, algorithm["parameters"].dump()
