@@ -38,6 +38,8 @@ class KeyCommands(OperationCommands):
         implied = {CKA.CLASS: ulong(maker.generates_class)}
         if maker.generates != UNAVAILABLE:
             implied[CKA.KEY_TYPE] = ulong(maker.generates)
+        if maker.generates_length:
+            implied[CKA.VALUE_LEN] = ulong(maker.generates_length)
         attributes = templates.prepare(templates.GENERATE, template, implied, so=self._is_so(session))
         self._may_make(session, attributes)
 

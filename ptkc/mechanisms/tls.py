@@ -78,6 +78,7 @@ class PreMasterKeyGeneration(Mechanism):
     """CKM_SSL3_PRE_MASTER_KEY_GEN, CKM_TLS_PRE_MASTER_KEY_GEN: the client's version, then random bytes."""
 
     generates = CKK.GENERIC_SECRET
+    generates_length = _MASTER
     sizes = (_MASTER, _MASTER)
     parameters = Bytes("CK_VERSION", 2)
     source = "none: the value is random"
@@ -87,9 +88,7 @@ class PreMasterKeyGeneration(Mechanism):
         self.type = number
 
     def generate(self, parameter: bytes, attributes: Attributes) -> Attributes:
-        """Return a new key; CKR_ATTRIBUTE_VALUE_INVALID for another length than 48."""
-        if attributes.get(CKA.VALUE_LEN, ulong(_MASTER)) != ulong(_MASTER):
-            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_VALUE_LEN: a pre-master key has 48 bytes")
+        """Return a new key."""
         value = parameter + random_bytes(_MASTER - len(parameter))
         return KEY_TYPES[self.generates].decode(value, attributes)
 
