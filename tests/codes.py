@@ -32,6 +32,13 @@ _OURS = {
     # 4.9 says it of any call that uses a key with CKA_ALWAYS_AUTHENTICATE: C_DecryptUpdate and C_SignEncryptUpdate have
     # it, these lists lack it.
     **{name: {"USER_NOT_LOGGED_IN"} for name in ("C_DecryptDigestUpdate", "C_DecryptVerifyUpdate")},
+    # What the text says of no operation, and the list lacks; C_AsyncComplete has no list but those of the functions.
+    "C_AsyncGetID": {"OPERATION_NOT_INITIALIZED"},
+    "C_AsyncComplete": {"OPERATION_NOT_INITIALIZED", "PENDING"},
+    # The table leaves CKR_PENDING out everywhere: these two answer it.
+    **{name: {"PENDING"} for name in ("C_GenerateKey", "C_GenerateKeyPair")},
+    # One operation of a function can be pending in a session; and No Public Crypto wants a login.
+    "C_AsyncJoin": {"OPERATION_ACTIVE", "USER_NOT_LOGGED_IN"},
 }
 
 # What the vendor's objects and mechanisms add to the standard's functions. Limits of keys: any use of them.
@@ -60,6 +67,7 @@ def _read() -> dict[str, set[str]]:
                 table[name].add("KEY_NOT_ACTIVE")
             if BY_NAME[name].has_session:
                 table[name] |= _WITH_SESSION
+    table["C_AsyncComplete"] |= table["C_GenerateKey"] | table["C_GenerateKeyPair"]
     return table
 
 
