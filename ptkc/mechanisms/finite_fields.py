@@ -237,22 +237,30 @@ class FieldKeyPairGeneration(Mechanism):
         """
         field = self._field
         numbers = field.checked(public)
-        settings: dict[str, Setting] = {}
-        if CKA.VALUE_BITS in private:
-            limit = from_ulong(private[CKA.VALUE_BITS])
-            if not _SHORTEST_VALUE <= limit < _bits(public[CKA.PRIME]):
-                raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_BITS {limit}")
-            settings["priv_len"] = limit
-        try:
-            pair = evp.generate_key(evp.key_from(field.library, "d", field.settings(numbers)), settings)
-        except ValueError as error:
-            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
+        limit = from_ulong(private[CKA.VALUE_BITS]) if CKA.VALUE_BITS in private else 0
+        if CKA.VALUE_BITS in private and not _SHORTEST_VALUE <= limit < _bits(public[CKA.PRIME]):
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_BITS {limit}")
+        pair = _new_pair(evp.key_from(field.library, "d", field.settings(numbers)), limit)
         value, secret = evp.number(pair, "pub"), evp.number(pair, "priv")
         info = {CKA.PUBLIC_KEY_INFO: field.public_key_info(numbers, value)}
         material = {kind: public[kind] for kind in field.parts} | {CKA.VALUE: secret, **info}
         if field is DH:
             material[CKA.VALUE_BITS] = private.get(CKA.VALUE_BITS, ulong(_bits(secret)))
         return {CKA.VALUE: value, **info}, material
+
+
+def _new_pair(group: Any, limit: int) -> Any:  # noqa: ANN401 - pointers of cffi's
+    """Return a new key pair, its private value of at most `limit` bits if that is not 0.
+
+    A limit beyond the group's order, which libcrypto refuses, limits nothing.
+    """
+    try:
+        return evp.generate_key(group, {"priv_len": limit} if limit else {})
+    except ValueError:
+        pair = evp.generate_key(group, {})
+        if _bits(evp.number(pair, "priv")) > limit:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_BITS {limit}") from None
+        return pair
 
 
 _SHORTEST_VALUE = 160
@@ -266,7 +274,6 @@ class DhParameterGeneration(Mechanism):
     """
 
     type = CKM.DH_PKCS_PARAMETER_GEN
-    slow = True
     generates = CKK.DH
     generates_class = CKO.DOMAIN_PARAMETERS
     slow = True
