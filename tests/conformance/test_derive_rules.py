@@ -25,7 +25,8 @@ _BASE = bytes(range(48))
 _LENGTH = (CKR.ATTRIBUTE_VALUE_INVALID, CKR.KEY_SIZE_RANGE, CKR.TEMPLATE_INCONSISTENT)
 _PARAMETER = (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
 _ITERATION, _BYTES = CK.SP800_108_ITERATION_VARIABLE, CK.SP800_108_BYTE_ARRAY
-_AES: dict[int, Any] = {CKA.KEY_TYPE: CKK.AES, CKA.VALUE_LEN: 16}
+_SECRET: dict[int, Any] = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET}
+_AES: dict[int, Any] = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE_LEN: 16}
 _needs_hkdf = pytest.mark.needs(CKM.HKDF_DERIVE)
 _needs_counter = pytest.mark.needs(CKM.SP800_108_COUNTER_KDF)
 _needs_master = pytest.mark.needs(CKM.TLS12_MASTER_KEY_DERIVE_DH)
@@ -111,13 +112,15 @@ def test_history_of_a_generated_base_is_that_of_the_new_key(session: Session, ki
 @_ways
 def test_protection_that_nobody_says(session: Session, kind: int) -> None:
     """SP 800-108 and CKM_TLS_KDF take it from the base key; the others have the token's default."""
+    seen = set()
     for sensitive, extractable in ((False, True), (True, False)):
         mechanism, key = _way(session, kind, SENSITIVE=sensitive, EXTRACTABLE=extractable)
         new = session.derive(mechanism, key, _AES)
+        protection = session.flag(new, CKA.SENSITIVE), session.flag(new, CKA.EXTRACTABLE)
+        seen.add(protection)
         if kind in _SAME_PROTECTION:
-            assert (sensitive, extractable) == (session.flag(new, CKA.SENSITIVE), session.flag(new, CKA.EXTRACTABLE))
-        else:
-            assert session.flag(new, CKA.SENSITIVE)
+            assert (sensitive, extractable) == protection
+    assert len(seen) == (2 if kind in _SAME_PROTECTION else 1)
 
 
 @_ways
@@ -146,7 +149,13 @@ def test_impossible_new_keys_are_refused(session: Session, kind: int) -> None:
     codes = (CKR.TEMPLATE_INCONSISTENT, CKR.ATTRIBUTE_VALUE_INVALID)
     expect(codes, session.derive, mechanism, key, {**_AES, CKA.CLASS: CKO.PRIVATE_KEY})
     expect(_LENGTH, session.derive, mechanism, key, {**_AES, CKA.VALUE_LEN: 17})
-    expect((CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT), session.derive, mechanism, key, {CKA.VALUE: b"mine"})
+    expect(
+        (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT),
+        session.derive,
+        mechanism,
+        key,
+        {**_AES, CKA.VALUE: b"mine"},
+    )
     expect(
         (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT), session.derive, mechanism, key, {**_AES, CKA.LOCAL: True}
     )
@@ -157,8 +166,8 @@ def test_impossible_new_keys_are_refused(session: Session, kind: int) -> None:
 def test_derived_des_keys_have_odd_parity(session: Session, kind: int) -> None:
     """The length of a DES3 key need not be said, and its parity bits are set."""
     mechanism, key = _way(session, kind)
-    value = session.get(session.derive(mechanism, key, {CKA.KEY_TYPE: CKK.DES3, **_OPEN}), CKA.VALUE)
-    plain = session.get(session.derive(mechanism, key, {CKA.VALUE_LEN: 24, **_OPEN}), CKA.VALUE)
+    value = session.get(session.derive(mechanism, key, {**_SECRET, CKA.KEY_TYPE: CKK.DES3, **_OPEN}), CKA.VALUE)
+    plain = session.get(session.derive(mechanism, key, {**_SECRET, CKA.VALUE_LEN: 24, **_OPEN}), CKA.VALUE)
     assert [byte >> 1 for byte in plain] == [byte >> 1 for byte in value]
     assert all(byte.bit_count() & 1 for byte in value)
 
@@ -167,7 +176,7 @@ def test_derived_des_keys_have_odd_parity(session: Session, kind: int) -> None:
 def test_agreed_des_keys_have_odd_parity(session: Session) -> None:
     """With ECDH, too."""
     public, private = generate_ec(session, None, {CKA.DERIVE: True})
-    mechanism = ecdh(session.get(public, CKA.EC_POINT)[2:], CKD.SHA256_KDF)
+    mechanism = ecdh(session.get(public, CKA.EC_POINT)[2:], CKD.NULL)
     new = session.derive(mechanism, private, {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.DES3, **_OPEN})
     assert all(byte.bit_count() & 1 for byte in session.get(new, CKA.VALUE))
 
@@ -193,9 +202,9 @@ def test_encrypted_data_are_whole_blocks_and_enough(session: Session) -> None:
             parameters.key_data(CKM.AES_ECB_ENCRYPT_DATA, bytes(size)),
             parameters.cbc_data(CKM.AES_CBC_ENCRYPT_DATA, bytes(16), bytes(size)),
         ):
-            expect((*_PARAMETER, CKR.DATA_LEN_RANGE), session.derive, mechanism, key, {CKA.VALUE_LEN: 10})
+            expect((*_PARAMETER, CKR.DATA_LEN_RANGE), session.derive, mechanism, key, {**_SECRET, CKA.VALUE_LEN: 10})
     mechanism = parameters.key_data(CKM.AES_ECB_ENCRYPT_DATA, bytes(16))
-    expect((CKR.DATA_LEN_RANGE, *_LENGTH), session.derive, mechanism, key, {CKA.VALUE_LEN: 17})
+    expect((CKR.DATA_LEN_RANGE, *_LENGTH), session.derive, mechanism, key, {**_SECRET, CKA.VALUE_LEN: 17})
 
 
 # HKDF
