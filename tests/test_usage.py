@@ -58,7 +58,7 @@ def test_each_init_is_a_use(hsm: Limited, token: bytes) -> None:
     device.sign_init(session, (CKM.AES_CMAC, None), key)
     device.sign(session, b"data", 16)
     device.verify_init(session, (CKM.AES_CMAC, None), key)
-    wrapped = device.wrap_key(session, (CKM.AES_ECB, None), key, other, 100)
+    wrapped, _ = device.wrap_key(session, (CKM.AES_ECB, None), key, other, 100)
     assert 5 == hsm.count(key)
     made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.GENERIC_SECRET)))
     device.unwrap_key(session, (CKM.AES_ECB, None), key, wrapped, made)
@@ -145,7 +145,7 @@ def test_what_does_not_happen_is_no_use(hsm: Limited) -> None:
     key, other = hsm.aes(usage_count=ulong(7)), hsm.generic(bytes(16))
     device, session = hsm.device, hsm.session
     assert CKR.MECHANISM_PARAM_INVALID == code(device.encrypt_init, session, (CKM.AES_CBC, b"short"), key)
-    assert 16 == device.wrap_key(session, (CKM.AES_ECB, None), key, other, None)
+    assert (16, ()) == device.wrap_key(session, (CKM.AES_ECB, None), key, other, None)
     assert CKR.BUFFER_TOO_SMALL == code(device.wrap_key, session, (CKM.AES_ECB, None), key, other, 15)
     assert 7 == hsm.count(key)
 
@@ -498,7 +498,7 @@ def test_an_exportable_key_leaves_under_an_export_key_only(hsm: Limited, exporti
     """It is CKR_KEY_UNEXTRACTABLE with any other wrapping key; CKA_EXPORTABLE is said when the key is made."""
     key, other, wrapper = hsm.aes(EXPORTABLE=TRUE), hsm.aes(), hsm.aes()
     wrap, session = hsm.device.wrap_key, hsm.session
-    assert 24 == len(wrap(session, (CKM.AES_KEY_WRAP, None), exporting, key, 100))
+    assert 24 == len(wrap(session, (CKM.AES_KEY_WRAP, None), exporting, key, 100)[0])
     assert CKR.KEY_UNEXTRACTABLE == code(wrap, session, (CKM.AES_KEY_WRAP, None), wrapper, key, 100)
     assert CKR.KEY_UNEXTRACTABLE == code(wrap, session, (CKM.AES_KEY_WRAP, None), exporting, other, 100)
     assert CKR.ATTRIBUTE_READ_ONLY == code(hsm.set, other, EXPORTABLE=TRUE)
@@ -551,7 +551,7 @@ def test_an_import_key_unwraps_with_one_mechanism(hsm: Limited) -> None:
     key = hsm.aes(extractable=TRUE, token=FALSE)
     made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.AES)))
     for mechanism, expected in ((CKM.AES_KEY_WRAP, CKR.MECHANISM_INVALID), (CKM.WRAPKEY_AES_KWP, None)):
-        wrapped = device.wrap_key(session, (mechanism, None), importing, key, 2000)
+        wrapped, _ = device.wrap_key(session, (mechanism, None), importing, key, 2000)
         if expected:
             assert expected == code(device.unwrap_key, session, (mechanism, None), importing, wrapped, made)
         else:
