@@ -88,7 +88,7 @@ MEMORY = Memory({0x1000: b"initial-value", 0x2000: b"associated data", 0x3000: b
         (CKM.AES_GCM, c("@PLLLPLL", 0x1000, 12, 32, 1, 0, 0, 96), GcmWrap(b"initial-valu", 32, 1, b"", 96)),
         (CKM.AES_GMAC, c("@PLLPLL", 0, 0, 0, 0, 0, 128), Gcm(b"", 0, b"", 128)),
         (CKM.AES_CCM, c("@LPLPLL", 5, 0x1000, 13, 0x2000, 4, 8), Ccm(5, b"initial-value", b"asso", 8)),
-        (CKM.AES_CCM, c("@LPLLLPLL", 0, 0x1000, 13, 8, 3, 0x2000, 4, 8), CcmWrap(0, b"initial-value", 8, 3, b"asso", 8)),
+        (CKM.AES_CCM, c("@LPLLLPLL", 0, 0x1000, 13, 8, 3, 0x2000, 4, 8), CcmWrap(0, b"initial-value", 8, 3, b"asso", 8)),  # noqa: E501
         (CKM.AES_CTR, c("@L16s", 32, b"0123456789abcdef"), Ctr(32, b"0123456789abcdef")),
         (CKM.AES_CMAC_GENERAL, c("@L", 8), MacGeneral(8)),
         (CKM.SHA_1_HMAC_GENERAL, c("@L", 8), MacGeneral(8)),
