@@ -509,6 +509,23 @@ def test_longer_keys_of_ike_1_are_those_of_rfc_2409(session: Session) -> None:
         assert made[:size] == derived(session, mechanism, base, size)
 
 
+@pytest.mark.parametrize(
+    ("nonces", "expected"),
+    [
+        ("000102030405060708090a0b0c0d0e0f", "47f51b4564966215b8985c63055ed308"),
+        ("00010203040506070809", "0fa087af7d866e7653434e602fdde835"),
+        ("000102030405060708090a0b0c0d0e0fedcb", "8cd3c93ae598a9803006ffb67c40e9e4"),
+    ],
+)
+def test_xcbc_takes_keys_of_any_length_as_rfc_4434_has_it(session: Session, nonces: str, expected: str) -> None:
+    """The RFC's tests, in which 20 bytes are the message; as nonces, and as a base key of any type."""
+    value, message = raw(nonces), bytes(range(20))
+    mechanism = parameters.ike(CKM.AES_XCBC_MAC, value[:8], value[8:], data_as_key=True)
+    assert raw(expected) == derived(session, mechanism, key(session, message))
+    mechanism = parameters.ike(CKM.AES_XCBC_MAC, message[:10], message[10:])
+    assert raw(expected) == derived(session, mechanism, key(session, value))
+
+
 @pytest.mark.parametrize("size", [16, 5, 40])
 def test_cmac_takes_nonces_as_a_key_as_rfc_4615_has_it(session: Session, size: int) -> None:
     """Nonces that are no AES key become one by the function under a key of zeros."""
