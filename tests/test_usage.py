@@ -16,9 +16,9 @@ from limited import Limited
 
 from ptkc.hsm.application import Application
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKD, CKF, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKD, CKF, CKG, CKK, CKM, CKO, CKP, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.layouts import Ecdh, Extract, GcmMessage
+from ptkc.spec.layouts import Ecdh, Extract, GcmMessage, GcmWrap
 from ptkc.spec.values import FALSE, TRUE, ulong
 from ptkc.token.tokens import Token
 
@@ -138,6 +138,40 @@ def test_a_derivation_is_a_use(hsm: Limited) -> None:
     parameter = Ecdh(CKD.NULL, b"", hsm.get(public, CKA.EC_POINT))
     device.derive_key(hsm.session, (CKM.ECDH1_DERIVE, parameter), private, ((CKA.VALUE_LEN, ulong(16)),))
     assert 1 == hsm.count(private)
+
+
+def test_encapsulation_and_authenticated_wrapping_are_uses(hsm: Limited) -> None:
+    """One each, of the key that does it; a length query and too little room count nothing; the last use is the last."""
+    device, session = hsm.device, hsm.session
+    limited = ((CKA.USAGE_COUNT, ulong(0)), (CKA.USAGE_LIMIT, ulong(1)))
+    public, private = device.generate_key_pair(
+        session, (CKM.ML_KEM_KEY_PAIR_GEN, None),
+        ((CKA.PARAMETER_SET, ulong(CKP.ML_KEM_768)), *limited), limited,
+    )  # fmt: skip
+    kem = (CKM.ML_KEM, None)
+    made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.AES)))
+    assert (1088, 0, ()) == device.encapsulate_key(session, kem, public, made, None)
+    assert CKR.BUFFER_TOO_SMALL == code(device.encapsulate_key, session, kem, public, made, 1087)
+    assert 0 == hsm.count(public)
+    ciphertext, key, _ = device.encapsulate_key(session, kem, public, made, 1088)
+    assert CKR.KEY_NOT_ACTIVE == code(device.encapsulate_key, session, kem, public, made, 1088)
+    assert device.decapsulate_key(session, kem, private, made, ciphertext)
+    assert CKR.KEY_NOT_ACTIVE == code(device.decapsulate_key, session, kem, private, made, ciphertext)
+    wrapping = hsm.aes(usage_count=ulong(0))
+    gcm = (CKM.AES_GCM, GcmMessage(bytes(12), 0, 0, 16, 128))
+    assert (32, ()) == device.wrap_key_authenticated(session, gcm, wrapping, key, b"", None)
+    assert CKR.BUFFER_TOO_SMALL == code(device.wrap_key_authenticated, session, gcm, wrapping, key, b"", 31)
+    assert 0 == hsm.count(wrapping)
+    wrapped, (_, tag) = device.wrap_key_authenticated(session, gcm, wrapping, key, b"", 32)
+    assert 1 == hsm.count(wrapping)
+    given = (CKM.AES_GCM, GcmMessage(bytes(12), 0, 0, tag, 128))
+    assert device.unwrap_key_authenticated(session, given, wrapping, wrapped, made, b"")
+    assert 2 == hsm.count(wrapping)
+    other = (CKM.AES_GCM, GcmWrap(bytes(12), 0, CKG.GENERATE, b"", 128))
+    assert (48, ()) == device.wrap_key(session, other, wrapping, key, None)
+    assert 2 == hsm.count(wrapping)
+    device.wrap_key(session, other, wrapping, key, 48)
+    assert 3 == hsm.count(wrapping)
 
 
 def test_what_does_not_happen_is_no_use(hsm: Limited) -> None:
