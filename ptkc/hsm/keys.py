@@ -41,14 +41,24 @@ class KeyCommands(OperationCommands):
             implied[CKA.KEY_TYPE] = ulong(maker.generates)
         if maker.generates_length:
             implied[CKA.VALUE_LEN] = ulong(maker.generates_length)
+        lent: Attributes = {}
+        if maker.lent:
+            lent, template = _borrow(maker.lent, template)
+            implied.update(maker.implied(lent))
         attributes = templates.prepare(templates.GENERATE, template, implied, so=self._is_so(session))
+        attributes.update(lent)
         self._may_make(session, attributes)
+        written: list[bytes | int] = []
 
         def make() -> tuple[Attributes, ...]:
             produced = maker.generate(parameter, attributes)
+            if isinstance(produced, tuple):
+                produced, outputs = produced
+                written.extend(outputs)
             return (templates.complete(templates.GENERATE, attributes, produced, number),)
 
-        return self._produce(session, Work("C_GenerateKey", maker.slow, (attributes,), make))[0], ()
+        handle_made = self._produce(session, Work("C_GenerateKey", maker.slow, (attributes,), make))[0]
+        return handle_made, tuple(written)
 
     def generate_key_pair(
         self, handle: int, mechanism: MechanismValue | None, public: Template, private: Template
@@ -157,6 +167,17 @@ def _generates(number: int, parameter: object) -> bool:
     load()
     besides = MECHANISMS[number].wrap_parameters if number in MECHANISMS else None
     return besides is not None and besides.accepts(parameter)
+
+
+def _borrow(kinds: tuple[int, ...], template: Template) -> tuple[Attributes, Template]:
+    """Return the attributes that a mechanism takes from the template although it usually makes them, and the rest."""
+    rows = [(kind, value) for kind, value in template if kind in kinds]
+    lent = {kind: value for kind, value in rows if value}
+    if len(rows) > len(set(dict(rows))):
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template has an attribute twice")
+    if len(lent) < len(kinds):
+        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"the mechanism takes {len(kinds)} attributes from the template")
+    return lent, tuple(row for row in template if row[0] not in kinds)
 
 
 def given_mechanism(mechanism: MechanismValue | None) -> MechanismValue:

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from ptkc.spec.members import Memory
 
 __all__ = [
-    "CBC_DATA", "CCM", "CCM_WRAP", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA", "ECDH",
-    "ECDH_AES_WRAP", "EDDSA", "EXTRACT", "GCM", "GCM_WRAP", "GEN_PIK", "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF",
-    "IKE1_EXTENDED", "IKE1_PRF", "IKE2_PRF_PLUS", "IKE_PRF", "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT",
-    "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PBKDF2", "PSS", "RSA_AES_WRAP", "SECRET_SHARE", "SIGN_CONTEXT",
-    "SP800_108", "SP800_108_FEEDBACK", "TLS_EXTENDED_MASTER", "TLS_KDF", "TLS_KEYS", "TLS_MAC", "TLS_MASTER",
-    "WITHOUT_KEY", "WRAPPING", "CbcData", "Ccm", "CcmMessage", "CcmWrap", "ChaCha20", "ChaCha20Poly1305",
-    "ChaChaMessage", "CounterFormat", "Ctr", "Des3CbcData", "Ecdh", "EcdhAesWrap", "Eddsa", "Extract", "FurtherKey",
-    "Gcm", "GcmMessage", "GcmWrap", "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended", "Ike1Prf",
-    "Ike2PrfPlus", "IkePrf", "KeyData", "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject", "Oaep",
-    "Pbkdf2", "PrfData", "Pss", "RsaAesWrap", "Share", "SignContext", "Sp800108", "Sp800108Feedback",
-    "TlsExtendedMaster", "TlsKdf", "TlsKeys", "TlsKeysOut", "TlsMac", "TlsMaster", "TlsRandom", "pack",
-    "pack_message", "parse", "parse_message", "unpack", "unpack_message",
+    "CBC_DATA", "CCM", "CCM_WRAP", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA",
+    "DSA_SEED_GIVEN", "DSA_SEED_MADE", "ECDH", "ECDH_AES_WRAP", "EDDSA", "EXTRACT", "GCM", "GCM_WRAP", "GEN_PIK",
+    "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF", "IKE1_EXTENDED", "IKE1_PRF", "IKE2_PRF_PLUS", "IKE_PRF",
+    "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT", "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PBKDF2",
+    "PSS", "RSA_AES_WRAP", "SECRET_SHARE", "SIGN_CONTEXT", "SP800_108", "SP800_108_FEEDBACK", "TLS_EXTENDED_MASTER",
+    "TLS_KDF", "TLS_KEYS", "TLS_MAC", "TLS_MASTER", "WITHOUT_KEY", "WRAPPING", "CbcData", "Ccm", "CcmMessage",
+    "CcmWrap", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage", "CounterFormat", "Ctr", "Des3CbcData",
+    "DsaGeneration", "Ecdh", "EcdhAesWrap", "Eddsa", "Extract", "FurtherKey", "Gcm", "GcmMessage", "GcmWrap",
+    "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended", "Ike1Prf", "Ike2PrfPlus", "IkePrf", "KeyData",
+    "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject", "Oaep", "Pbkdf2", "PrfData", "Pss", "RsaAesWrap",
+    "Share", "SignContext", "Sp800108", "Sp800108Feedback", "TlsExtendedMaster", "TlsKdf", "TlsKeys", "TlsKeysOut",
+    "TlsMac", "TlsMaster", "TlsRandom", "pack", "pack_message", "parse", "parse_message", "unpack", "unpack_message",
 ]  # fmt: skip
 
 Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
@@ -47,6 +47,7 @@ Oaep = namedtuple("Oaep", "hash mgf source label")
 Ecdh = namedtuple("Ecdh", "kdf shared public")
 Eddsa = namedtuple("Eddsa", "ph context")
 X942Dh = namedtuple("X942Dh", "kdf other public")
+DsaGeneration = namedtuple("DsaGeneration", "hash seed index")
 RsaAesWrap = namedtuple("RsaAesWrap", "bits oaep")
 EcdhAesWrap = namedtuple("EcdhAesWrap", "bits kdf shared")
 SignContext = namedtuple("SignContext", "hedge context")
@@ -111,6 +112,12 @@ HASH_SIGN_CONTEXT = Layout(
     "CK_HASH_SIGN_ADDITIONAL_CONTEXT", HashSignContext, "hedge:ulong context:pointer context:length hash:ulong"
 )
 EDDSA = Layout("CK_EDDSA_PARAMS", Eddsa, "ph:boolean context:length context:pointer")
+DSA_SEED_MADE = Layout(
+    "CK_DSA_PARAMETER_GEN_PARAM", DsaGeneration, "hash:ulong seed:output seed:length index:ulong"
+)
+DSA_SEED_GIVEN = Layout(
+    "CK_DSA_PARAMETER_GEN_PARAM", DsaGeneration, "hash:ulong seed:pointer seed:length index:ulong"
+)
 RSA_AES_WRAP = Layout("CK_RSA_AES_KEY_WRAP_PARAMS", RsaAesWrap, "bits:ulong oaep:part_at", oaep=OAEP)
 ECDH_AES_WRAP = Layout(
     "CK_ECDH_AES_KEY_WRAP_PARAMS", EcdhAesWrap, "bits:ulong kdf:ulong shared:length shared:pointer"
@@ -246,6 +253,8 @@ LAYOUTS = {
     CKM.ECDH1_COFACTOR_DERIVE: ECDH,
     CKM.EDDSA: EDDSA,
     CKM.X9_42_DH_DERIVE: X9_42_DH,
+    CKM.DSA_PROBABILISTIC_PARAMETER_GEN: DSA_SEED_MADE,
+    CKM.DSA_FIPS_G_GEN: DSA_SEED_GIVEN,
     CKM.RSA_AES_KEY_WRAP: RSA_AES_WRAP,
     **dict.fromkeys(
         (CKM.ECDH_AES_KEY_WRAP, CKM.ECDH_COF_AES_KEY_WRAP, CKM.ECDH_X_AES_KEY_WRAP), ECDH_AES_WRAP
