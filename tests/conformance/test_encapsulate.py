@@ -34,6 +34,7 @@ _PRIME = bytes.fromhex(
     "15728e5a8aacaa68ffffffffffffffff"
 )
 _ORDER = ((int.from_bytes(_PRIME, "big") - 1) // 2).to_bytes(256, "big")
+_X448 = b"\x13\x08curve448"
 _TAIL = {CKA.VALUE_LEN: 32}
 
 Pair = Callable[[Session], tuple[int, int]]
@@ -79,6 +80,7 @@ _WAYS = [
         _generated(CKM.EC_KEY_PAIR_GEN, {CKA.EC_PARAMS: P256}), _GENERIC, 65,
     ),
     needs("ECDH1_DERIVE", ecdh(b""), _generated(CKM.EC_MONTGOMERY_KEY_PAIR_GEN, {CKA.EC_PARAMS: X25519}), _NEW, 32),
+    needs("ECDH1_DERIVE", ecdh(b""), _generated(CKM.EC_MONTGOMERY_KEY_PAIR_GEN, {CKA.EC_PARAMS: _X448}), _GENERIC, 56),
     needs(
         "DH_PKCS_DERIVE", Mechanism(CKM.DH_PKCS_DERIVE),
         _generated(CKM.DH_PKCS_KEY_PAIR_GEN, {CKA.PRIME: _PRIME, CKA.BASE: b"\2"}), _NEW | _TAIL, 256,
