@@ -373,3 +373,17 @@ class TestMlKem:
             assert session.get(made[2], CKA.VALUE) == session.get(made[3], CKA.VALUE)
         finally:
             session.destroy(*made)
+
+
+@pytest.mark.needs(CKM.ECDH1_DERIVE)
+def test_a_compressed_public_key_encapsulates_as_well(session: Session) -> None:
+    """The ciphertext is an uncompressed point all the same."""
+    point = private_ec().public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    public = session.create({
+        CKA.CLASS: CKO.PUBLIC_KEY, CKA.KEY_TYPE: CKK.EC, CKA.EC_PARAMS: P256, CKA.EC_POINT: point,
+        CKA.ENCAPSULATE: True,
+    })  # fmt: skip
+    ciphertext, key = session.encapsulate(ecdh(b""), public, _GENERIC)
+    assert len(ciphertext) == 65
+    ephemeral = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), ciphertext)
+    assert private_ec().exchange(ec.ECDH(), ephemeral) == session.get(key, CKA.VALUE)
