@@ -470,9 +470,13 @@ def test_master_key_is_good_for_tls_alone(session: Session) -> None:
     session.sign(parameters.tls_mac(CKM.SHA256, 12, 1), master, b"handshake")
     for wrong in (
         {CKA.VALUE_LEN: 47}, {CKA.KEY_TYPE: CKK.AES}, {CKA.CLASS: CKO.PRIVATE_KEY},
-        {CKA.ALLOWED_MECHANISMS: [CKM.SHA256_HMAC]},
+        {CKA.ALLOWED_MECHANISMS: [CKM.SHA256_HMAC]}, {CKA.ALLOWED_MECHANISMS: []},
     ):  # fmt: skip
         expect(CKR.TEMPLATE_INCONSISTENT, session.derive, mechanism, key, wrong)
+    safe = {CKA.ALLOWED_MECHANISMS: [CKM.TLS12_KEY_SAFE_DERIVE]}
+    bound = session.derive(mechanism, base(session, b"agreed secret", DERIVE_TEMPLATE=safe), {})
+    leaking = KeyMaterial(CKM.TLS12_KEY_AND_MAC_DERIVE, CKM.SHA256, b"c", b"s", (0, 128, 128))
+    expect(CKR.MECHANISM_INVALID, session.derive, leaking.mechanism, bound, {})
 
 
 @pytest.mark.needs(CKM.TLS12_MASTER_KEY_DERIVE)
