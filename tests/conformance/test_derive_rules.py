@@ -14,10 +14,11 @@ from ptkc.spec.constants import CK, CKA, CKD, CKK, CKM, CKO, CKP, CKR
 
 from . import derivations as parameters
 from .binding import ffi
-from .cryptoki import Session, Template, expect
+from .cryptoki import Refused, Session, Template, expect
 from .derivations import KeyMaterial
 from .keys import generate_ec, import_rsa, private_rsa
 from .parameters import Mechanism, ecdh
+from .test_finite_fields import _DH, _SUBGROUP
 
 _OPEN: dict[int, Any] = {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
 _CLOSED: dict[int, Any] = {CKA.SENSITIVE: True, CKA.EXTRACTABLE: False}
@@ -673,6 +674,42 @@ def test_public_key_of_a_private_one_verifies(session: Session) -> None:
         session.get(new, CKA.ID), session.flag(new, CKA.TOKEN), session.flag(new, CKA.LOCAL),
         session.number(new, CKA.KEY_GEN_MECHANISM),
     )  # fmt: skip
+
+
+_ED25519, _X25519 = (bytes.fromhex(oid) for oid in ("06032b6570", "06032b656e"))
+
+
+@_needs_public
+@pytest.mark.parametrize(
+    ("template", "kind"),
+    [
+        pytest.param(template, getattr(CKM, name), id=name, marks=pytest.mark.needs(getattr(CKM, name)))
+        for name, template in (
+            ("RSA_PKCS_KEY_PAIR_GEN", {CKA.MODULUS_BITS: 1024}),
+            ("EC_EDWARDS_KEY_PAIR_GEN", {CKA.EC_PARAMS: _ED25519}),
+            ("EC_MONTGOMERY_KEY_PAIR_GEN", {CKA.EC_PARAMS: _X25519}),
+            ("ML_DSA_KEY_PAIR_GEN", {CKA.PARAMETER_SET: CKP.ML_DSA_44}),
+            ("ML_KEM_KEY_PAIR_GEN", {CKA.PARAMETER_SET: CKP.ML_KEM_768}),
+            ("DSA_KEY_PAIR_GEN", _SUBGROUP),
+            ("DH_PKCS_KEY_PAIR_GEN", _DH),
+        )
+    ],
+)
+def test_each_type_has_public_keys_of_private_ones(session: Session, template: dict[int, Any], kind: int) -> None:
+    """The material is that of the pair's public key."""
+    public, private = session.generate_pair(Mechanism(kind), template, {CKA.TOKEN: False})
+    new = session.derive(Mechanism(CKM.PUB_KEY_FROM_PRIV_KEY), private, {})
+    shown = (CKA.KEY_TYPE, CKA.PUBLIC_KEY_INFO, *template)
+    assert [session.get(public, each) for each in shown] == [session.get(new, each) for each in shown]
+    for each in (CKA.VALUE, CKA.MODULUS, CKA.EC_POINT):
+        assert _maybe(session, public, each) == _maybe(session, new, each)
+
+
+def _maybe(session: Session, handle: int, kind: int) -> bytes | None:
+    try:
+        return session.get(handle, kind)
+    except Refused:
+        return None
 
 
 @_needs_public
