@@ -241,7 +241,7 @@ def _rsa_private(session: Session, group: Group) -> int:
     }  # fmt: skip
     values = {kind: key[name].native for kind, name in names.items()}
     return session.create(
-        {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.DECRYPT: True}
+        {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.DECRYPT: True, CKA.SIGN: True}
         | {kind: value.to_bytes((value.bit_length() + 7) // 8, "big") for kind, value in values.items()}
     )
 
@@ -249,6 +249,11 @@ def _rsa_private(session: Session, group: Group) -> int:
 def _rsa_verify(session: Session, group: Group, test: dict[str, Any]) -> None:
     mechanism = Mechanism(getattr(CKM, _HASHES[group["sha"]][1] + "_RSA_PKCS"))
     session.verify(mechanism, _rsa_public(session, group), _hex(test["msg"]), _hex(test["sig"]))
+
+
+def _rsa_sign(session: Session, group: Group, test: dict[str, Any]) -> None:
+    mechanism = Mechanism(getattr(CKM, _HASHES[group["sha"]][1] + "_RSA_PKCS"))
+    _same(_hex(test["sig"]), session.sign(mechanism, _rsa_private(session, group), _hex(test["msg"])))
 
 
 def _pss(session: Session, group: Group, test: dict[str, Any]) -> None:
@@ -405,9 +410,10 @@ _ROWS = (
     ),
     _File("ed", _eddsa, _SIGNED, (CKM.EDDSA,)),
     _File("rsa_oaep", _oaep, _ENCRYPTED, (CKM.RSA_PKCS_OAEP,)),
+    *(_File(f"rsa_pkcs1_{bits}_sig_gen", _rsa_sign, _SIGNED, ()) for bits in (1024, 2048)),
     # What is wrong about the padding is not told: the result is random bytes.
     _File("rsa_pkcs1", _pkcs1, _ENCRYPTED | {CKR.DATA_INVALID}, (CKM.RSA_PKCS,)),
-    _File("rsa_pss", _pss, _SIGNED, (CKM.SHA1_RSA_PKCS_PSS, CKM.SHA256_RSA_PKCS_PSS, CKM.SHA384_RSA_PKCS_PSS)),
+    _File("rsa_pss", _pss, _SIGNED, tuple(getattr(CKM, f"{name}_RSA_PKCS_PSS") for name in ("SHA1", *_SHORT[4:]))),
     _File("rsa_signature", _rsa_verify, _SIGNED, tuple(getattr(CKM, f"{name}_RSA_PKCS") for name in _SHORT)),
 )
 
