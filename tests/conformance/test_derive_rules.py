@@ -639,8 +639,9 @@ def test_base_key_is_not_read_through_its_beginning(session: Session) -> None:
     """Attack: the beginning of a key that cannot be read, as a key that can; or so short that it is guessed."""
     key = base(session, bytes(20), SENSITIVE=True, EXTRACTABLE=False)
     mechanism = parameters.ike1_extended(CKM.SHA_1_HMAC)
-    new = session.derive(mechanism, key, {CKA.VALUE_LEN: 16, **_OPEN})
+    new = session.derive(mechanism, key, {CKA.VALUE_LEN: 16, CKA.PRIVATE: False, **_OPEN})
     assert (True, False) == (session.flag(new, CKA.SENSITIVE), session.flag(new, CKA.EXTRACTABLE))
+    assert session.flag(new, CKA.PRIVATE)
     for size in (1, 2, 8, 13):
         expect(CKR.KEY_SIZE_RANGE, session.derive, mechanism, key, {CKA.VALUE_LEN: size})
     expect(CKR.KEY_SIZE_RANGE, session.derive, mechanism, base(session, bytes(15)), {CKA.VALUE_LEN: 16})
