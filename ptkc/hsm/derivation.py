@@ -59,8 +59,7 @@ class DerivationCommands(KeyCommands):
             portables.need_no_pin(base)
         others = tuple(self._named_key(session, handle, maker.type) for handle in maker.named(parameter))
         keys = (base, *others)
-        if maker.reveals:
-            check_untied(keys)
+        check_untied(maker.uncovered(parameter, keys))
         missing = set(maker.required).difference(attribute for attribute, _ in template)
         if missing:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"{name_of(CKA, missing.pop())} is missing")
@@ -109,8 +108,7 @@ class DerivationCommands(KeyCommands):
             raise CryptokiError(
                 CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKM, maker.type)} makes no {name_of(CKO, object_class)}"
             )
-        if maker.protects or maker.reveals:
-            protect(attributes, keys)
+        protect(attributes, keys if maker.protects else maker.uncovered(parameter, keys))
         self._may_make(session, attributes)
         return attributes
 

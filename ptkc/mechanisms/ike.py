@@ -2,10 +2,13 @@
 
 Keys that a parameter names must be ones to derive from. A key that is the beginning of its base key, as RFC 2409
 appendix B has it, is protected as that one is, and has at least 112 bits: shorter ones would tell the base key piece by
-piece.
+piece. The functions of AES are no hash functions: under a key that somebody knows they tell what they were given, so
+what they make of a key is protected as that key is.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from ptkc.mechanisms.deriving import ALONE, Beside, Derivation
 from ptkc.mechanisms.generic import derived_length
@@ -38,6 +41,12 @@ class _Ike(Derivation):
         """Return the class."""
         return {CKA.CLASS: ulong(CKO.SECRET_KEY)}
 
+    def uncovered(self, parameter: Any, keys: tuple[Object, ...]) -> tuple[Object, ...]:  # noqa: ANN401 - each its own
+        """Return the keys whose values are data: whoever knows the function's key turns those of AES back."""
+        if self.reveals:
+            return keys
+        return () if parameter.prf in HMACS else keys[1:]
+
 
 class IkeDerivation(_Ike):
     """CKM_IKE_PRF_DERIVE: SKEYID of version 1, SKEYSEED of version 2, also of a new exchange under an old one."""
@@ -50,6 +59,10 @@ class IkeDerivation(_Ike):
         if parameter.data_as_key and parameter.rekey:
             raise CryptokiError(CKR.ARGUMENTS_BAD, "bDataAsKey and bRekey are both true")
         return (parameter.new_key,) if parameter.rekey else ()
+
+    def uncovered(self, parameter: IkePrf, keys: tuple[Object, ...]) -> tuple[Object, ...]:
+        """Return the keys whose values are data: the base key is one if the nonces are the function's key."""
+        return keys if parameter.data_as_key and parameter.prf not in HMACS else super().uncovered(parameter, keys)
 
     def suggested(self, key: Object, parameter: IkePrf) -> Attributes:  # noqa: ARG002 - whatever the key is
         """Return the type of the function's keys."""

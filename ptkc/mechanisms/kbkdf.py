@@ -60,6 +60,10 @@ class _Mode(Derivation):
         """Return how the base key is protected."""
         return {kind: key.attributes[kind] for kind in (CKA.SENSITIVE, CKA.EXTRACTABLE)}
 
+    def uncovered(self, parameter: Parameter, keys: tuple[Object, ...]) -> tuple[Object, ...]:
+        """Return the keys whose values are data: whoever knows the base key turns CMAC back."""
+        return () if parameter.prf in HMACS else keys[1:]
+
     def lineage(self, flags: tuple[bool, ...]) -> bool:
         """Return whether any of the keys was so: a secret that was never known is enough."""
         return any(flags)
