@@ -73,6 +73,9 @@ def _fill(plan: Plan, given: dict[int, bytes | None], so: bool) -> Attributes:  
             if given.get(attribute) == TRUE:
                 raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
     defaults = plan.defaults
+    if given.get(CKA.SIGN) == FALSE and CKA.SIGN_RECOVER in plan.rows:
+        # Who forbids a key to sign need not have heard of the other way to do it.
+        defaults = {**defaults, CKA.SIGN_RECOVER: FALSE}
     if given.get(CKA.EXPORT) == TRUE:
         defaults = {**defaults, **{kind: value for kind, value in EXPORTING.items() if kind in plan.rows}}
     attributes: Attributes = {**defaults, **given}  # type: ignore[dict-item]
