@@ -12,6 +12,7 @@ from ptkc.hsm.operations import MechanismValue, OperationCommands
 from ptkc.hsm.session import BEGIN, LAST, MESSAGE, PART, ActiveMessages
 from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
+from ptkc.spec.parameters import MAXIMUM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -260,8 +261,11 @@ class _Parts:
         if self._kept is None:
             self._operation.update(data)
         else:
+            if self._size + len(data) > MAXIMUM:
+                raise CryptokiError(CKR.DATA_LEN_RANGE, f"more than {MAXIMUM} bytes in parts")
             self._size += len(data)
-            self._kept.append(data)
+            if data:
+                self._kept.append(data)
 
     def finish(self, *signature: bytes) -> Any:  # noqa: ANN401 - bytes of a signature, None of a verification
         """Return the signature, or check the one that is given."""

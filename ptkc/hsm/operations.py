@@ -166,6 +166,8 @@ class OperationCommands(ObjectCommands):
                 obj.spend()
             # A key's value is never part of a saved state.
             active.given = None
+            if obj.private:
+                active.login = self.application.logins.get(session.token)
             session.operations["digest"] = active
         session.absorb("digest", obj.attributes[CKA.VALUE])
 

@@ -57,7 +57,6 @@ class Active:
     """
 
     __slots__ = (
-        "_room",
         "given",
         "key",
         "locked",
@@ -93,17 +92,15 @@ class Active:
         self.login = login
         self.locked = locked
         self.signature = signature
-        self.given: list[bytes] | None = []
-        self._room = REMEMBERED
+        self.given: bytearray | None = bytearray()
 
     def remember(self, part: bytes) -> None:
         """Keep a part that the operation has taken, as long as there is room."""
         if self.given is not None:
-            self._room -= len(part)
-            if self._room < 0:
+            if len(self.given) + len(part) > REMEMBERED:
                 self.given = None
             else:
-                self.given.append(part)
+                self.given += part
 
 
 class ActiveMessages(Active):

@@ -118,7 +118,7 @@ class StateCommands(OperationCommands):
             try:
                 active = self._active(session, saved.kind, mechanism, key, saved.signature)
             except CryptokiError as error:
-                if error.code != CKR.KEY_FUNCTION_NOT_PERMITTED:
+                if error.code not in (CKR.KEY_FUNCTION_NOT_PERMITTED, CKR.MECHANISM_INVALID):
                     raise
                 raise CryptokiError(CKR.KEY_CHANGED, error.message) from None
         if saved.begun:
@@ -158,7 +158,7 @@ def _packed(kind: str, active: Active) -> bytes:
         layouts.pack(active.mechanism, active.parameter),
         b"" if active.key is None else _mark(active.key),
         active.signature,
-        b"".join(active.given or ()),
+        bytes(active.given or b""),
     )
     head = _HEAD.pack(_NUMBERS.index(kind), active.state != READY, active.mechanism, *map(len, fields))
     return head + b"".join(fields)

@@ -47,6 +47,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
         "attributes.unique_id_is_given_to_each_object",
         "processes.unique_id_is_the_same_everywhere",
     ),
+    "a digest of a private key outlives the login": ("digest.digest_of_a_private_key_ends_with_the_login",),
     "a class of the wrong length counts as no class": (
         "attributes.value_of_the_wrong_length_is_refused[long-number]",
         "attributes.value_of_the_wrong_length_is_refused[short-number]",
