@@ -12,7 +12,7 @@ from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
 from ptkc.mechanisms.deriving import Derivation
 from ptkc.mechanisms.mechanism import KeyType, Mechanism
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
+from ptkc.spec.constants import CKA, CKF, CKG, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import Attributes, unpack_ulongs
 
@@ -62,6 +62,9 @@ _COUNTING_THEMSELVES = (
     "wrap", "wrap_generating", "wrap_authenticated",
     "message_encrypt", "message_decrypt", "message_sign", "message_verify",
 )  # fmt: skip
+_WRAPPING = ("wrap", "wrap_generating", "wrap_authenticated")
+# Whoever says which IV a stream is made of has two keys wrapped under the same one, and finds one by the other.
+_TRUSTED = (CKA.TRUSTED, CKA.EXPORT)
 _PARAMETERS_LATER = ("message_encrypt", "message_decrypt")
 # Those whose parameter is that of a message, which the cipher checks.
 _PARAMETERS_OF_MESSAGES = ("wrap_generating", "wrap_authenticated", "unwrap_authenticated")
@@ -118,7 +121,11 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     if obj.spend is not None and kind not in _COUNTING_THEMSELVES:
         run = _counting(run, obj.spend)
 
+    own_iv = mechanism.streams and kind in _WRAPPING and not mode & CKF.PURE_P11 and any(map(obj.is_true, _TRUSTED))
+
     def method(key: Object, parameter: object, *rest: object) -> object:
+        if own_iv and getattr(parameter, "generator", CKG.NO_GENERATE) == CKG.NO_GENERATE:
+            raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} with a trusted key and the caller's IV")
         if kind not in _PARAMETERS_LATER:
             besides = mechanism.wrap_parameters if kind == "unwrap" else None
             if kind not in _PARAMETERS_OF_MESSAGES and not (besides and besides.accepts(parameter)):
