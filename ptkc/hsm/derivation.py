@@ -97,11 +97,12 @@ class DerivationCommands(KeyCommands):
     def _prepare_derived(
         self, session: Session, maker: Derivation, keys: tuple[Object, ...], parameter: object, template: Template
     ) -> Attributes:
-        """Return the prepared template of a new key."""
+        """Return the prepared template of a new key; what any key of it demands by CKA_DERIVE_TEMPLATE holds."""
         base = keys[0]
+        imposed = b"".join(key.attributes.get(CKA.DERIVE_TEMPLATE, b"") for key in keys)
         attributes = templates.prepare(
             templates.DERIVE, template, maker.implied(base, parameter), so=self._is_so(session),
-            imposed=base.attributes.get(CKA.DERIVE_TEMPLATE, b""), suggested=maker.suggested(base, parameter),
+            imposed=imposed, suggested=maker.suggested(base, parameter),
         )  # fmt: skip
         object_class = int.from_bytes(attributes[CKA.CLASS], "little")
         if object_class not in maker.makes:

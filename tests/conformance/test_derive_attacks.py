@@ -68,3 +68,32 @@ def test_inversion_is_one(session: Session) -> None:
     """The attack above is real where it is allowed: on a readable key."""
     mechanism, key = _counter_mode(session, base(session, _SECRET))
     assert b"\1" + _SECRET == _inverted(session.get(session.derive(mechanism, key, _READABLE), CKA.VALUE))
+
+
+def _salt(session: Session, key: int) -> tuple[Mechanism, int]:
+    """Return the first block of HKDF's expansion of a key as an extraction with it as the salt."""
+    return parameters.hkdf(CKM.SHA256, expand=False, salt_key=key), base(session, b"info\1")
+
+
+def _other_data(session: Session, key: int) -> tuple[Mechanism, int]:
+    """Return SKEYSEED of a key as that of a new exchange, under the nonces as the old key."""
+    return parameters.ike(CKM.SHA256_HMAC, b"", b"", new=key), base(session, b"nonces")
+
+
+@pytest.mark.needs(CKM.HKDF_DERIVE, CKM.IKE_PRF_DERIVE)
+@pytest.mark.parametrize(
+    ("attack", "ordinary"),
+    [
+        (_salt, parameters.hkdf(CKM.SHA256, extract=False, info=b"info")),
+        (_other_data, parameters.ike(CKM.SHA256_HMAC, b"non", b"ces", data_as_key=True)),
+    ],
+)
+def test_derive_template_of_a_named_key_holds(session: Session, attack: Any, ordinary: Mechanism) -> None:  # noqa: ANN401
+    """What a key makes as the base key, protected by its CKA_DERIVE_TEMPLATE, it makes as another's salt or data."""
+    readable = {**_READABLE, CKA.VALUE_LEN: 32}
+    template = {CKA.SENSITIVE: True, CKA.EXTRACTABLE: False}
+    free, bound = base(session), base(session, DERIVE_TEMPLATE=template)
+    one, two = (session.derive(*way, readable) for way in ((ordinary, free), attack(session, free)))
+    assert session.get(one, CKA.VALUE) == session.get(two, CKA.VALUE)
+    for way in ((ordinary, bound), attack(session, bound)):
+        expect(CKR.TEMPLATE_INCONSISTENT, session.derive, *way, readable)
