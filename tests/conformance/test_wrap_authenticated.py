@@ -251,7 +251,8 @@ class TestGcm:
         expect(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, session.wrap_authenticated, mechanism, public, target)
         expect(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, session.unwrap_authenticated, mechanism, private, _VALUE, _NEW)
         for kind in (CKM.AES_KEY_WRAP, CKM.AES_CBC_PAD, CKM.SHA256, 0x7FFF1234):
-            other = Mechanism(kind, _gcm().structure)
+            parameter = _gcm()
+            other = Mechanism(kind, parameter.structure, parameter)
             expect(CKR.MECHANISM_INVALID, session.wrap_authenticated, other, wrapping, target)
             expect(CKR.MECHANISM_INVALID, session.unwrap_authenticated, other, wrapping, _VALUE, _NEW)
 
