@@ -106,6 +106,7 @@ class Ike1ExtendedDerivation(_Ike):
     type = CKM.IKE1_EXTENDED_DERIVE
     parameters = layouts.IKE1_EXTENDED
     reveals = True
+    source = "RFC 2409 (no published vectors): a value of Network Security Services"
 
     def named(self, parameter: Ike1Extended) -> tuple[int, ...]:
         """Return the handle of g^xy, if there is one."""
