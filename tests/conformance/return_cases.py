@@ -20,7 +20,7 @@ from .cryptoki import NULL, Cryptoki, Refused, Session, Template
 from .derivations import hkdf, ike2_plus
 from .fresh_token import LABEL, SO_PIN, USER_PIN
 from .keys import AES_KEY, DATA, aes, generic, import_ec, import_rsa, private_ec, private_rsa
-from .messages import Ccm
+from .messages import Ccm, MessageParameter
 from .parameters import Mechanism, ccm, ecdh, oaep
 from .right_calls import (
     CBC,
@@ -106,7 +106,7 @@ def _cases(code: str, **cases: Case) -> None:
 def _tiny(bits: int) -> Any:  # noqa: ANN401 - as a private key of the library, as far as `import_rsa` needs one
     """Return an RSA key that is far too short."""
     state, primes = 12345, []
-    while len(primes) < 2:  # noqa: PLR2004 - p and q
+    while len(primes) < 2:
         state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
         number = (3 << (bits // 2 - 2)) | (state << 70) % 2 ** (bits // 2 - 2) | (state >> 7) | 1
         if number % 65537 != 1 and pow(2, number - 1, number) == 1 and pow(3, number - 1, number) == 1:
@@ -167,9 +167,9 @@ _cases(
     GetFunctionList=lambda bench: bench.cryptoki.call("C_GetFunctionList", ffi.new("CK_FUNCTION_LIST **")),
     GetInterfaceList=lambda bench: bench.cryptoki.items("C_GetInterfaceList", item="CK_INTERFACE"),
     GetInterface=lambda bench: bench.cryptoki.call("C_GetInterface", NULL, NULL, ffi.new("CK_INTERFACE **"), 0),
-    AsyncComplete=lambda bench: _completed(bench),
+    AsyncComplete=lambda bench: _completed(_pending(bench)),
     AsyncGetID=lambda bench: _numbered(_pending(bench)),
-    AsyncJoin=lambda bench: _joined(bench),
+    AsyncJoin=lambda bench: _joined(_pending(bench)),
 )
 
 
@@ -285,6 +285,18 @@ _cases(
     InitToken=lambda bench: (bench.public().close(), bench.cryptoki.init_token(bench.slot, "no such pin", LABEL)),
     SetPIN=lambda bench: bench.session.set_pin("no such pin", USER_PIN),
 )
+
+
+@_case("C_SetPIN", "PIN_LOCKED")
+def _set_too_often(bench: Bench) -> None:
+    for _ in range(12):
+        try:
+            bench.session.set_pin("no such pin", USER_PIN)
+        except Refused as refused:
+            if refused.rv != CKR.PIN_INCORRECT:
+                raise
+
+
 _cases(
     "PIN_LEN_RANGE",
     InitPIN=lambda bench: bench.so().init_pin("1"),
@@ -596,7 +608,7 @@ def _derivation() -> Mechanism:
 _cases(
     "WRAPPED_KEY_LEN_RANGE",
     UnwrapKey=_changed("C_UnwrapKey", "wrapped", _cut),
-    UnwrapKeyAuthenticated=lambda bench: _of_no_key(bench),
+    UnwrapKeyAuthenticated=lambda bench: _of_no_key(bench, gcm_message()),
     DecapsulateKey=_changed("C_DecapsulateKey", "ciphertext", _cut),
 )
 _cases(
@@ -611,9 +623,8 @@ _cases(
 )
 
 
-def _of_no_key(bench: Bench) -> None:
+def _of_no_key(bench: Bench, made: MessageParameter) -> None:
     """Unwrap five bytes as an AES key."""
-    made = gcm_message()
     mechanism = Mechanism(CKM.AES_GCM, made.structure, made)
     key = _everything(bench.session)
     wrapped = bench.session.wrap_authenticated(mechanism, key, generic(bench.session, b"12345"))
@@ -926,12 +937,11 @@ def _numbered(bench: Bench) -> int:
 
 
 def _joined(bench: Bench) -> None:
-    number = _numbered(_pending(bench))
+    number = _numbered(bench)
     bench.cryptoki.open(bench.slot, _ASYNC).call("C_AsyncJoin", _NAME, number, NULL, 0)
 
 
 def _completed(bench: Bench) -> None:
-    _pending(bench)
     end = monotonic() + 60
     while True:
         try:
