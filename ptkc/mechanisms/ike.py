@@ -13,7 +13,7 @@ from typing import Any
 from ptkc.mechanisms.deriving import ALONE, Beside, Derivation
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import register
-from ptkc.mechanisms.prf import HMACS, IKE_FUNCTIONS, Keyed, find_prf
+from ptkc.mechanisms.prf import HMACS, IKE_FUNCTIONS, Keyed, check_work, find_prf
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
@@ -126,6 +126,7 @@ class Ike1ExtendedDerivation(_Ike):
                 raise CryptokiError(CKR.KEY_SIZE_RANGE, f"{length} bytes of a base key of {len(value)}")
             return value[:length]
         seed = b"".join(map(_generic, beside.keys)) + parameter.extra
+        check_work(-(-length // prf.size), len(seed))
         output = function(seed or b"\0")
         made = [output]
         for _ in range(1, -(-length // prf.size)):
@@ -154,6 +155,7 @@ class Ike2PlusDerivation(_Ike):
 
 def _plus(function: Keyed, seed: bytes, rounds: int) -> bytes:
     """Return T1 | T2 | …: each is made of the one before, the seed and its number."""
+    check_work(rounds, len(seed))
     output, made = b"", []
     for number in range(1, rounds + 1):
         output = function(output + seed + bytes((number,)))

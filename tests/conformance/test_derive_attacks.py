@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -97,3 +98,28 @@ def test_derive_template_of_a_named_key_holds(session: Session, attack: Any, ord
     assert session.get(one, CKA.VALUE) == session.get(two, CKA.VALUE)
     for way in ((ordinary, bound), attack(session, bound)):
         expect(CKR.TEMPLATE_INCONSISTENT, session.derive, *way, readable)
+
+
+def _much_info(data: bytes) -> tuple[Mechanism, int]:
+    return parameters.hkdf(CKM.SHA256, info=data), 255 * 32
+
+
+def _much_input(data: bytes) -> tuple[Mechanism, int]:
+    fields = [parameters.counter(CK.SP800_108_ITERATION_VARIABLE, 32), (CK.SP800_108_BYTE_ARRAY, data)]
+    return parameters.kbkdf(CKM.SP800_108_COUNTER_KDF, CKM.SHA256_HMAC, fields)[0], 1 << 16
+
+
+def _much_seed(data: bytes) -> tuple[Mechanism, int]:
+    return parameters.ike2_plus(CKM.SHA256_HMAC, data), 255 * 32
+
+
+def _much_label(data: bytes) -> tuple[Mechanism, int]:
+    return parameters.tls_kdf(CKM.SHA256, data, b"c", b"s"), 1 << 16
+
+
+@pytest.mark.needs(CKM.HKDF_DERIVE, CKM.SP800_108_COUNTER_KDF, CKM.IKE2_PRF_PLUS_DERIVE, CKM.TLS_KDF)
+@pytest.mark.parametrize("attack", [_much_info, _much_input, _much_seed, _much_label])
+def test_derivation_of_days_is_refused(session: Session, attack: Callable[[bytes], tuple[Mechanism, int]]) -> None:
+    """A long input that is read for each output would keep the HSM busy: CKR_MECHANISM_PARAM_INVALID, at once."""
+    mechanism, length = attack(bytes(1 << 23))
+    expect(CKR.MECHANISM_PARAM_INVALID, session.derive, mechanism, base(session), {**_READABLE, CKA.VALUE_LEN: length})
