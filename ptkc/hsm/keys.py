@@ -108,6 +108,7 @@ class KeyCommands(OperationCommands):
             wrapping.check_wrapped(self.application, session, wrapper, target)
             targets = [target]
             payload = key_type_of(target.attributes).encode(target.attributes)
+            wrapping.check_length(self.application, wrapper, number, payload, CKR.KEY_SIZE_RANGE)
             if generates:
                 made = method(wrapper, parameter, payload, room)
                 wrapped, written = (made, ()) if isinstance(made, int) else made
@@ -144,6 +145,7 @@ class KeyCommands(OperationCommands):
         imposed = wrapping.imposed_by(self.application, unwrapper)
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped, attributes)
+        wrapping.check_length(self.application, unwrapper, number, payload, CKR.WRAPPED_KEY_LEN_RANGE)
         return self._import(session, templates.UNWRAP, attributes, payload)
 
     def _prepare(self, session: Session, origin: str, template: Template, imposed: bytes) -> Attributes:

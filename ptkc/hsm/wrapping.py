@@ -10,8 +10,8 @@ from ptkc.hsm import usage
 from ptkc.objects import separation
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKF, CKO, CKR
-from ptkc.spec.errors import CryptokiError
+from ptkc.spec.constants import CKA, CKF, CKM, CKO, CKR
+from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import Attributes, pack_template, ulong, unpack_template
 
 TYPE_CHECKING = False
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from ptkc.hsm.application import Application
     from ptkc.hsm.session import Session
 
-__all__ = ["check_change", "check_wrapped", "imposed_by"]
+__all__ = ["check_change", "check_length", "check_wrapped", "imposed_by"]
 
 _SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
 _CLASS_PRIVATE = (CKA.CLASS, ulong(CKO.PRIVATE_KEY))
+_SHORTEST = 14  # 112 bits: what nobody finds by trying
+_AUTHENTICATED = frozenset((
+    CKM.AES_KEY_WRAP, CKM.AES_KEY_WRAP_PAD, CKM.AES_KEY_WRAP_KWP, CKM.AES_KEY_WRAP_PKCS7, CKM.AES_GCM, CKM.AES_CCM,
+    CKM.CHACHA20_POLY1305,
+))  # fmt: skip
 # By which a public key's private half is known, the first that the public key has.
 _HALVES = (CKA.MODULUS, CKA.PUBLIC_KEY_INFO)
 
@@ -92,6 +97,18 @@ def imposed_by(application: Application, unwrapper: Object) -> bytes:
         if wanted.setdefault(attribute, value) != value:
             raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_UNWRAP_TEMPLATE asks a wrapping key for a readable one")
     return pack_template(tuple(wanted.items()))
+
+
+def check_length(application: Application, key: Object, number: int, payload: bytes, code: int) -> None:
+    """Refuse to wrap or unwrap a short secret with a wrapping key, where nothing shows that the bytes were changed.
+
+    Who cuts wrapped bytes off after the first has a key of one byte, which a MAC or its check value tells: so a
+    guarded key would be found byte by byte.
+    """
+    if len(payload) >= _SHORTEST or key.object_class != CKO.SECRET_KEY or number in _AUTHENTICATED:
+        return
+    if not _is_pure(application) and separation.is_wrapping_key(key.attributes):
+        raise CryptokiError(code, f"{name_of(CKM, number)} with a wrapping key, of fewer than {_SHORTEST} bytes")
 
 
 def check_change(application: Application, before: Attributes, after: Attributes) -> None:
