@@ -154,7 +154,8 @@ def _protected(device: Device, letters: str | None = None) -> Device | None:
     if application is None or configuration is None:
         return None
     loading.check_version()
-    from ptkc.client.pool import Connection, Pool  # noqa: PLC0415 - only where a policy wants it
+    from ptkc.client.connection import Connection  # noqa: PLC0415 - only where a policy wants it
+    from ptkc.client.pool import Pool  # noqa: PLC0415
     from ptkc.client.protection import Protection  # noqa: PLC0415
     from ptkc.client.remote import RemoteDevice  # noqa: PLC0415
     from ptkc.client.transport import DirectTransport  # noqa: PLC0415

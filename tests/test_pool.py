@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ptkc.client.pool import Connection, Opened, Pool
+from ptkc.client.connection import Connection, Opened
+from ptkc.client.pool import Pool
 from ptkc.client.protection import Protection
 from ptkc.client.transport import DirectTransport, NotSentError, Transport
 from ptkc.sms.frames import clear, decode

@@ -13,7 +13,8 @@ from machine import Machine
 from network import reached
 
 from ptkc.client.certificates import OWNER, CertificateStore, certificate_file
-from ptkc.client.pool import Connection, Pool
+from ptkc.client.connection import Connection
+from ptkc.client.pool import Pool
 from ptkc.client.protection import Protection
 from ptkc.client.remote import RemoteDevice
 from ptkc.client.transport import DirectTransport, NotSentError, Transport

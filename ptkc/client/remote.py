@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ptkc.client.pool import EndedError, Opened
+from ptkc.client.connection import EndedError, Opened
 from ptkc.sms.errors import TerminatedError
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, PeerError
