@@ -15,6 +15,7 @@ from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire import codec
 from ptkc.wire.commands import BY_NAME, COMMANDS, Device
+from ptkc.wire.reader import HEAD
 
 CROSSING = [command for command in COMMANDS if not command.library]
 
@@ -122,7 +123,7 @@ def test_any_bytes_are_a_request_or_a_peer_error(request):
 @given(number=st.integers(0, 120), body=st.binary(max_size=200))
 def test_any_body_behind_a_right_head_is_a_request_or_a_peer_error(number, body):
     """The same with a head that fits, so that the fields are reached."""
-    _decode_request(codec._HEAD.pack(codec.VERSION, 0, number) + body)
+    _decode_request(HEAD.pack(codec.VERSION, 0, number) + body)
 
 
 @given(data=st.data())
@@ -146,7 +147,7 @@ def _decode_request(request):
 @given(number=st.integers(0, 120), code=st.sampled_from([0, CKR.BUFFER_TOO_SMALL, 5]), body=st.binary(max_size=200))
 def test_any_bytes_are_a_reply_or_a_peer_error(number, code, body):
     """The client holds its HSM to the same rule."""
-    reply = codec._HEAD.pack(codec.VERSION, 1, number) + code.to_bytes(8, "little") + body
+    reply = HEAD.pack(codec.VERSION, 1, number) + code.to_bytes(8, "little") + body
     for candidate in (reply, body):
         with suppress(PeerError, CryptokiError):
             codec.decode_reply(CROSSING[number % len(CROSSING)], candidate)
@@ -154,7 +155,7 @@ def test_any_bytes_are_a_reply_or_a_peer_error(number, code, body):
 
 def test_count_without_its_items_allocates_nothing():
     """A template of 2^60 entries in 40 bytes is refused before any list is made."""
-    head = codec._HEAD.pack(codec.VERSION, 0, BY_NAME["C_FindObjectsInit"].number)
+    head = HEAD.pack(codec.VERSION, 0, BY_NAME["C_FindObjectsInit"].number)
     with pytest.raises(PeerError):
         codec.decode_request(head + bytes(8) + (2**60).to_bytes(8, "little") + bytes(32))
 
