@@ -198,6 +198,22 @@ def test_certificate_is_fetched_by_device_number(three: Boards) -> None:
     assert CKR.DEVICE_REMOVED == _code(library.ct_fetch_certificate, 1, kind, 99)
 
 
+def test_session_is_the_protected_devices_though_it_was_opened_on_the_way_there() -> None:
+    """A thread that is in C_OpenSession while another one puts what protects messages in the device's place."""
+    library, direct, protected = Library(), Board("A", 2), Board("B", 2)
+    library.begin([direct], admin_slots=True, protected=lambda device: protected if device is direct else None)
+    opened = direct.open_session
+
+    def overtaken(slot: int, flags: int) -> int:
+        session = opened(slot, flags)
+        assert library.protect(0, direct)
+        return session
+
+    direct.open_session = overtaken  # type: ignore[method-assign]
+    session = library.open_session(0, CKF.SERIAL_SESSION)
+    assert ([protected], protected) == (library.devices, library.sessions[session])
+
+
 def test_end_of_the_library_forgets_the_slots(three: Boards) -> None:
     """After C_Finalize there is no slot, and no session."""
     library, *_ = three

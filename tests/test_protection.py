@@ -13,7 +13,7 @@ from machine import Machine
 from network import reached
 
 from ptkc.client.certificates import OWNER, CertificateStore, certificate_file
-from ptkc.client.connection import Connection
+from ptkc.client.connection import Connection, Opened
 from ptkc.client.pool import Pool
 from ptkc.client.protection import Protection
 from ptkc.client.remote import RemoteDevice
@@ -304,6 +304,29 @@ def test_flags_that_are_added_protect_from_the_next_call_on(rig: Rig) -> None:
     assert ({3}, {3}) == (rig.protections(REQUEST), rig.protections(REPLY))
     rig.set_flags("0")
     assert CKR.DEVICE_RESET == _code(rig.device.get_session_info, session)
+
+
+def test_flags_that_another_thread_has_met_first_are_nobodys_error(rig: Rig) -> None:
+    """Its question has raised the policy between this thread's call and the refusal: the call is repeated as well."""
+    class Overtaken(Pool):
+        """A pool in which another thread comes between the first call and its refusal."""
+
+        __slots__ = ("calls",)
+
+        def exchange(self, message: bytes, opened: Opened | None = None) -> bytes:
+            self.calls += 1
+            reply = super().exchange(message, opened)
+            if self.calls == 1:
+                assert rig.works(session)
+            return reply
+
+    pool = rig.device.pool = Overtaken(rig.connect, rig.protection, 4, 5)
+    pool.calls = 1
+    rig.hold()
+    session = rig.session()
+    rig.set_flags("NU")
+    pool.calls = 0
+    assert 3 == rig.device.get_session_info(session)[1]
 
 
 def test_flags_that_are_added_to_a_channel_make_another_one(rig: Rig) -> None:

@@ -95,13 +95,16 @@ class Library:
         """Put what protects messages in the place of a device and return it; None if there is nothing."""
         with self._switching:
             new = self._protected(device)
-            if new is not None and device in self.devices:
-                self.devices[self.devices.index(device)] = new
+            if new is None:
+                return None
+            devices = self.devices
+            if device in devices:
+                devices[devices.index(device)] = new
                 self._known.pop(device, None)
                 self._seen.pop(device, None)
-                for session, owner in list(self.sessions.items()):
-                    if owner is device:
-                        self.sessions[session] = new
+            for session, owner in list(self.sessions.items()):
+                if owner is device:
+                    self.sessions[session] = new
         return new
 
     def _slots(self, *, look: bool = False) -> list[tuple[Device, int, CryptokiError | None]]:
@@ -178,6 +181,8 @@ class Library:
             device = protected
             session = device.open_session(number, flags)
         self.sessions[session] = device
+        if device not in self.devices:
+            self._protect(device)  # another thread put something in its place meanwhile, and could not know of this one
         return session
 
     def close_session(self, session: int) -> None:
@@ -268,9 +273,10 @@ class Library:
 
     def _number(self, device: Device) -> int:
         """Return an HSM's number; CKR_DEVICE_REMOVED if C_Finalize came in between."""
-        if device not in self.devices:
-            raise CryptokiError(CKR.DEVICE_REMOVED, "the library was finalized")
-        return self.devices.index(device)
+        try:
+            return self.devices.index(device)
+        except ValueError:
+            raise CryptokiError(CKR.DEVICE_REMOVED, "the library was finalized") from None
 
     def ct_fetch_certificate(self, hsm: int, kind: int, room: int | None) -> Any:  # noqa: ANN401
         """CT_FetchCertificate, without a session; CKR_ARGUMENTS_BAD where no HSM has this number."""

@@ -81,10 +81,14 @@ class Pool:
             self._give(connection)
             return reply
 
-    def ask(self) -> bool:
-        """Ask the HSM for its flags; whether they want more than was known of them."""
+    def ask(self, before: int) -> bool:
+        """Whether the HSM's flags want more than the policy `before`; it is asked unless that is known already.
+
+        Another thread may have met the new flags first.
+        """
+        if self.protection.policy != before:
+            return True
         connection = self._take()
-        before = self.protection.policy
         try:
             self.protection.inquire(connection)
         finally:
@@ -179,14 +183,27 @@ class Pool:
         """Send the last plain requests, if a connection is idle, and close all; a call that waits for one is woken."""
         with self._lock:
             self._is_closed = True
-        if messages and self._idle:
-            try:
-                self._idle[-1].say(messages, self.protection.patience)
-            except (CryptokiError, PeerError, IndexError) as error:
-                log.note(f"HSM {self.protection.serial}: it ends the sessions by itself, {error}")
+        if messages:
+            self._say(messages)
         self._close_idle()
-        for connection in list(self._all):
-            connection.transport.close()
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.release()
+        for connection in list(self._all):  # of the threads that are using them
+            connection.transport.interrupt()
+
+    def _say(self, messages: Sequence[bytes]) -> None:
+        """Send plain requests, if a connection is idle; it is used by nobody else then, and closed."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return
+        try:
+            connection.say(messages, self.protection.patience)
+        except (CryptokiError, PeerError) as error:
+            log.note(f"HSM {self.protection.serial}: it ends the sessions by itself, {error}")
+        self._discard(connection)
 
     def drop(self) -> None:
         """Close the idle connections, whose other end is not to be believed; there may be new ones."""

@@ -93,6 +93,7 @@ class RemoteDevice(EncodedDevice):
 
     def _call(self, command: Command, arguments: tuple[Any, ...], opened: Opened | None) -> Any:  # noqa: ANN401
         request = encode_request(command, arguments)
+        policy = self.pool.protection.policy
         for repeated in (False, True):
             try:
                 return _result(command, arguments, self.pool.exchange(request, opened))
@@ -110,7 +111,7 @@ class RemoteDevice(EncodedDevice):
                 raise
             except CryptokiError as error:
                 # The flags want more than before; nothing was done yet.
-                if error.code != CKR.BAD_PROTECTION or repeated or not self.pool.ask():
+                if error.code != CKR.BAD_PROTECTION or repeated or not self.pool.ask(policy):
                     raise
         raise AssertionError  # the second time is the last
 
@@ -177,11 +178,11 @@ class RemoteDevice(EncodedDevice):
         """Take over sessions that were opened by calls: the slot of each, and the serial number of its token."""
         epoch = self.pool.protection.epoch
         for session, (slot, serial) in sessions.items():
-            self.sessions[session] = Opened(session, binding(slot, serial), epoch)
+            self.sessions.setdefault(session, Opened(session, binding(slot, serial), epoch))
 
     def close(self) -> None:
         """End the sessions, as far as the HSM can be reached, and the connections."""
-        slots = {opened.binding[:8] for opened in self.sessions.values() if opened.binding}
+        slots = {opened.binding[:8] for opened in list(self.sessions.values()) if opened.binding}
         self.sessions.clear()
         self.pool.close([encode_request(_CLOSE_ALL, (int.from_bytes(slot, "little"),)) for slot in sorted(slots)])
 
@@ -207,8 +208,9 @@ class NetworkDevice(RemoteDevice):
         One that was away is looked for again only after as long as a look may take.
         """
         if present or self._slots is None:
-            if self._away is not None and monotonic() < self._again:
-                raise CryptokiError(*self._away)
+            away = self._away  # once: another thread may find it there again
+            if away is not None and monotonic() < self._again:
+                raise CryptokiError(*away)
             try:
                 slots = self.call(BY_NAME["C_GetSlotList"], (True,))
             except CryptokiError as error:

@@ -198,7 +198,8 @@ class Connection:
     @property
     def application(self) -> Application | None:
         """The application that it takes part in."""
-        return None if self._served is None else self._served.application
+        served = self._served  # once: another thread lists channels than the one that closes this
+        return None if served is None else served.application
 
     def close(self) -> None:
         """Forget channel and application: there is nobody at the other end any more."""
