@@ -137,7 +137,7 @@ def _device(hsm: Hsm, handles: Handles, configuration: Configuration) -> Device 
 def _encoded(device: Device) -> Device:
     """Return a device behind the codec."""
     from ptkc.client.remote import EncodedDevice  # noqa: PLC0415 - for tests
-    from ptkc.hsm.endpoint import answer  # noqa: PLC0415
+    from ptkc.hsm.calls import answer  # noqa: PLC0415
 
     return EncodedDevice(lambda request: answer(device, request))
 

@@ -10,6 +10,7 @@ from hsm_directory import USER_PIN
 
 from ptkc.hsm.application import Application
 from ptkc.hsm.applications import Applications, OneApplication
+from ptkc.hsm.budget import Budget
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.endpoint import Endpoint
 from ptkc.hsm.handles import Handles
@@ -212,6 +213,56 @@ def test_applications_that_were_left_keep_nobody_out(board: Board) -> None:
     assert back.channel is not None
     assert UNKNOWN == back.channel.outcome
     assert 2 == len(board.applications.all())
+
+
+def test_newcomer_costs_no_stranger_a_session(board: Board) -> None:
+    """Connected or not: it gets the place of who has none, else CKR_DEVICE_MEMORY until one is left for good."""
+    clock = _limited(board, most=2, linger=60.0)
+    left, empty = board.client(address="192.0.2.1").shake_hands(), board.client(address="192.0.2.2").shake_hands()
+    session = left.open()
+    for each in (left, empty):
+        clock[0] += 1
+        each.connection.close()
+    newcomer = board.client(address="192.0.2.3")
+    newcomer.open()
+    late = board.client(address="192.0.2.4")
+    assert CKR.DEVICE_MEMORY == code_of(late, "C_GetSlotList", True)  # noqa: FBT003 - a CK_BBOOL
+    with pytest.raises(RefusedError):
+        board.client(address="192.0.2.4").shake_hands()
+    back = board.client(address="192.0.2.9").shake_hands(secret=_secret(left))
+    back.bound = left.bound
+    assert CKR.OK == code_of(back, "C_GetSessionInfo", session)
+
+
+def test_one_origin_does_not_fill_the_table(board: Board) -> None:
+    """Its share is full before: its own lingering ones go, connected ones stay, and others come in."""
+    clock = _limited(board, most=4, most_of_client=2, linger=60.0)
+    first, second = board.client(address="2001:db8::1").shake_hands(), board.client(address="2001:db8::2").shake_hands()
+    session = first.open()
+    with pytest.raises(RefusedError):
+        board.client(address="2001:db8::3").shake_hands()
+    second.open()
+    second.connection.close()
+    clock[0] += 1
+    board.client(address="2001:db8::3").shake_hands()
+    board.client(address="2001:db8:0:1::1").shake_hands()
+    assert CKR.OK == code_of(first, "C_GetSessionInfo", session)
+    again = board.client(address="2001:db8:0:1::2").shake_hands(secret=_secret(second))
+    assert again.channel is not None
+    assert UNKNOWN == again.channel.outcome
+
+
+def test_session_objects_of_all_applications_are_limited_together(board: Board) -> None:
+    """Half of it is the most for one address; what an application gives up with its sessions is another one's."""
+    _limited(board, memory=50000, budget=Budget(100000))  # type: ignore[arg-type]
+    template = ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(30000)))
+    first, second, other = board.client(), board.client(), board.client(address="192.0.2.2")
+    sessions = [client.open() for client in (first, second, other)]
+    first.call("C_CreateObject", sessions[0], template)
+    assert CKR.DEVICE_MEMORY == code_of(second, "C_CreateObject", sessions[1], template)
+    other.call("C_CreateObject", sessions[2], template)
+    first.call("C_CloseSession", sessions[0])
+    second.call("C_CreateObject", sessions[1], template)
 
 
 def test_slots_do_not_change_under_others(board: Board) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptkc.client.remote import EncodedDevice
-from ptkc.hsm.endpoint import answer
+from ptkc.hsm.calls import answer
 from ptkc.spec import parameters
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError

@@ -156,6 +156,8 @@ class Application:
             others.pop(session.handle, None)
             if not others:
                 self._end_login(session.token)
+            if self.room is not None and not self.sessions:
+                self.room.clear()
 
     def sessions_with(self, token: Token) -> list[Session]:
         """Return the open sessions with `token`."""
