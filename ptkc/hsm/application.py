@@ -80,6 +80,7 @@ class Application:
                 raise CryptokiError(CKR.SESSION_COUNT, f"there are {self.most_sessions} sessions, which are the most")
             if not session.writable and self.role(token) == CKU.SO:
                 raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
+            session.room = None if self.room is None else self._grow
             session.handle = self.handles.add(session)
             self.sessions[session.handle] = session
             self._by_token.setdefault(token, {})[session.handle] = session
@@ -156,8 +157,8 @@ class Application:
             others.pop(session.handle, None)
             if not others:
                 self._end_login(session.token)
-            if self.room is not None and not self.sessions:
-                self.room.clear()
+            if self.room is not None:
+                self.room.give(session.objects.values()) if self.sessions else self.room.clear()
 
     def sessions_with(self, token: Token) -> list[Session]:
         """Return the open sessions with `token`."""
@@ -226,6 +227,12 @@ class Application:
 
     # Objects
 
+    def _grow(self, size: int) -> None:
+        """Take room for a part that an operation keeps; CKR_DEVICE_MEMORY."""
+        with self._lock:
+            if self.room is not None:
+                self.room.grow(size, self.sessions.values())
+
     def hold(self, session: Session, obj: Object) -> int:
         """Give a new session object its handle; CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN if that is so by now.
 
@@ -276,7 +283,10 @@ class Application:
         elif held.feature is not None:
             self._features.pop((held.token, held.feature.key), None)
         elif held.session is not None:
-            held.session.objects.pop(handle, None)
+            with self._lock:
+                gone = held.session.objects.pop(handle, None)
+                if gone is not None and self.room is not None:
+                    self.room.give((gone,))
 
     def exchange(self, handle: int, former: Object, obj: Object) -> bool:
         """Put another object in the place of a session object; False if another thread put one there before.

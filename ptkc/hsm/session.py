@@ -15,6 +15,7 @@ from ptkc.token.tokens import Token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["FINISH", "SINGLE", "UPDATE", "Active", "Session"]
@@ -57,9 +58,13 @@ class Active:
 
 
 class Session:
-    """A session of an application with a token."""
+    """A session of an application with a token.
 
-    __slots__ = ("flags", "found", "handle", "objects", "operations", "slot", "token")
+    `room` is asked, with the length of a part, by operations that keep their parts, and given back what they kept; it
+    raises CKR_DEVICE_MEMORY.
+    """
+
+    __slots__ = ("flags", "found", "handle", "objects", "operations", "room", "slot", "token")
 
     def __init__(self, token: Token, flags: int) -> None:
         """Open it; `flags` are those of C_OpenSession. `slot` stays what it was, should slots be deleted."""
@@ -70,6 +75,7 @@ class Session:
         self.objects: dict[int, Object] = {}
         self.operations: dict[str, Active] = {}
         self.found: list[int] | None = None
+        self.room: Callable[[int], None] | None = None
 
     @property
     def writable(self) -> bool:
@@ -116,22 +122,38 @@ class Session:
                 result = operation.single(data)
             elif step is UPDATE:
                 result = operation.update(data)
-                active.state = PARTS
-                self.operations[kind] = active
+                self._go_on(kind, active, len(data))
             else:
                 result = operation.finish()
             length = len(result)
             if room >= length:
+                if step is FINISH:
+                    self._give_back(operation.kept)
                 return result
         self.operations[kind] = active
         raise BufferTooSmallError(length)
+
+    def _go_on(self, kind: str, active: Active, size: int) -> None:
+        """Let an operation go on after a part; it ends where it keeps its parts and there is no room for this one."""
+        active.state = PARTS
+        self.operations[kind] = active
+        if self.room is not None and active.operation.kept:
+            try:
+                self.room(size)
+            except CryptokiError:
+                self.operations.pop(kind, None)
+                raise
+
+    def _give_back(self, kept: int) -> None:
+        """Give back the room of an operation that is over."""
+        if self.room is not None and kept:
+            self.room(-kept)
 
     def absorb(self, kind: str, data: bytes) -> None:
         """Do a part that gives no output (C_DigestUpdate, C_SignUpdate, C_VerifyUpdate)."""
         active = self._take(kind, UPDATE)
         active.operation.update(data)
-        active.state = PARTS
-        self.operations[kind] = active
+        self._go_on(kind, active, len(data))
 
     def check(self, kind: str, step: str, data: bytes, signature: bytes) -> None:
         """Do the step that ends a verification: SINGLE over `data`, or FINISH."""
@@ -139,6 +161,7 @@ class Session:
         if step is SINGLE:
             operation.single(data, signature)
         else:
+            self._give_back(operation.kept)
             operation.finish(signature)
 
     def waiting(self) -> Active:

@@ -70,6 +70,11 @@ class _Kept(Operation):
         self._parts.append(data)
         return b""
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._size
+
     def finish_length(self) -> int:
         """Return the length of the whole output."""
         return self.length(self._size)
@@ -290,6 +295,11 @@ class _GmacAccumulator:
             self._parts.append(data)
         else:
             self._context.authenticate_additional_data(data)
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return sum(map(len, self._parts))
 
     def finalize(self) -> bytes:
         """Return the tag."""
