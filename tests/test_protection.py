@@ -30,9 +30,10 @@ from ptkc.sms.protection import (
     SENSITIVE_ENCRYPTED,
     policy_of_letters,
 )
-from ptkc.sms.state import HELLO, KINDS, QUESTION, REPLY, REQUEST, STATEMENT, TERMINATE
+from ptkc.sms.state import HELLO, KINDS, PLAIN_REPLY, QUESTION, REPLY, REQUEST, STATEMENT, TERMINATE
 from ptkc.spec.constants import CKA, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
+from ptkc.wire.commands import BY_NAME
 
 READ_WRITE = CKF.SERIAL_SESSION | CKF.RW_SESSION
 USER_PIN = b"user-1234"
@@ -464,6 +465,24 @@ def test_request_is_bound_to_slot_and_token(rig: Rig) -> None:
     sessions = client.device.sessions
     sessions[user].number, sessions[admin].number = sessions[admin].number, sessions[user].number
     assert [CKR.SMS_ERROR] * 2 == [_code(client.device.get_session_info, session) for session in (user, admin)]
+
+
+def test_new_session_is_none_that_is_open_already(rig: Rig) -> None:
+    """C_OpenSession and its reply are not protected: another session's handle in it is CKR_SMS_ERROR."""
+    rig.set_flags("NU")
+    rig.hold()
+    session = rig.session()
+    number = rig.device.sessions[session].number
+    command = BY_NAME["C_OpenSession"].number.to_bytes(2, "little")
+
+    def change(frame: bytes) -> bytes:
+        is_reply = frame[1] == PLAIN_REPLY and frame[HEADER_LENGTH + 2 : HEADER_LENGTH + 4] == command
+        return frame[:-8] + number.to_bytes(8, "little") if is_reply else frame
+
+    rig.change = change
+    assert CKR.SMS_ERROR == _code(rig.device.open_session, 0, READ_WRITE)
+    rig.change = bytes
+    assert rig.works(session)
 
 
 def test_another_client_reaches_none_of_the_sessions(rig: Rig) -> None:

@@ -131,10 +131,15 @@ class RemoteDevice(EncodedDevice):
     # Commands that are about the numbers of sessions
 
     def open_session(self, slot: int, flags: int) -> int:
-        """C_OpenSession: the session is bound to the slot and to the token that is in it now."""
+        """C_OpenSession: the session is bound to the slot and to the token that is in it now.
+
+        An HSM gives no number twice; somebody on the wire may, since nothing protects this reply: CKR_SMS_ERROR.
+        """
         bound = binding(slot, self.get_token_info(slot)[_SERIAL])
         opened = Opened(0, None, 0)
         opened.number = self._call(_OPEN_SESSION, (slot, flags), opened)
+        if any((other.number, other.epoch) == (opened.number, opened.epoch) for other in list(self.sessions.values())):
+            raise CryptokiError(CKR.SMS_ERROR, "the HSM calls a new session as one that is open")
         opened.binding = bound
         session = opened.number if self._name is None else self._name(opened)
         self.sessions[session] = opened
