@@ -56,6 +56,7 @@ OUT = {
     "buffer": ULONG | BLOB,
     "fill": BLOB,
     "list": HANDLES,
+    "slots": HANDLES,
     "found": HANDLES,
     "values": st.tuples(ULONG, st.lists(st.none() | BLOB, max_size=4).map(tuple)),
     "slot_info": _fixed(64, 32, 0, 2, 2),

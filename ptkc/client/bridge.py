@@ -70,6 +70,7 @@ _OUTPUTS = {
         "room",
         "if room is None: n_{0}[0] = {1}\nelse:\n    size = n_{0}[0] = len({1})\n    memmove(p_{0}, {1}, size)",
     ),
+    "slots": ("p_{0}, n_{0}", "if not n_{0}: raise BadArgument('{0}')", "not p_{0}", "write_list(p_{0}, n_{0}, {1})"),
     "fill": (
         "p_{0}, n_{0}",
         "if n_{0} and not p_{0} or n_{0} > LARGE and is_absurd(p_{0}, n_{0}): raise BadArgument('{0}')",
@@ -135,7 +136,7 @@ def _source(command: Command) -> str:
         before.append(statements.format(name))
         arguments.append(argument.format(name))
         after.append(writing.format(name, result, kind))
-        room = f"n_{name}" if kind in ("buffer", "list") else room
+        room = f"n_{name}" if kind in ("buffer", "list", "slots") else room
     for name, kind in _fields(command.outputs):
         if kind in ("ulong_in", "reserved"):
             parameters.append(name)

@@ -43,6 +43,7 @@ class Library:
         self.sessions: dict[int, Device] = {}
         self._known: dict[Device, list[int]] = {}
         self._seen: dict[Device, tuple[int, ...]] = {}
+        self._listed: tuple[int, ...] | None = None
         self.admin_slots = True
         self._look: Callable[[], list[Device]] = list
         self._protected: Callable[[Device], Device | None] = _nothing
@@ -61,6 +62,7 @@ class Library:
         self.devices = devices
         self._known = {}
         self._seen = {}
+        self._listed = None
         self.admin_slots = admin_slots
         self._look = look
         self._protected = protected or _nothing
@@ -78,6 +80,7 @@ class Library:
         self.devices = []
         self._known = {}
         self._seen = {}
+        self._listed = None
         self._look = list
         self._protected = _nothing
         self.sessions.clear()
@@ -139,10 +142,12 @@ class Library:
             raise away
         return device, number
 
-    def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - every slot has its token
-        """C_GetSlotList."""
-        self.devices += self._look()
-        return tuple(slot for slot, (_, _, away) in enumerate(self._slots(look=True)) if away is None)
+    def get_slot_list(self, present: bool, look: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - all have tokens
+        """C_GetSlotList: the slots that are there now if we are to `look`, else those that were there then."""
+        if look or self._listed is None:
+            self.devices += self._look()
+            self._listed = tuple(slot for slot, (_, _, away) in enumerate(self._slots(look=True)) if away is None)
+        return self._listed
 
     def get_slot_info(self, slot: int) -> Any:  # noqa: ANN401 - as the device answers
         """C_GetSlotInfo."""

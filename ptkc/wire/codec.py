@@ -196,6 +196,7 @@ _OUT: dict[str, tuple[Callable[..., bytes], Callable[[Reader], Any]]] = {
     "buffer": (_buffer, _read_buffer),
     "fill": (_blob, Reader.blob),
     "list": (_ulongs, _read_ulongs),
+    "slots": (_ulongs, _read_ulongs),
     "found": (_ulongs, _read_ulongs),
     "values": (_values, _read_values),
     "async_data": (_async_data, _read_async_data),

@@ -26,6 +26,7 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
                              gets one more argument in this place, `room`: the bytes there are, None for a length query
     fill                     bytes, as many as asked for; pointer and length (which also goes in, as int)
     list                     tuple of int; pointer and pointer to the count
+    slots                    the same; the library's method gets one more argument: whether the count is asked for
     found                    tuple of int; pointer, maximum (which also goes in, as int) and pointer to the count
     values                   (CK_RV, tuple of bytes or None), written back to where `types` came from
     info, slot_info, token_info, session_info, mechanism_info, async_data
@@ -106,7 +107,7 @@ L C_Initialize | | |
 L C_Finalize | reserved | |
 L C_GetInfo | | info |
 L C_GetFunctionList | | |
-- C_GetSlotList | present:boolean | list |
+- C_GetSlotList | present:boolean | slots |
 - C_GetSlotInfo | slot:ulong | slot_info |
 - C_GetTokenInfo | slot:ulong | token_info |
 - C_GetMechanismList | slot:ulong | list |

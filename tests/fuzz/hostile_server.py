@@ -56,7 +56,10 @@ _INFO = {
     "ulong": lambda chance: chance.choice(_NUMBERS),
     "buffer": lambda chance: chance.choice((b"", chance.randbytes(16), chance.randbytes(5000), 16, 0, 2**64 - 1)),
     "fill": lambda chance: chance.randbytes(chance.choice((0, 16, 16, 16, 17, 5000))),
-    "list": lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 1, 2, 500)))),
+    **dict.fromkeys(
+        ("list", "slots"),
+        lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 1, 2, 500)))),
+    ),
     "found": lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 500)))),
     "values": lambda chance: (
         chance.choice((CKR.OK, CKR.OK, CKR.ATTRIBUTE_TYPE_INVALID, 2**63)),
