@@ -121,7 +121,7 @@ def test_c_host_forks_while_threads_sign_beside_other_hsms(module: Module, rack:
 def test_hsm_that_is_taken_away_under_a_process_leaves_the_others_alone(
     module: Module, three: Rack, transport: str
 ) -> None:
-    """Its slots go at the next count, its sessions say why; the others keep numbers and sessions; put back, it works."""
+    """Its slots go at the next count, its sessions say why; the others keep theirs; put back, it works."""
     rack = three._replace(env={**three.env, "ET_PTKC_SW_TRANSPORT": transport})
     with rack.watched(module) as ask:
         assert ["0 1 2 3 4 5", _OK, _OK, _OK] == [ask("list"), *(ask(f"use {slot}") for slot in (0, 2, 4))]
