@@ -10,14 +10,15 @@ from hsm_directory import USER_PIN
 
 from ptkc.hsm.application import Application
 from ptkc.hsm.applications import Applications, OneApplication
+from ptkc.hsm.budget import Budget
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.endpoint import Endpoint
 from ptkc.hsm.handles import Handles
 from ptkc.sms.bodies import JOINED, NEW, UNKNOWN
 from ptkc.sms.errors import RefusedError
-from ptkc.spec.constants import CKA, CKF, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKF, CKM, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError, PeerError
-from ptkc.spec.values import FALSE, ulong
+from ptkc.spec.values import FALSE, TRUE, ulong
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,100 @@ def test_applications_that_were_left_keep_nobody_out(board: Board) -> None:
     assert back.channel is not None
     assert UNKNOWN == back.channel.outcome
     assert 2 == len(board.applications.all())
+
+
+def test_newcomer_costs_no_stranger_a_session(board: Board) -> None:
+    """Connected or not: it gets the place of who has none, else CKR_DEVICE_MEMORY until one is left for good."""
+    clock = _limited(board, most=2, linger=60.0)
+    left, empty = board.client(address="192.0.2.1").shake_hands(), board.client(address="192.0.2.2").shake_hands()
+    session = left.open()
+    for each in (left, empty):
+        clock[0] += 1
+        each.connection.close()
+    newcomer = board.client(address="192.0.2.3")
+    newcomer.open()
+    late = board.client(address="192.0.2.4")
+    assert CKR.DEVICE_MEMORY == code_of(late, "C_GetSlotList", True)  # noqa: FBT003 - a CK_BBOOL
+    with pytest.raises(RefusedError):
+        board.client(address="192.0.2.4").shake_hands()
+    back = board.client(address="192.0.2.9").shake_hands(secret=_secret(left))
+    back.bound = left.bound
+    assert CKR.OK == code_of(back, "C_GetSessionInfo", session)
+
+
+def test_one_origin_does_not_fill_the_table(board: Board) -> None:
+    """Its share is full before: its own lingering ones go, connected ones stay, and others come in."""
+    clock = _limited(board, most=4, most_of_client=2, linger=60.0)
+    first, second = board.client(address="2001:db8::1").shake_hands(), board.client(address="2001:db8::2").shake_hands()
+    session = first.open()
+    with pytest.raises(RefusedError):
+        board.client(address="2001:db8::3").shake_hands()
+    second.open()
+    second.connection.close()
+    clock[0] += 1
+    board.client(address="2001:db8::3").shake_hands()
+    board.client(address="2001:db8:0:1::1").shake_hands()
+    assert CKR.OK == code_of(first, "C_GetSessionInfo", session)
+    again = board.client(address="2001:db8:0:1::2").shake_hands(secret=_secret(second))
+    assert again.channel is not None
+    assert UNKNOWN == again.channel.outcome
+
+
+def test_session_objects_of_all_applications_are_limited_together(board: Board) -> None:
+    """Half of it is the most for one address; what an application gives up with its sessions is another one's."""
+    _limited(board, memory=50000, budget=Budget(100000))  # type: ignore[arg-type]
+    template = ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(30000)))
+    first, second, other = board.client(), board.client(), board.client(address="192.0.2.2")
+    sessions = [client.open() for client in (first, second, other)]
+    first.call("C_CreateObject", sessions[0], template)
+    assert CKR.DEVICE_MEMORY == code_of(second, "C_CreateObject", sessions[1], template)
+    other.call("C_CreateObject", sessions[2], template)
+    first.call("C_CloseSession", sessions[0])
+    second.call("C_CreateObject", sessions[1], template)
+
+
+def test_what_is_gone_makes_room_for_other_applications(board: Board) -> None:
+    """Session objects that were destroyed or went with their session, and parts of operations that are over."""
+    _limited(board, memory=200000, budget=Budget(200000))  # type: ignore[arg-type]
+    template = ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(60000)))
+    first, second = board.client(), board.client()
+    session, own = first.open(), second.open()
+    for _ in range(2):
+        first.call("C_DestroyObject", session, first.call("C_CreateObject", session, template))
+        second.call("C_DestroyObject", own, second.call("C_CreateObject", own, template))
+        passing = first.open()
+        first.call("C_CreateObject", passing, template)
+        first.call("C_CloseSession", passing)
+        _sign_in_parts(first, session, 60000)
+        _sign_in_parts(second, own, 60000)
+
+
+def _sign_in_parts(client: Client, session: int, size: int) -> None:
+    """Sign with EdDSA, which keeps what is signed until the end; the key pair goes with it."""
+    edwards = (CKM.EC_EDWARDS_KEY_PAIR_GEN, None)
+    curve = ((CKA.EC_PARAMS, bytes.fromhex("06032b6570")), (CKA.VERIFY, TRUE))
+    signing = ((CKA.PRIVATE, FALSE), (CKA.SIGN, TRUE))
+    public, private = client.call("C_GenerateKeyPair", session, edwards, curve, signing)
+    try:
+        client.call("C_SignInit", session, (CKM.EDDSA, None), private)
+        client.call("C_SignUpdate", session, bytes(size // 2))
+        client.call("C_SignUpdate", session, bytes(size // 2))
+        assert 64 == len(client.call("C_SignFinal", session, 64))
+    finally:
+        for key in (public, private):
+            client.call("C_DestroyObject", session, key)
+
+
+def test_parts_that_an_operation_keeps_are_limited(board: Board) -> None:
+    """CKR_DEVICE_MEMORY beyond, and the end of the operation; nobody need be logged in to begin one."""
+    _limited(board, memory=50000)
+    client = board.client()
+    session = client.open()
+    with pytest.raises(CryptokiError) as refused:
+        _sign_in_parts(client, session, 100000)
+    assert CKR.DEVICE_MEMORY == refused.value.code
+    assert CKR.OPERATION_NOT_INITIALIZED == code_of(client, "C_SignFinal", session, 64)
+    _sign_in_parts(client, session, 20000)
 
 
 def test_slots_do_not_change_under_others(board: Board) -> None:

@@ -95,6 +95,7 @@ _OUTPUTS = {
         "if room is None: n_{0}[0] = {1}\n"
         "elif n_{0}:\n    size = n_{0}[0] = len({1})\n    memmove(p_{0}, {1}, size)",
     ),
+    "slots": ("p_{0}, n_{0}", "if not n_{0}: raise BadArgument('{0}')", "not p_{0}", "write_list(p_{0}, n_{0}, {1})"),
     "fill": (
         "p_{0}, n_{0}",
         "if n_{0} and not p_{0} or n_{0} > LARGE and is_absurd(p_{0}, n_{0}): raise BadArgument('{0}')",
@@ -152,7 +153,7 @@ def _source(command: Command) -> str:
         writing = writing.format(name, result, kind)
         asks = kind == "ulong" and room
         after.insert(0 if kind == "written" else len(after), f"if room is not None: {writing}" if asks else writing)
-        room = f"n_{name}" if kind in ("buffer", "last_buffer", "list") else room
+        room = f"n_{name}" if kind in ("buffer", "last_buffer", "list", "slots") else room
     for name, kind in _fields(command.outputs):
         if kind in ("ulong_in", "reserved"):
             parameters.append(name)

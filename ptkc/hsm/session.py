@@ -128,9 +128,13 @@ class ActiveMessages(Active):
 
 
 class Session:
-    """A session of an application with a token."""
+    """A session of an application with a token.
 
-    __slots__ = ("flags", "found", "handle", "objects", "operations", "pending", "slot", "token")
+    `room` is asked, with the length of a part, by operations that keep their parts, and given back what they kept; it
+    raises CKR_DEVICE_MEMORY.
+    """
+
+    __slots__ = ("flags", "found", "handle", "objects", "operations", "pending", "room", "slot", "token")
 
     def __init__(self, token: Token, flags: int) -> None:
         """Open it; `flags` are those of C_OpenSession. `slot` stays what it was, should slots be deleted."""
@@ -142,6 +146,7 @@ class Session:
         self.operations: dict[str, Active] = {}
         self.pending: dict[str, Any] = {}  # by function: hsm.asynchronous
         self.found: list[int] | None = None
+        self.room: Callable[[int], None] | None = None
 
     @property
     def writable(self) -> bool:
@@ -190,24 +195,39 @@ class Session:
                 result = operation.single(data)
             elif step is UPDATE:
                 result = operation.update(data)
-                active.state = PARTS
-                active.remember(data)
-                self.operations[kind] = active
+                self._go_on(kind, active, data)
             else:
                 result = operation.finish()
             length = len(result)
             if room >= length:
+                if step is FINISH:
+                    self._give_back(operation.kept)
                 return result
         self.operations[kind] = active
         raise BufferTooSmallError(length)
+
+    def _go_on(self, kind: str, active: Active, part: bytes) -> None:
+        """Let an operation go on after a part; it ends where it keeps its parts and there is no room for this one."""
+        active.state = PARTS
+        active.remember(part)
+        self.operations[kind] = active
+        if self.room is not None and active.operation.kept:
+            try:
+                self.room(len(part))
+            except CryptokiError:
+                self.operations.pop(kind, None)
+                raise
+
+    def _give_back(self, kept: int) -> None:
+        """Give back the room of an operation that is over."""
+        if self.room is not None and kept:
+            self.room(-kept)
 
     def absorb(self, kind: str, data: bytes) -> None:
         """Do a part that gives no output (C_DigestUpdate, C_SignUpdate, C_VerifyUpdate)."""
         active = self._take(kind, UPDATE)
         active.operation.update(data)
-        active.state = PARTS
-        active.remember(data)
-        self.operations[kind] = active
+        self._go_on(kind, active, data)
 
     def produce_both(self, kind: str, other: str, data: bytes, room: int | None) -> bytes | int:
         """Do a part of two operations: `kind` gives output, `other` takes what is in clear (specification 5.14).
@@ -243,6 +263,7 @@ class Session:
         if step is SINGLE:
             active.operation.single(data, signature)
         else:
+            self._give_back(active.operation.kept)
             active.operation.finish(signature)
 
     def converse(self, kind: str, step: str, work: Callable[[ActiveMessages], Any]) -> Any:  # noqa: ANN401 - as `work`

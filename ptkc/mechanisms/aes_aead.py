@@ -250,6 +250,11 @@ class _GmacAccumulator:
         else:
             self._context.authenticate_additional_data(data)
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return sum(map(len, self._parts))
+
     def finalize(self) -> bytes:
         """Return the tag."""
         if self._context is None:

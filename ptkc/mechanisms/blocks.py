@@ -254,6 +254,11 @@ class Kept(Operation):
         self._parts.append(data)
         return b""
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._size
+
     def finish_length(self) -> int:
         """Return the length of the whole output."""
         return self.length(self._size)

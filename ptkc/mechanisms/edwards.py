@@ -166,6 +166,11 @@ class _Signature(Operation):
         """Return R and S."""
         return self._sign(data)  # type: ignore[no-any-return]
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return sum(map(len, self._parts))
+
     def update(self, data: bytes) -> bytes:
         """Keep a further part."""
         self._parts.append(data)
@@ -195,6 +200,11 @@ class _Verification(Verification):
             self._verify(signature, data)
         except InvalidSignature:
             raise CryptokiError(CKR.SIGNATURE_INVALID) from None
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return sum(map(len, self._parts))
 
     def update(self, data: bytes) -> None:
         """Keep a further part."""
