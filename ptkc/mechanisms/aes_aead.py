@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 from ptkc.mechanisms.aes import AesMechanism, WrappingCipher, cipher
 from ptkc.mechanisms.blocks import Kept
 from ptkc.mechanisms.macs import Mac
-from ptkc.mechanisms.messages import CCM_MESSAGES, GCM_MESSAGES, MessagesCipher
 from ptkc.mechanisms.mechanism import Operation, register
+from ptkc.mechanisms.messages import CCM_MESSAGES, GCM_MESSAGES, MessagesCipher
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError
