@@ -85,7 +85,7 @@ class Application:
                 raise CryptokiError(CKR.SESSION_COUNT, f"there are {self.most_sessions} sessions, which are the most")
             if not session.writable and self.role(token) == CKU.SO:
                 raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
-            session.room = None if self.room is None else self._grow
+            session.room = self.room
             session.handle = self.handles.add(session)
             self.sessions[session.handle] = session
             self._by_token.setdefault(token, {})[session.handle] = session
@@ -157,14 +157,15 @@ class Application:
             self.handles.pop(session.handle, None)
             if session.handle in self.conversations:
                 self.conversations.pop(session.handle).close()
-            for handle in list(session.objects):
+            gone, session.objects = session.objects, {}
+            for handle in list(gone):
                 self.handles.pop(handle, None)
             others = self._by_token[session.token]
             others.pop(session.handle, None)
             if not others:
                 self._end_login(session.token)
             if self.room is not None:
-                self.room.give(session.objects.values()) if self.sessions else self.room.clear()
+                self.room.give(gone.values()) if self.sessions else self.room.clear()
 
     def sessions_with(self, token: Token) -> list[Session]:
         """Return the open sessions with `token`."""
@@ -232,12 +233,6 @@ class Application:
         token.forget_private()
 
     # Objects
-
-    def _grow(self, size: int) -> None:
-        """Take room for a part that an operation keeps; CKR_DEVICE_MEMORY."""
-        with self._lock:
-            if self.room is not None:
-                self.room.grow(size, self.sessions.values())
 
     def hold(self, session: Session, obj: Object) -> int:
         """Give a new session object its handle; CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN if that is so by now.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from ptkc.hsm import policy
+from ptkc.hsm.active import Active, ActiveMessages
 from ptkc.hsm.approval import approve, check_parameter, is_allowed, mechanism_for
 from ptkc.hsm.objects import ObjectCommands
-from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Active, ActiveMessages, Session
+from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Session
 from ptkc.mechanisms import MECHANISMS, load
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKO, CKR
@@ -165,7 +166,7 @@ class OperationCommands(ObjectCommands):
             if obj.spend is not None:
                 obj.spend()
             # A key's value is never part of a saved state.
-            active.given = None
+            active.forget()
             session.operations["digest"] = active
         session.absorb("digest", obj.attributes[CKA.VALUE])
 

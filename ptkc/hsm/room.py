@@ -1,15 +1,18 @@
-"""How much memory session objects, and operations that keep their parts, may take of a served application.
+"""How much memory a served application may take: its session objects, and what operations keep of their input.
 
-Anybody may have them, without a login. Their bytes are added up as they come, and counted anew only when the sum has
-reached a limit: what went meanwhile, and did not say so, is found out then.
+Anybody may have them, without a login. Objects are added up as they come and go, and counted anew only when the sum has
+reached a limit: what went meanwhile, and did not say so, is found out then. What operations keep is claimed, and given
+back with the last reference to the claim, whatever it was that ended the operation.
 """
 
 from __future__ import annotations
 
+from _thread import RLock
+
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
-__all__ = ["Room"]
+__all__ = ["Claim", "Room", "weight"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,52 +25,95 @@ if TYPE_CHECKING:
 _AROUND = 4096  # bytes that an object takes beside its values, about
 
 
-class Room:
-    """So many bytes for the session objects of one application, out of a server's budget; the caller has its lock."""
+def weight(value: object) -> int:
+    """Return how many bytes of content there are in bytes, or in all that a tuple or a dictionary has."""
+    if isinstance(value, (bytes, memoryview)):
+        return len(value)
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    return sum(map(weight, value)) if isinstance(value, tuple) else 0
 
-    __slots__ = ("_most", "_share", "_taken")
+
+class Claim:
+    """So many bytes of a room, until nothing refers to this any more; used by one thread at a time.
+
+    It must be in no cycle of references: it is to go at once, and not when some other allocation has the cycle found.
+    """
+
+    __slots__ = ("_beside", "_held", "_room")
+
+    def __init__(self, room: Room, beside: int) -> None:
+        """Hold nothing yet; `beside` is what is always held together with what is said."""
+        self._room = room
+        self._beside = beside
+        self._held = 0
+
+    def hold(self, size: int) -> None:
+        """Hold so many bytes from now on; CKR_DEVICE_MEMORY, and it holds what it held."""
+        more = size + self._beside - self._held
+        if more:
+            self._room.grow(more)
+            self._held += more
+
+    def __del__(self) -> None:
+        """Give them back."""
+        if self._held:
+            self._room.grow(-self._held)
+
+
+class Room:
+    """So many bytes for one application, out of a server's budget; of its objects the caller has the lock."""
+
+    __slots__ = ("_claimed", "_lock", "_most", "_objects", "_share")
 
     def __init__(self, most: int, share: Share | None = None) -> None:
         """Begin with nothing taken."""
         self._most = most
         self._share = share
-        self._taken = 0
+        self._lock = RLock()
+        self._objects = self._claimed = 0
+
+    def claim(self, *beside: object) -> Claim:
+        """Return what an operation has of it: nothing yet; `beside` is counted with what it will have."""
+        return Claim(self, weight(beside))
+
+    def grow(self, more: int) -> None:
+        """Take so many bytes more for claims, or give them back where that is negative; CKR_DEVICE_MEMORY."""
+        with self._lock:
+            if not self._fits(more):
+                raise CryptokiError(CKR.DEVICE_MEMORY, f"operations keep {self._claimed} bytes, and {more} more")
+            self._claimed += more
 
     def take(self, obj: Object, sessions: Iterable[Session], former: Object | None = None) -> None:
         """Take what an object needs, in place of a former one; CKR_DEVICE_MEMORY if that is no longer there.
 
         `sessions` are those that there are.
         """
-        self.grow(_size(obj) - (0 if former is None else _size(former)), sessions)
-
-    def grow(self, more: int, sessions: Iterable[Session]) -> None:
-        """Take so many bytes more, or give them back where that is negative; CKR_DEVICE_MEMORY as `take`."""
-        if not self._fits(more):
-            self._taken = sum(_taken_by(session) for session in sessions)
+        more = _size(obj) - (0 if former is None else _size(former))
+        with self._lock:
             if not self._fits(more):
-                raise CryptokiError(CKR.DEVICE_MEMORY, f"sessions take {self._taken} bytes, and {more} more")
-        self._taken = max(self._taken + more, 0)
+                self._objects = sum(_size(one) for session in sessions for one in list(session.objects.values()))
+                if not self._fits(more):
+                    raise CryptokiError(CKR.DEVICE_MEMORY, f"objects take {self._objects} bytes, and {more} more")
+            self._objects = max(self._objects + more, 0)
 
     def give(self, objects: Iterable[Object]) -> None:
         """Give back what objects took that are gone."""
-        self.grow(-sum(map(_size, objects)), ())
+        less = sum(map(_size, objects))
+        with self._lock:
+            self._objects = max(self._objects - less, 0)
+            self._fits(0)
+
+    def clear(self) -> None:
+        """Give back what all objects took: there are none."""
+        with self._lock:
+            self._objects = 0
+            self._fits(0)
 
     def _fits(self, more: int) -> bool:
         """Whether there is room, which is held from now on."""
-        size = max(self._taken + more, 0)
+        size = max(self._objects + self._claimed + more, 0)
         return (more <= 0 or size <= self._most) and (self._share is None or self._share.hold(size))
-
-    def clear(self) -> None:
-        """Give all back: there are no session objects."""
-        self._taken = 0
-        if self._share is not None:
-            self._share.hold(0)
-
-
-def _taken_by(session: Session) -> int:
-    """Return what objects and operations of a session take."""
-    kept: int = sum(active.operation.kept for active in list(session.operations.values()))
-    return kept + sum(map(_size, list(session.objects.values())))
 
 
 def _size(obj: Object) -> int:

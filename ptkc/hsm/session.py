@@ -11,6 +11,7 @@ message that is under way, never the operation. `MESSAGES` is its state machine,
 
 from __future__ import annotations
 
+from ptkc.hsm.active import PARTS, READY, Active, ActiveMessages
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = [
-    "BEGIN", "FINISH", "LAST", "MESSAGE", "PART", "SINGLE", "UPDATE", "Active", "ActiveMessages", "Session",
-]  # fmt: skip
+    from ptkc.hsm.room import Room
 
-READY, PARTS, END = "ready", "parts", "end"
+__all__ = ["BEGIN", "FINISH", "LAST", "MESSAGE", "PART", "SINGLE", "UPDATE", "Session"]
+
+END = "end"
 SINGLE, UPDATE, FINISH = "single", "update", "finish"
 
 NEXT = {
@@ -46,92 +47,10 @@ MESSAGES = {
     (READY, FINISH): END,
 }
 
-REMEMBERED = 1 << 20
-"""How many bytes of what an operation was given are kept for C_GetOperationState; with more it cannot be saved."""
-
-
-class Active:
-    """An operation in a session: what the mechanism gave, how far it is, and what it needs before it may go on.
-
-    `given` are the parts so far, from which C_SetOperationState makes the operation anew; None if they cannot be saved.
-    """
-
-    __slots__ = (
-        "_room",
-        "given",
-        "key",
-        "locked",
-        "login",
-        "mechanism",
-        "operation",
-        "parameter",
-        "signature",
-        "state",
-    )
-
-    def __init__(
-        self,
-        operation: Any,  # noqa: ANN401 - Operation or Verification
-        mechanism: int,
-        parameter: object = None,
-        key: Object | None = None,
-        *,
-        login: Any = None,  # noqa: ANN401 - an application's Login
-        locked: bool = False,
-        signature: bytes = b"",
-    ) -> None:
-        """Keep an operation of a mechanism.
-
-        `signature` is the one that C_VerifySignatureInit got. `login` is the one that a private key was used under: the
-        operation ends with it. `locked` until a context-specific login (CKA_ALWAYS_AUTHENTICATE).
-        """
-        self.operation = operation
-        self.mechanism = mechanism
-        self.parameter = parameter
-        self.key = key
-        self.state = READY
-        self.login = login
-        self.locked = locked
-        self.signature = signature
-        self.given: list[bytes] | None = []
-        self._room = REMEMBERED
-
-    def remember(self, part: bytes) -> None:
-        """Keep a part that the operation has taken, as long as there is room."""
-        if self.given is not None:
-            self._room -= len(part)
-            if self._room < 0:
-                self.given = None
-            else:
-                self.given.append(part)
-
-
-class ActiveMessages(Active):
-    """A message-based operation: `operation` begins messages, `message` is the one that is under way in parts.
-
-    Each message is a use of the key: `guarded` keys want a context-specific login for each, and limited ones count it.
-    """
-
-    __slots__ = ("guarded", "message")
-
-    def __init__(self, *arguments: Any, locked: bool = False, **more: Any) -> None:  # noqa: ANN401 - as `Active`
-        """Keep what begins messages."""
-        super().__init__(*arguments, locked=locked, **more)
-        self.guarded = locked
-        self.message: Any = None
-
-    def end_message(self) -> None:
-        """Be ready for another message, which a guarded key wants another login for."""
-        self.state = READY
-        self.message = None
-        self.locked = self.guarded
-
-
 class Session:
     """A session of an application with a token.
 
-    `room` is asked, with the length of a part, by operations that keep their parts, and given back what they kept; it
-    raises CKR_DEVICE_MEMORY.
+    Where there is a `room`, operations have what they keep of their input out of it.
     """
 
     __slots__ = ("flags", "found", "handle", "objects", "operations", "pending", "room", "slot", "token")
@@ -146,7 +65,7 @@ class Session:
         self.operations: dict[str, Active] = {}
         self.pending: dict[str, Any] = {}  # by function: hsm.asynchronous
         self.found: list[int] | None = None
-        self.room: Callable[[int], None] | None = None
+        self.room: Room | None = None
 
     @property
     def writable(self) -> bool:
@@ -154,7 +73,8 @@ class Session:
         return bool(self.flags & CKF.RW_SESSION)
 
     def begin(self, kind: str, active: Active) -> None:
-        """Begin an operation; CKR_OPERATION_ACTIVE if one of this kind is under way."""
+        """Begin an operation; CKR_OPERATION_ACTIVE if one of this kind is under way, CKR_DEVICE_MEMORY."""
+        self.count(active)
         if self.operations.setdefault(kind, active) is not active:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way")
 
@@ -200,8 +120,6 @@ class Session:
                 result = operation.finish()
             length = len(result)
             if room >= length:
-                if step is FINISH:
-                    self._give_back(operation.kept)
                 return result
         self.operations[kind] = active
         raise BufferTooSmallError(length)
@@ -210,18 +128,25 @@ class Session:
         """Let an operation go on after a part; it ends where it keeps its parts and there is no room for this one."""
         active.state = PARTS
         active.remember(part)
+        if self.room is not None:
+            self.count(active)
         self.operations[kind] = active
-        if self.room is not None and active.operation.kept:
-            try:
-                self.room(len(part))
-            except CryptokiError:
-                self.operations.pop(kind, None)
-                raise
 
-    def _give_back(self, kept: int) -> None:
-        """Give back the room of an operation that is over."""
-        if self.room is not None and kept:
-            self.room(-kept)
+    def count(self, active: Active) -> None:
+        """Have room for what an operation keeps; CKR_DEVICE_MEMORY. What could only be saved goes before that."""
+        room = self.room
+        if room is None:
+            return
+        claim = active.claim
+        if claim is None:
+            claim = active.claim = room.claim((active.parameter, active.signature))
+        try:
+            claim.hold(active.kept)
+        except CryptokiError:
+            if active.given is None:
+                raise
+            active.forget()
+            claim.hold(active.kept)
 
     def absorb(self, kind: str, data: bytes) -> None:
         """Do a part that gives no output (C_DigestUpdate, C_SignUpdate, C_VerifyUpdate)."""
@@ -244,15 +169,15 @@ class Session:
             if not isinstance(result, int):
                 clear = data if kind == "encrypt" else result
                 active.operation.update(clear)
-                active.state = PARTS
-                active.remember(clear)
+                self._go_on(other, active, clear)
+            else:
+                self.operations[other] = active
         except BufferTooSmallError:
             self.operations[other] = active
             raise
         except CryptokiError:
             self.operations.pop(kind, None)
             raise
-        self.operations[other] = active
         return result
 
     def check(self, kind: str, step: str, data: bytes, signature: bytes | None = None) -> None:
@@ -263,7 +188,6 @@ class Session:
         if step is SINGLE:
             active.operation.single(data, signature)
         else:
-            self._give_back(active.operation.kept)
             active.operation.finish(signature)
 
     def converse(self, kind: str, step: str, work: Callable[[ActiveMessages], Any]) -> Any:  # noqa: ANN401 - as `work`
@@ -282,6 +206,7 @@ class Session:
                 raise CryptokiError(CKR.USER_NOT_LOGGED_IN, f"{kind} needs a context-specific login for each message")
             try:
                 result = work(active)
+                self.count(active)
             except BufferTooSmallError:
                 raise
             except BaseException:
@@ -292,6 +217,8 @@ class Session:
             elif following == PARTS:
                 active.state = PARTS
         finally:
+            if active.claim is not None:
+                active.claim.hold(active.kept)  # what it kept before, or less
             self.operations[kind] = active
         return result
 

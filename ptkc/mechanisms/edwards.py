@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 
 from ptkc.mechanisms.curves import CURVES, Curve, find
 from ptkc.mechanisms.mechanism import KeyType, Mechanism, Operation, Verification, register
+from ptkc.mechanisms.parts import Parts
 from ptkc.mechanisms.private_key_info import check_public_key_info, parse
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
@@ -156,7 +157,7 @@ class _Signature(Operation):
         """Start without any data."""
         self._sign = sign
         self._size = size
-        self._parts: list[bytes] = []
+        self._parts = Parts()
 
     def length(self, size: int) -> int:  # noqa: ARG002 - the same for all
         """Return the length of R and S."""
@@ -169,16 +170,16 @@ class _Signature(Operation):
     @property
     def kept(self) -> int:
         """How many bytes of parts it keeps."""
-        return sum(map(len, self._parts))
+        return self._parts.size
 
     def update(self, data: bytes) -> bytes:
         """Keep a further part."""
-        self._parts.append(data)
+        self._parts.add(data)
         return b""
 
     def finish(self) -> bytes:
         """Return R and S over all parts."""
-        return self._sign(b"".join(self._parts))  # type: ignore[no-any-return]
+        return self._sign(self._parts.join())  # type: ignore[no-any-return]
 
 
 class _Verification(Verification):
@@ -190,7 +191,7 @@ class _Verification(Verification):
         """Start without any data."""
         self._verify = verify
         self._size = size
-        self._parts: list[bytes] = []
+        self._parts = Parts()
 
     def single(self, data: bytes, signature: bytes) -> None:
         """Check R and S."""
@@ -204,15 +205,15 @@ class _Verification(Verification):
     @property
     def kept(self) -> int:
         """How many bytes of parts it keeps."""
-        return sum(map(len, self._parts))
+        return self._parts.size
 
     def update(self, data: bytes) -> None:
         """Keep a further part."""
-        self._parts.append(data)
+        self._parts.add(data)
 
     def finish(self, signature: bytes) -> None:
         """Check R and S over all parts."""
-        self.single(b"".join(self._parts), signature)
+        self.single(self._parts.join(), signature)
 
 
 register(

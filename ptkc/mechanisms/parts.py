@@ -1,0 +1,37 @@
+"""The parts of an input that are kept until all of it is needed.
+
+They are kept as they came, without a copy, as long as they are not small: many small ones are joined, since each would
+take several times its bytes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Parts"]
+
+_MANY = 256
+_SMALL = 256  # bytes of a part, on the average, of which a copy takes less than the part beside it
+
+
+class Parts:
+    """Bytes that come in parts; `size` is how many there are."""
+
+    __slots__ = ("_former", "_parts", "size")
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._former: list[bytes] = []
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, part: bytes) -> None:
+        """Keep a further part."""
+        self.size += len(part)
+        parts = self._parts
+        parts.append(part)
+        if len(parts) == _MANY:
+            self._former += parts if sum(map(len, parts)) >= _MANY * _SMALL else (b"".join(parts),)
+            self._parts = []
+
+    def join(self) -> bytes:
+        """Return all parts as one."""
+        return b"".join((*self._former, *self._parts))
