@@ -15,7 +15,10 @@ from ptkc import mechanisms
 from ptkc.configuration import ITEMS
 from ptkc.hsm import policy
 from ptkc.hsm.device import LocalDevice
+from ptkc.mechanisms.generic import secret_key_types
+from ptkc.mechanisms.mechanism import Mechanism
 from ptkc.spec.constants import CKF, CKK, CKM
+from ptkc.spec.values import UNAVAILABLE
 from ptkc.wire.commands import COMMANDS, Device
 
 __all__ = ["PAGES", "main", "page"]
@@ -76,14 +79,12 @@ def mechanism_table() -> str:
     names, key_types = _names(CKM), _names(CKK)
     rows = []
     for number, mechanism in sorted(mechanisms.MECHANISMS.items()):
-        makes = hasattr(mechanism, "generate") or hasattr(mechanism, "generate_pair")
-        kinds = mechanism.key_types or ((mechanism.generates,) if makes else ())
         smallest, largest = mechanism.sizes
         parameter = "" if mechanism.parameters is None else str(mechanism.parameters)
         rows.append(
             (
                 f"`CKM_{names[number]}`",
-                ", ".join(key_types[kind] for kind in kinds),
+                _kinds(mechanism, key_types),
                 "" if not largest else f"{smallest}" if smallest == largest else f"{smallest} to {largest}",
                 ", ".join(text for flag, text in _FUNCTIONS if mechanism.flags & getattr(CKF, flag, 0)),
                 parameter + (", may be absent" if mechanism.optional and parameter else ""),
@@ -93,6 +94,15 @@ def mechanism_table() -> str:
         )
     headings = ("mechanism", "keys", "sizes", "functions", "parameter", "security flags", "tested with")
     return f"{len(rows)} mechanisms.\n\n" + _table(headings, rows)
+
+
+def _kinds(mechanism: Mechanism, names: dict[int, str]) -> str:
+    """Return the types of the keys that a mechanism takes or makes."""
+    makes = hasattr(mechanism, "generate") or hasattr(mechanism, "generate_pair")
+    kinds = mechanism.key_types or ((mechanism.generates,) if makes else ())
+    if UNAVAILABLE in kinds or set(kinds) >= set(secret_key_types()):
+        return "all secret keys"
+    return ", ".join(names[kind] for kind in kinds)
 
 
 def _hidden(number: int) -> str:

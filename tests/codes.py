@@ -27,8 +27,16 @@ _OURS = {
     "C_GetInterface": {"FUNCTION_FAILED"},
     # No list has a code for a first PIN that cannot be set: these are C_InitPIN's.
     "C_InitToken": {"PIN_LEN_RANGE", "PIN_INVALID"},
-    # 5.1.6 says it of any use of a key that its attributes do not allow; these three lists lack it.
-    **{name: {"KEY_FUNCTION_NOT_PERMITTED"} for name in ("C_WrapKey", "C_UnwrapKey", "C_DeriveKey")},
+    # 5.1.6 says it of any use of a key that its attributes do not allow; these lists lack it.
+    **{
+        name: {"KEY_FUNCTION_NOT_PERMITTED"}
+        for name in (
+            "C_WrapKey", "C_UnwrapKey", "C_WrapKeyAuthenticated", "C_UnwrapKeyAuthenticated", "C_DeriveKey",
+            "C_DecapsulateKey",
+        )
+    },
+    # 5.2 says it of every output buffer; the list of C_DecapsulateKey, which has none, has it instead.
+    "C_EncapsulateKey": {"KEY_FUNCTION_NOT_PERMITTED", "BUFFER_TOO_SMALL"},
     # 4.9 says it of any call that uses a key with CKA_ALWAYS_AUTHENTICATE: C_DecryptUpdate and C_SignEncryptUpdate have
     # it, these lists lack it.
     **{name: {"USER_NOT_LOGGED_IN"} for name in ("C_DecryptDigestUpdate", "C_DecryptVerifyUpdate")},
@@ -43,17 +51,19 @@ _OURS = {
 
 # What the vendor's objects and mechanisms add to the standard's functions. Limits of keys: any use of them.
 _VENDOR = {
+    "C_InitToken": {"ACTION_PROHIBITED"},
     "C_CreateObject": {"NOT_ADMIN_TOKEN", "CERT_NOT_VALIDATED", "ET_NOT_ODD_PARITY", "KEY_HANDLE_INVALID"},
     "C_SetAttributeValue": {"EVENT_LOG_NOT_FULL", "FUNCTION_REJECTED", "SECURITY_FLAGS_INCOMPATIBLE"},
     "C_DestroyObject": {"OBJECT_READ_ONLY", "USER_NOT_LOGGED_IN"},
     "C_GenerateKeyPair": {"NOT_ADMIN_TOKEN"},
     "C_DeriveKey": {"CERT_NOT_VALIDATED", "SIGNATURE_INVALID"},
+    "CT_ResetToken": {"ACTION_PROHIBITED"},
     "C_UnwrapKey": {"ET_NOT_ODD_PARITY"},
     "C_Verify": {"CERT_NOT_VALIDATED"},
     "C_VerifyInit": {"CERT_NOT_VALIDATED"},
     "C_SetOperationState": {"KEY_NOT_ACTIVE"},
 }
-_LIMITED = ("Encrypt", "Decrypt", "Sign", "Verify", "WrapKey", "UnwrapKey", "DeriveKey")
+_LIMITED = ("Encrypt", "Decrypt", "Sign", "Verify", "WrapKey", "UnwrapKey", "DeriveKey", "Message", "Encaps", "Decaps")
 
 
 def _read() -> dict[str, set[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 import chance as st
 from chance import Strategy
 from hostile_certificates import CERTIFICATE, REQUEST, damaged
+from hostile_structures import structure
 from programs.hostile import OBJECTS
 
 from ptkc.mechanisms import MECHANISMS, load
@@ -131,7 +132,10 @@ _SHAPES: dict[int, Strategy] = {
         _structure(st.integers(1, 12), _turned(_pointer(contents)), _turned(_pointer(_point))),
     ),
 }
-_ivs = st.sampled_from((0, 4, 8, 12, 16, 17)).map(lambda size: b"\x42" * size)
+_WITH_IV = (
+    "CBC", "KEY_WRAP", "OFB", "CFB", "CTS", "XTS", "SHA224_RSA", "PRE_MASTER", "DH_PKCS_DERIVE", "POLY1305"
+)  # fmt: skip
+_ivs = st.sampled_from((0, 2, 4, 8, 12, 16, 17, 128, 256)).map(lambda size: b"\x42" * size)
 
 # The same, right; what is not here takes no parameter.
 _RIGHT_SHAPES: dict[int, tuple[Any, ...]] = {
@@ -156,7 +160,12 @@ def shape(number: int) -> Strategy:
     """Return parameters that are right, or nearly, for a mechanism."""
     name = next(name for name, value in vars(CKM).items() if value == number)
     right: Strategy = st.sampled_from(_RIGHT_SHAPES.get(number, (None,)))
-    if number in _SHAPES:
+    drawn = structure(number)
+    if drawn is not None and number not in _RIGHT_SHAPES:
+        return st.one_of(drawn, drawn, drawn, right)
+    if drawn is not None and number not in _SHAPES:
+        near = drawn
+    elif number in _SHAPES:
         near = _SHAPES[number]
     elif name.endswith("_PKCS_PSS"):
         digest = getattr(CKM, name.partition("_RSA")[0].replace("SHA1", "SHA_1"), CKM.SHA_1)
@@ -164,8 +173,8 @@ def shape(number: int) -> Strategy:
     elif name.endswith("_GENERAL"):
         near, right = _structure(_small), st.just((16,))
     else:
-        near = _ivs if name.startswith(("AES_CBC", "AES_KEY_WRAP")) else st.none()
-    return st.one_of(right, right, near)
+        near = _ivs if any(word in name for word in _WITH_IV) else st.none()
+    return st.one_of(right, right, near, *([] if drawn is None else [drawn]))
 
 
 def mechanism_pointers(numbers: list[int]) -> Strategy:

@@ -32,6 +32,7 @@ from hostile_arguments import (
     template_arrays,
     ulongs,
 )
+from hostile_structures import message_arguments, messages
 from programs.hostile import ADMINISTRATOR, OBJECTS
 
 from ptkc.mechanisms import MECHANISMS
@@ -53,7 +54,8 @@ _METHODS = {
     "C_VerifyRecoverInit": "verify_recover", "C_VerifySignatureInit": "verify", "C_MessageSignInit": "sign",
     "C_MessageVerifyInit": "verify", "C_MessageEncryptInit": "message_encrypt",
     "C_MessageDecryptInit": "message_decrypt", "C_WrapKeyAuthenticated": "wrap_authenticated",
-    "C_UnwrapKeyAuthenticated": "unwrap_authenticated",
+    "C_UnwrapKeyAuthenticated": "unwrap_authenticated", "C_EncapsulateKey": "encapsulate",
+    "C_DecapsulateKey": "decapsulate",
 }  # fmt: skip
 
 # One strategy for each kind of field of the command table, giving the C arguments that the field takes.
@@ -66,8 +68,8 @@ _INPUTS: dict[str, Strategy] = {
     "device": st.one_of(st.sampled_from((0, 0, 1)), ulongs).map(lambda value: (value,)),
     "boolean": st.sampled_from((0, 1, 255)).map(lambda value: (value,)),
     "bytes": byte_strings,
-    "made": byte_strings,
-    "given": byte_strings,
+    "made": message_arguments,
+    "given": message_arguments,
     "last": byte_strings,
     "secret": pin_values,
     "label": st.sampled_from([(b"hostile".ljust(32),), (b"\xff" * 32,), (None,)]),
@@ -135,6 +137,11 @@ _SPECIAL: dict[str, Strategy] = {
 }
 
 
+_sealing = st.tuples(
+    st.just("mechanism"), st.sampled_from(able("wrap_authenticated")), messages, st.just(None)
+)
+
+
 def _call(command: Command) -> Strategy:
     """Return calls of one function."""
     if command.name in _SPECIAL:
@@ -146,7 +153,9 @@ def _call(command: Command) -> Strategy:
             part = _FIELDS[command.name, name]
         elif kind == "template":
             part = template_arrays(f"{command.name} {name or kind}")
-        elif kind in ("mechanism", "sealing", "opening"):
+        elif kind in ("sealing", "opening"):
+            part = st.one_of(_sealing, mechanism_pointers(able(_METHODS[command.name]))).map(lambda value: (value,))
+        elif kind == "mechanism":
             tickets = command.name == "CT_PresentTicket"
             numbers = [CKM.SET_ATTRIBUTES] if tickets else able(_METHODS.get(command.name, "encrypt"))
             part = mechanism_pointers(numbers).map(lambda value: (value,))
@@ -170,11 +179,17 @@ _KEY_CALLS = (
 _key_call = st.sampled_from(_KEY_CALLS).flatmap(_CALLS.__getitem__)
 
 # An operation with the right kind of key: Init, and then what follows it, or whatever else one can do.
-_SECRET = {CKK.AES: ("aes", "aes", "aes-public", "aes-bound"), CKK.GENERIC_SECRET: ("generic",)}
-_PUBLIC = {**_SECRET, CKK.RSA: ("rsa-public",), CKK.EC: ("ec-public",), CKK.EC_EDWARDS: ("ed-public",)}
+_SECRET = {
+    CKK.AES: ("aes", "aes", "aes-public", "aes-bound"), CKK.GENERIC_SECRET: ("generic",),
+    **{number: (name.lower(),) for name, number in vars(CKK).items() if name.lower() in OBJECTS and name != "AES"},
+}  # fmt: skip
+_PAIRS = {
+    CKK.RSA: "rsa", CKK.EC: "ec", CKK.EC_EDWARDS: "ed", CKK.EC_MONTGOMERY: "x", CKK.DH: "dh", CKK.DSA: "dsa",
+    CKK.ML_DSA: "ml_dsa", CKK.ML_KEM: "ml_kem", CKK.SLH_DSA: "slh_dsa",
+}  # fmt: skip
+_PUBLIC = {**_SECRET, **{kind: (f"{name}-public",) for kind, name in _PAIRS.items()}}
 _PRIVATE = {
-    **_SECRET, CKK.RSA: ("rsa-private",), CKK.EC: ("ec-private", "auth"), CKK.EC_EDWARDS: ("ed-private",),
-    CKK.EC_MONTGOMERY: ("x-private",),
+    **_SECRET, **{kind: (f"{name}-private",) for kind, name in _PAIRS.items()}, CKK.EC: ("ec-private", "auth")
 }  # fmt: skip
 _OPERATIONS = {
     "encrypt": (_PUBLIC, "C_Encrypt", "C_EncryptUpdate", "C_EncryptFinal"),
@@ -188,6 +203,17 @@ _OPERATIONS = {
     "message_verify": (
         _PUBLIC, "C_VerifyMessage", "C_VerifyMessageBegin", "C_VerifyMessageNext", "C_MessageVerifyFinal"
     ),
+    "message_encrypt": (
+        _PUBLIC, "C_EncryptMessage", "C_EncryptMessageBegin", "C_EncryptMessageNext", "C_MessageEncryptFinal"
+    ),
+    "message_decrypt": (
+        _PRIVATE, "C_DecryptMessage", "C_DecryptMessageBegin", "C_DecryptMessageNext", "C_MessageDecryptFinal"
+    ),
+    "verify_signature": (
+        _PUBLIC, "C_VerifySignature", "C_VerifySignatureUpdate", "C_VerifySignatureFinal", "C_VerifySignature"
+    ),
+    "encapsulate": (_PUBLIC, "C_EncapsulateKey"),
+    "decapsulate": (_PRIVATE, "C_DecapsulateKey"),
     "wrap": (_PUBLIC, "C_WrapKey"),
     "unwrap": (_PRIVATE, "C_UnwrapKey"),
     "derive": (_PRIVATE, "C_DeriveKey"),
@@ -204,14 +230,17 @@ def _right_call(name: str) -> Strategy:
         data = _right_data.map(lambda data: (data, len(data)))
         absent = st.just((None, 0))
         kind = field.rpartition(":")[2]
-        parts.append(absent if kind in ("made", "given") else st.one_of(absent, data) if kind == "last" else data)
+        message = message_arguments if "crypt" in name else absent
+        parts.append(message if kind in ("made", "given") else st.one_of(absent, data) if kind == "last" else data)
     outputs = [field.rpartition(":")[2] for field in command.outputs]
+    flags = st.sampled_from([(0,), (CKF.END_OF_MESSAGE,)])
     room = st.just((("out", MEMORY), ("count", MEMORY)))
-    parts += [st.one_of(st.just((None, None)), room) if kind == "last_buffer" else room
-              for kind in outputs if kind != "written"]
+    forms = {"last_buffer": st.one_of(st.just((None, None)), room), "ulong_in": flags}
+    parts += [forms.get(kind, room) for kind in outputs if kind != "written"]
     return st.tuples(*parts).map(lambda values: (name, tuple(part for value in values for part in value)))
 
 
+_ABLE = {"message_sign": "sign", "message_verify": "verify", "verify_signature": "verify"}
 _any_key = st.one_of(st.just(0), object_handles)
 _unwrapped = st.sampled_from([entries for entries in RIGHT if len(entries) == TYPE_ALONE]).flatmap(
     lambda entries: st.lists(flag_entries, max_size=1).map(lambda more: ("template", [*entries, *more]))
@@ -223,7 +252,7 @@ def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
     """Return the calls of an operation, or a call that is one, with a key that the mechanism takes."""
     kind = draw(st.sampled_from(sorted(_OPERATIONS)))
     keys, *names = _OPERATIONS[kind]
-    number = draw(st.sampled_from(able(kind.removeprefix("message_"))))
+    number = draw(st.sampled_from(able(_ABLE.get(kind, kind))))
     mechanism = ("mechanism", number, draw(shape(number)), None)
     labels = [label for key_type in MECHANISMS[number].key_types for label in keys.get(key_type, ())]
     key = ("object", OBJECTS.index(draw(st.sampled_from(labels)))) if labels else draw(_any_key)
@@ -234,10 +263,17 @@ def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
         template = draw(_unwrapped)
         data = draw(byte_strings) if kind == "unwrap" else ()
         return [(names[0], (*start, *data, template, len(template[1]), ("new object",)))]
+    if kind in ("encapsulate", "decapsulate"):
+        template = draw(_unwrapped)
+        rest = draw(buffers) if kind == "encapsulate" else draw(byte_strings)
+        return [(names[0], (*start, template, len(template[1]), *rest, ("new object",)))]
+    if kind == "verify_signature":
+        start = (*start, *draw(byte_strings))
     follow = st.sampled_from(names)
     right = follow.flatmap(_right_call)
     steps = st.one_of(right, right, follow.flatmap(_CALLS.__getitem__), _any_call)
-    return [("C_" + kind.title().replace("_", "") + "Init", start), *draw(st.lists(steps, min_size=1, max_size=4))]
+    name = "C_" + kind.title().replace("_", "") + "Init"
+    return [(name, start), *draw(st.lists(steps, min_size=1, max_size=4))]
 
 
 def _sparing(calls: list[Call]) -> list[Call]:

@@ -6,7 +6,7 @@ The only place these numbers are written.
 import os
 import time
 
-__all__ = ["CROWDED", "EXITS", "FORKS", "HOSTILE", "KILLS", "LOGINS", "SECONDS", "SEED", "SOAK"]
+__all__ = ["CROWDED", "EXITS", "FORKS", "HOSTILE", "KILLS", "LOGINS", "PARSED", "SECONDS", "SEED", "SOAK"]
 
 SOAK = os.environ.get("PTKC_SOAK") == "1"
 
@@ -27,6 +27,9 @@ HOSTILE = 600 if SOAK else 10
 
 CROWDED = 300 if SOAK else 6
 """How many seconds threads share sessions, each way."""
+
+PARSED = 20 if SOAK else 0.3
+"""How many seconds each parser is fed by chance."""
 
 SEED = int(os.environ.get("PTKC_SEED", time.time() if SOAK else 1))
 """What the chance of tests begins with; a soak tries something new each time."""

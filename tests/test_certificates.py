@@ -276,8 +276,8 @@ def test_the_key_of_a_certificate_is_decoded(board: Board, user: int, number: in
     assert (b"a", FALSE, FALSE) == tuple(board.get(decoded, name, user) for name in ("LABEL", "WRAP", "LOCAL"))
     info = board.get(public, "PUBLIC_KEY_INFO", user)
     wrap = (CKM.ENCODE_PUBLIC_KEY, None)
-    assert len(info) == device.wrap_key(user, wrap, 0, decoded, None)
-    assert info == device.wrap_key(user, wrap, 0, decoded, len(info))
+    assert (len(info), ()) == device.wrap_key(user, wrap, 0, decoded, None)
+    assert (info, ()) == device.wrap_key(user, wrap, 0, decoded, len(info))
     with refusal(CKR.BUFFER_TOO_SMALL):
         device.wrap_key(user, wrap, 0, decoded, 10)
     for said, code in (

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
 
 import cryptography_vectors
 import pytest
@@ -10,6 +14,7 @@ from asymmetric import BY_NAME, HASHES, blocks, ec_private, ec_public, refusal
 from drivers import Driver
 
 from ptkc.hsm.approval import approve
+from ptkc.mechanisms import evp
 from ptkc.mechanisms.curves import CURVES, Curve
 from ptkc.mechanisms.edwards import EdDsa
 from ptkc.objects.object import Object
@@ -112,6 +117,50 @@ def test_points_are_checked_as_nist_does() -> None:
         else:
             with refusal(CKR.ATTRIBUTE_VALUE_INVALID):
                 ec_public(curve, key)
+
+
+def _domain(curve: Curve) -> tuple[int, int, int]:
+    """Return p, a and b of a curve as libcrypto has it."""
+    group = evp.key_from("EC", "d", {"group": curve.group})
+    p, a, b = (int.from_bytes(evp.number(group, name), "big") for name in "pab")
+    return p, a, b
+
+
+@pytest.mark.vectors(CKM.ECDH1_DERIVE)
+@pytest.mark.parametrize("bits", [224, 256, 320, 384, 512])
+def test_twisted_curves_agree_as_their_originals_do(driver: Driver, bits: int) -> None:
+    """Wycheproof's vectors for brainpool r1, points and secrets carried over to t1 (RFC 5639 3: x Z^2, y Z^3)."""
+    plain, twisted = BY_NAME[f"brainpoolP{bits}r1"], BY_NAME[f"brainpoolP{bits}t1"]
+    (p, a, b), (same, twisted_a, twisted_b) = _domain(plain), _domain(twisted)
+    assert (p, 0) == (same, (twisted_a + 3) % p)
+    # A_t = A Z^4 and B_t = B Z^6, so Z^2 = B_t A / (A_t B).
+    square = twisted_b * a * pow(twisted_a * b, -1, p) % p
+    assert [twisted_a, twisted_b] == [a * square**2 % p, b * square**3 % p]
+    assert p % 4 == 3
+    root = pow(square, (p + 1) // 4, p)
+    size, seen = bits // 8, 0
+    for private, peer, shared in _agreements(plain, size):
+        x, y = int.from_bytes(peer[1 : 1 + size], "big"), int.from_bytes(peer[1 + size :], "big")
+        moved = b"\4" + (x * square % p).to_bytes(size, "big") + (y * square * root % p).to_bytes(size, "big")
+        expected = (int.from_bytes(shared, "big") * square % p).to_bytes(size, "big")
+        key = ec_private(twisted, private)
+        assert expected == derive(driver, key, Ecdh(CKD.NULL, b"", moved), generic())
+        seen += 1
+    assert seen == 40
+
+
+def _agreements(curve: Curve, size: int) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield private value, the peer's uncompressed point and secret of Wycheproof's first valid vectors."""
+    path = Path(__file__).parent / "vectors" / "wycheproof" / f"ecdh_{curve.name}_test.json.xz"
+    valid = [
+        test
+        for group in json.loads(lzma.decompress(path.read_bytes()))["testGroups"]
+        for test in group["tests"]
+        if test["result"] == "valid" and len(test["public"]) > 4 * size
+    ]
+    for test in valid[:40]:
+        number = int(test["private"], 16).to_bytes(size, "big")
+        yield number, bytes.fromhex(test["public"])[-curve.point_size :], bytes.fromhex(test["shared"])
 
 
 @curves

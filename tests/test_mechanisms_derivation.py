@@ -10,6 +10,8 @@ from typing import Any
 
 import cryptography_vectors
 import pytest
+from asymmetric import BY_NAME
+from asymmetric import blocks as nist_blocks
 from conformance import derivations as parameters
 from conformance.cryptoki import Session
 from conformance.parameters import Mechanism, ecdh
@@ -507,6 +509,23 @@ def test_longer_keys_of_ike_1_are_those_of_rfc_2409(session: Session) -> None:
         assert made[:size] == derived(session, mechanism, base, size)
 
 
+@pytest.mark.parametrize(
+    ("nonces", "expected"),
+    [
+        ("000102030405060708090a0b0c0d0e0f", "47f51b4564966215b8985c63055ed308"),
+        ("00010203040506070809", "0fa087af7d866e7653434e602fdde835"),
+        ("000102030405060708090a0b0c0d0e0fedcb", "8cd3c93ae598a9803006ffb67c40e9e4"),
+    ],
+)
+def test_xcbc_takes_keys_of_any_length_as_rfc_4434_has_it(session: Session, nonces: str, expected: str) -> None:
+    """The RFC's tests, in which 20 bytes are the message; as nonces, and as a base key of any type."""
+    value, message = raw(nonces), bytes(range(20))
+    mechanism = parameters.ike(CKM.AES_XCBC_MAC, value[:8], value[8:], data_as_key=True)
+    assert raw(expected) == derived(session, mechanism, key(session, message))
+    mechanism = parameters.ike(CKM.AES_XCBC_MAC, message[:10], message[10:])
+    assert raw(expected) == derived(session, mechanism, key(session, value))
+
+
 @pytest.mark.parametrize("size", [16, 5, 40])
 def test_cmac_takes_nonces_as_a_key_as_rfc_4615_has_it(session: Session, size: int) -> None:
     """Nonces that are no AES key become one by the function under a key of zeros."""
@@ -519,3 +538,40 @@ def test_cmac_takes_nonces_as_a_key_as_rfc_4615_has_it(session: Session, size: i
     made = session.derive(mechanism, base, _NEW)
     assert CKK.AES == session.number(made, CKA.KEY_TYPE)
     assert expected == take(session, made)
+
+
+# Public keys of private ones
+
+_NIST_CURVES = {"EA": "P-192", "EB": "P-224", "EC": "P-256", "ED": "P-384", "EE": "P-521"}
+
+
+@pytest.mark.vectors(CKM.PUB_KEY_FROM_PRIV_KEY)
+@pytest.mark.parametrize("curve", _NIST_CURVES)
+def test_public_points_are_those_of_nist(session: Session, curve: str) -> None:
+    """The public point of a private key that NIST gives."""
+    named = BY_NAME[_NIST_CURVES[curve]]
+    seen = 0
+    for heading, block in nist_blocks("asymmetric/ECDH/KASValidityTest_ECCStaticUnified_NOKC_ZZOnly_init.fax"):
+        if heading[0] != curve or not block.get("Result", "").startswith("P"):
+            continue
+        d, *point = (int(block[name], 16).to_bytes(named.size, "big") for name in ("dsIUT", "QsIUTx", "QsIUTy"))
+        private = {
+            CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.EC, CKA.EC_PARAMS: named.params[0], CKA.VALUE: d,
+        }  # fmt: skip
+        new = session.derive(Mechanism(CKM.PUB_KEY_FROM_PRIV_KEY), session.create(private), {})
+        expected = named.ec_point(b"\4" + b"".join(point))
+        assert expected == session.get(new, CKA.EC_POINT)
+        seen += 1
+    assert seen
+
+
+@pytest.mark.vectors(CKM.PUB_KEY_FROM_PRIV_KEY)
+def test_public_key_of_rfc_8032(session: Session) -> None:
+    """Ed25519, the first test of 7.1."""
+    private = {
+        CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.EC_EDWARDS, CKA.EC_PARAMS: BY_NAME["edwards25519"].params[0],
+        CKA.VALUE: raw("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"),
+    }  # fmt: skip
+    new = session.derive(Mechanism(CKM.PUB_KEY_FROM_PRIV_KEY), session.create(private), {})
+    expected = raw("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    assert expected == session.get(new, CKA.EC_POINT)[-32:]

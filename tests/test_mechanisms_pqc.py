@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import lzma
+import subprocess
+import sys
 from collections.abc import Iterator
 from hashlib import new as new_hash
 from pathlib import Path
@@ -398,3 +400,23 @@ def test_a_key_of_another_type_is_refused() -> None:
     obj = Object(generated(CKK.ML_DSA, CKP.ML_DSA_44)[0])
     with refusal(CKR.KEY_TYPE_INCONSISTENT):
         approve(obj, "encapsulate", CKM.ML_KEM, 0)
+
+
+def test_without_its_library_a_mechanism_is_not_offered() -> None:
+    """In a process that has no `pqcrypto` there is neither SLH-DSA nor ML-KEM-512, and all else works."""
+    program = """
+import sys
+sys.modules["pqcrypto"] = None
+from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
+from ptkc.spec.constants import CKA, CKK, CKM, CKP
+load()
+assert not {CKM.SLH_DSA, CKM.SLH_DSA_KEY_PAIR_GEN, CKM.HASH_SLH_DSA_SHA256} & set(MECHANISMS)
+assert CKK.SLH_DSA not in KEY_TYPES
+assert [CKP.ML_KEM_768, CKP.ML_KEM_1024] == list(KEY_TYPES[CKK.ML_KEM].sets)
+assert (1184, 1568) == MECHANISMS[CKM.ML_KEM].sizes
+for number in KEY_TYPES[CKK.ML_KEM].sets:
+    given = {CKA.PARAMETER_SET: number.to_bytes(8, "little")}
+    public, private = MECHANISMS[CKM.ML_KEM_KEY_PAIR_GEN].generate_pair(None, given, {})
+    assert public[CKA.PUBLIC_KEY_INFO] == KEY_TYPES[CKK.ML_KEM].check(3, {**given, **private})[CKA.PUBLIC_KEY_INFO]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ptkc.objects import template as templates
+from ptkc.objects.attributes import ULONG
 from ptkc.objects.classes import CLASSES
 from ptkc.objects.object import Object
 from ptkc.objects.template import CREATE, DERIVE, GENERATE, UNWRAP
@@ -407,10 +408,11 @@ def test_a_check_value_that_is_not_computed_is_ignored() -> None:
 
 def test_public_key_information_must_be_right() -> None:
     """4.9: given, it is compared; empty or not given, it is what the key says."""
-    computed = {CKA.PUBLIC_KEY_INFO: b"info"}
-    for given in ((), ((CKA.PUBLIC_KEY_INFO, b""),), ((CKA.PUBLIC_KEY_INFO, b"info"),)):
+    info = bytes.fromhex("3006300003020007")  # no algorithm, and a key of one byte
+    computed = {CKA.PUBLIC_KEY_INFO: info}
+    for given in ((), ((CKA.PUBLIC_KEY_INFO, b""),), ((CKA.PUBLIC_KEY_INFO, info),)):
         attributes = templates.complete(CREATE, created(EC_PRIVATE, *given), computed)
-        assert b"info" == attributes[CKA.PUBLIC_KEY_INFO]
+        assert info == attributes[CKA.PUBLIC_KEY_INFO]
     wrong = created(EC_PRIVATE, (CKA.PUBLIC_KEY_INFO, b"other"))
     assert CKR.ATTRIBUTE_VALUE_INVALID == code(templates.complete, CREATE, wrong, computed)
 
@@ -502,7 +504,8 @@ def test_every_class_and_type_can_be_created() -> None:
     for number, entry in CLASSES.items():
         for subtype in entry.types:
             rows = entry.rows(subtype)
-            template = [(row.attribute, b"\x07") for row in rows if "1" in row.footnotes]
+            required = [row for row in rows if "1" in row.footnotes]
+            template = [(row.attribute, ulong(7) if row.kind is ULONG else b"\x07") for row in required]
             given = {**dict(template), CKA.CLASS: ulong(number)}
             if entry.subtype is not None and subtype is not None:
                 given[entry.subtype] = ulong(subtype)

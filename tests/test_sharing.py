@@ -31,7 +31,7 @@ def hsm(tmp_path: Path) -> Iterator[Limited]:
 
 def shares_of(hsm: Limited, key: int, n: int, m: int) -> list[bytes]:
     """Return the shares of a key, each with its length before it."""
-    joined = hsm.device.wrap_key(hsm.session, (SHARE, Share(n, m)), 0, key, 100000)
+    joined, _ = hsm.device.wrap_key(hsm.session, (SHARE, Share(n, m)), 0, key, 100000)
     found = []
     while joined:
         end = 4 + int.from_bytes(joined[:4], "big")

@@ -16,9 +16,9 @@ from limited import Limited
 
 from ptkc.hsm.application import Application
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKD, CKF, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKD, CKF, CKG, CKK, CKM, CKO, CKP, CKR, CKU
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.layouts import Ecdh, Extract, GcmMessage
+from ptkc.spec.layouts import Ecdh, Extract, GcmMessage, GcmWrap
 from ptkc.spec.values import FALSE, TRUE, ulong
 from ptkc.token.tokens import Token
 
@@ -58,7 +58,7 @@ def test_each_init_is_a_use(hsm: Limited, token: bytes) -> None:
     device.sign_init(session, (CKM.AES_CMAC, None), key)
     device.sign(session, b"data", 16)
     device.verify_init(session, (CKM.AES_CMAC, None), key)
-    wrapped = device.wrap_key(session, (CKM.AES_ECB, None), key, other, 100)
+    wrapped, _ = device.wrap_key(session, (CKM.AES_ECB, None), key, other, 100)
     assert 5 == hsm.count(key)
     made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.GENERIC_SECRET)))
     device.unwrap_key(session, (CKM.AES_ECB, None), key, wrapped, made)
@@ -140,12 +140,46 @@ def test_a_derivation_is_a_use(hsm: Limited) -> None:
     assert 1 == hsm.count(private)
 
 
+def test_encapsulation_and_authenticated_wrapping_are_uses(hsm: Limited) -> None:
+    """One each, of the key that does it; a length query and too little room count nothing; the last use is the last."""
+    device, session = hsm.device, hsm.session
+    limited = ((CKA.USAGE_COUNT, ulong(0)), (CKA.USAGE_LIMIT, ulong(1)))
+    public, private = device.generate_key_pair(
+        session, (CKM.ML_KEM_KEY_PAIR_GEN, None),
+        ((CKA.PARAMETER_SET, ulong(CKP.ML_KEM_768)), *limited), limited,
+    )  # fmt: skip
+    kem = (CKM.ML_KEM, None)
+    made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.AES)))
+    assert (1088, 0, ()) == device.encapsulate_key(session, kem, public, made, None)
+    assert CKR.BUFFER_TOO_SMALL == code(device.encapsulate_key, session, kem, public, made, 1087)
+    assert 0 == hsm.count(public)
+    ciphertext, key, _ = device.encapsulate_key(session, kem, public, made, 1088)
+    assert CKR.KEY_NOT_ACTIVE == code(device.encapsulate_key, session, kem, public, made, 1088)
+    assert device.decapsulate_key(session, kem, private, made, ciphertext)
+    assert CKR.KEY_NOT_ACTIVE == code(device.decapsulate_key, session, kem, private, made, ciphertext)
+    wrapping = hsm.aes(usage_count=ulong(0))
+    gcm = (CKM.AES_GCM, GcmMessage(bytes(12), 0, 0, 16, 128))
+    assert (32, ()) == device.wrap_key_authenticated(session, gcm, wrapping, key, b"", None)
+    assert CKR.BUFFER_TOO_SMALL == code(device.wrap_key_authenticated, session, gcm, wrapping, key, b"", 31)
+    assert 0 == hsm.count(wrapping)
+    wrapped, (_, tag) = device.wrap_key_authenticated(session, gcm, wrapping, key, b"", 32)
+    assert 1 == hsm.count(wrapping)
+    given = (CKM.AES_GCM, GcmMessage(bytes(12), 0, 0, tag, 128))
+    assert device.unwrap_key_authenticated(session, given, wrapping, wrapped, made, b"")
+    assert 2 == hsm.count(wrapping)
+    other = (CKM.AES_GCM, GcmWrap(bytes(12), 0, CKG.GENERATE, b"", 128))
+    assert (48, ()) == device.wrap_key(session, other, wrapping, key, None)
+    assert 2 == hsm.count(wrapping)
+    device.wrap_key(session, other, wrapping, key, 48)
+    assert 3 == hsm.count(wrapping)
+
+
 def test_what_does_not_happen_is_no_use(hsm: Limited) -> None:
     """A refused Init, a length query and a buffer that is too small count nothing."""
     key, other = hsm.aes(usage_count=ulong(7)), hsm.generic(bytes(16))
     device, session = hsm.device, hsm.session
     assert CKR.MECHANISM_PARAM_INVALID == code(device.encrypt_init, session, (CKM.AES_CBC, b"short"), key)
-    assert 16 == device.wrap_key(session, (CKM.AES_ECB, None), key, other, None)
+    assert (16, ()) == device.wrap_key(session, (CKM.AES_ECB, None), key, other, None)
     assert CKR.BUFFER_TOO_SMALL == code(device.wrap_key, session, (CKM.AES_ECB, None), key, other, 15)
     assert 7 == hsm.count(key)
 
@@ -498,7 +532,7 @@ def test_an_exportable_key_leaves_under_an_export_key_only(hsm: Limited, exporti
     """It is CKR_KEY_UNEXTRACTABLE with any other wrapping key; CKA_EXPORTABLE is said when the key is made."""
     key, other, wrapper = hsm.aes(EXPORTABLE=TRUE), hsm.aes(), hsm.aes()
     wrap, session = hsm.device.wrap_key, hsm.session
-    assert 24 == len(wrap(session, (CKM.AES_KEY_WRAP, None), exporting, key, 100))
+    assert 24 == len(wrap(session, (CKM.AES_KEY_WRAP, None), exporting, key, 100)[0])
     assert CKR.KEY_UNEXTRACTABLE == code(wrap, session, (CKM.AES_KEY_WRAP, None), wrapper, key, 100)
     assert CKR.KEY_UNEXTRACTABLE == code(wrap, session, (CKM.AES_KEY_WRAP, None), exporting, other, 100)
     assert CKR.ATTRIBUTE_READ_ONLY == code(hsm.set, other, EXPORTABLE=TRUE)
@@ -551,7 +585,7 @@ def test_an_import_key_unwraps_with_one_mechanism(hsm: Limited) -> None:
     key = hsm.aes(extractable=TRUE, token=FALSE)
     made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.AES)))
     for mechanism, expected in ((CKM.AES_KEY_WRAP, CKR.MECHANISM_INVALID), (CKM.WRAPKEY_AES_KWP, None)):
-        wrapped = device.wrap_key(session, (mechanism, None), importing, key, 2000)
+        wrapped, _ = device.wrap_key(session, (mechanism, None), importing, key, 2000)
         if expected:
             assert expected == code(device.unwrap_key, session, (mechanism, None), importing, wrapped, made)
         else:

@@ -36,7 +36,7 @@ def wrapper(hsm: Limited) -> int:
 def wrap(hsm: Limited, wrapper: int, *keys: int) -> bytes:
     """Return a file with these keys."""
     parameter = pack_ulongs(keys[1:]) or None
-    wrapped: bytes = hsm.device.wrap_key(hsm.session, (WRAPKEY, parameter), wrapper, keys[0], 1 << 20)
+    wrapped: bytes = hsm.device.wrap_key(hsm.session, (WRAPKEY, parameter), wrapper, keys[0], 1 << 20)[0]
     return wrapped
 
 

@@ -44,6 +44,7 @@ _USAGE: dict[str, tuple[int, tuple[int, ...], int, int]] = {
     "message_verify": (CKA.VERIFY, _PUBLIC, *_KEY_CODES),
     "wrap": (CKA.WRAP, _PUBLIC, CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_SIZE_RANGE),
     "unwrap": (CKA.UNWRAP, _SECRET, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_SIZE_RANGE),
+    "wrap_generating": (CKA.WRAP, _PUBLIC, CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_SIZE_RANGE),
     "wrap_authenticated": (CKA.WRAP, _PUBLIC, CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_SIZE_RANGE),
     "unwrap_authenticated": (
         CKA.UNWRAP, _SECRET, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_SIZE_RANGE,
@@ -58,11 +59,12 @@ _USAGE: dict[str, tuple[int, tuple[int, ...], int, int]] = {
 _METHODS = {"verify_signature": "verify", "message_sign": "sign", "message_verify": "verify"}
 # C_WrapKey may only ask for the length, and a message is a use, not the Init before it: they count for themselves.
 _COUNTING_THEMSELVES = (
-    "wrap", "wrap_authenticated", "message_encrypt", "message_decrypt", "message_sign", "message_verify",
+    "wrap", "wrap_generating", "wrap_authenticated",
+    "message_encrypt", "message_decrypt", "message_sign", "message_verify",
 )  # fmt: skip
 _PARAMETERS_LATER = ("message_encrypt", "message_decrypt")
 # Those whose parameter is that of a message, which the cipher checks.
-_PARAMETERS_OF_MESSAGES = ("wrap_authenticated", "unwrap_authenticated")
+_PARAMETERS_OF_MESSAGES = ("wrap_generating", "wrap_authenticated", "unwrap_authenticated")
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -118,7 +120,8 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
 
     def method(key: Object, parameter: object, *rest: object) -> object:
         if kind not in _PARAMETERS_LATER:
-            if kind not in _PARAMETERS_OF_MESSAGES:
+            besides = mechanism.wrap_parameters if kind == "unwrap" else None
+            if kind not in _PARAMETERS_OF_MESSAGES and not (besides and besides.accepts(parameter)):
                 check_parameter(mechanism, parameter)
         elif parameter is not None:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "each message has its parameter, the Init has none")

@@ -207,7 +207,7 @@ class CertificateCommands(IdentityCommands):
 
     def wrap_key(
         self, handle: int, mechanism: MechanismValue | None, wrapping_key: int, key: int, room: int | None
-    ) -> bytes | int:
+    ) -> tuple[bytes | int, Written]:
         """C_WrapKey: CKM_ENCODE_PUBLIC_KEY, which takes no wrapping key (0)."""
         number, parameter = given_mechanism(mechanism)
         if number != CKM.ENCODE_PUBLIC_KEY:
@@ -222,10 +222,10 @@ class CertificateCommands(IdentityCommands):
             raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "only public keys are encoded")
         encoded: bytes = maker.wrap(target, None, None)
         if room is None:
-            return len(encoded)
+            return len(encoded), ()
         if room < len(encoded):
             raise BufferTooSmallError(len(encoded))
-        return encoded
+        return encoded, ()
 
     # Verification
 

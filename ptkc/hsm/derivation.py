@@ -143,8 +143,5 @@ def _lineage(maker: Derivation, keys: tuple[Object, ...]) -> Object:
     if len(keys) == 1:
         return keys[0]
     return Object(
-        {
-            history: TRUE if maker.lineage(tuple(key.is_true(history) for key in keys)) else FALSE
-            for history in _HISTORY
-        }
+        {history: TRUE if maker.lineage(tuple(key.is_true(history) for key in keys)) else FALSE for history in _HISTORY}
     )

@@ -1,9 +1,9 @@
-"""Features: the objects on the Admin token that the HSM itself is, made anew at each look and never stored.
+"""Features: the objects that the HSM itself is, made anew at each look and never stored.
 
 The adapter, one slot object a slot, and the hardware features clock, monotonic counter and event log (specification
-4.3, and the vendor's classes). They are found only by a template that names their class, as the specification has it
-for hardware features: ordinary clients that list everything see none of them. What the Administrator may set is in
-each class's `settable`; role and session are the device's to check. They are no keys and cannot be copied.
+4.3, and the vendor's classes); `hsm.profiles` has those of a token. They are found only by a template that names their
+class: ordinary clients that list everything see none of them. What the Administrator may set is in each class's
+`settable`; role and session are the device's to check. They are no keys and cannot be copied.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     Reading = bytes | Callable[[], bytes]
 
-__all__ = ["CLASSES", "Feature", "all_of", "has_identity", "slot_of", "token_of"]
+__all__ = ["CREATED", "Clock", "Feature", "MonotonicCounter", "all_of", "has_identity", "slot_of", "token_of"]
 
-CLASSES = frozenset(ulong(number) for number in (CKO.ADAPTER, CKO.SLOT, CKO.HW_FEATURE))
-"""The canonical values of CKA_CLASS by which features are found."""
+CREATED = frozenset((ulong(CKO.ADAPTER), ulong(CKO.SLOT)))
+"""The canonical values of CKA_CLASS by which C_CreateObject makes a feature, or refuses as the vendor does."""
 
 _CLOCK = "%Y%m%d%H%M%S00"
 _CLOCK_LENGTH = 16
@@ -59,11 +59,16 @@ class Readings(dict[int, bytes]):
 
 
 class Feature:
-    """One of them. `key` says which, as long as the HSM is; `private` that only the Administrator sees it."""
+    """One of them.
+
+    `key` says which, as long as the HSM is; `private` that only the Administrator sees it, `administered` that it is
+    his to set and destroy.
+    """
 
     __slots__ = ("hsm", "key")
     object_class = 0
     private = False
+    administered = True
     settable: dict[int, Kind] = {}  # noqa: RUF012 - tables
 
     def __init__(self, hsm: Hsm, number: int) -> None:
@@ -84,6 +89,7 @@ class Feature:
         """Return its attributes; some of the values are read when they are asked for."""
         shared: dict[int, Reading] = {
             CKA.CLASS: ulong(self.object_class),
+            CKA.UNIQUE_ID: b"%08x-%x" % self.key,
             CKA.TOKEN: TRUE,
             CKA.PRIVATE: boolean(self.private),
             CKA.MODIFIABLE: boolean(bool(self.settable)),

@@ -8,6 +8,7 @@ from ptkc.hsm import portables
 from ptkc.hsm.approval import approve, check_parameter, key_type_of, mechanism_for
 from ptkc.hsm.operations import MechanismValue, OperationCommands
 from ptkc.hsm.session import Session
+from ptkc.mechanisms import MECHANISMS, load
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKO, CKR
@@ -40,14 +41,24 @@ class KeyCommands(OperationCommands):
             implied[CKA.KEY_TYPE] = ulong(maker.generates)
         if maker.generates_length:
             implied[CKA.VALUE_LEN] = ulong(maker.generates_length)
+        lent: Attributes = {}
+        if maker.lent:
+            lent, template = _borrow(maker.lent, template)
+            implied.update(maker.implied(lent))
         attributes = templates.prepare(templates.GENERATE, template, implied, so=self._is_so(session))
+        attributes.update(lent)
         self._may_make(session, attributes)
+        written: list[bytes | int] = []
 
         def make() -> tuple[Attributes, ...]:
             produced = maker.generate(parameter, attributes)
+            if isinstance(produced, tuple):
+                produced, outputs = produced
+                written.extend(outputs)
             return (templates.complete(templates.GENERATE, attributes, produced, number),)
 
-        return self._produce(session, Work("C_GenerateKey", maker.slow, (attributes,), make))[0], ()
+        handle_made = self._produce(session, Work("C_GenerateKey", maker.slow, (attributes,), make))[0]
+        return handle_made, tuple(written)
 
     def generate_key_pair(
         self, handle: int, mechanism: MechanismValue | None, public: Template, private: Template
@@ -79,32 +90,40 @@ class KeyCommands(OperationCommands):
 
     def wrap_key(
         self, handle: int, mechanism: MechanismValue | None, wrapping_key: int, key: int, room: int | None
-    ) -> bytes | int:
-        """C_WrapKey: the wrapped CKA_VALUE of a secret key, or PKCS#8 of a private one."""
+    ) -> tuple[bytes | int, Written]:
+        """C_WrapKey: the wrapped CKA_VALUE of a secret key, or PKCS#8 of a private one; an IV that was made."""
         session = self._working(handle)
         number, parameter = given_mechanism(mechanism)
         wrapper: Object | None
-        wrapped: bytes
+        wrapped: bytes | int
+        written: Written = ()
         if portables.is_portable(number):
             said = number, parameter
             wrapped, wrapper, targets = portables.wrap(self.application, session, said, wrapping_key, key)
         else:
             wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
             target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
-            method = approve(wrapper, "wrap", number, self.application.mode)
+            generates = _generates(number, parameter)
+            method = approve(wrapper, "wrap_generating" if generates else "wrap", number, self.application.mode)
             portables.check_wrapped(wrapper, target)
             targets = [target]
-            wrapped = method(wrapper, parameter, key_type_of(target.attributes).encode(target.attributes))
+            payload = key_type_of(target.attributes).encode(target.attributes)
+            if generates:
+                made = method(wrapper, parameter, payload, room)
+                wrapped, written = (made, ()) if isinstance(made, int) else made
+            else:
+                wrapped = method(wrapper, parameter, payload)
+        length = wrapped if isinstance(wrapped, int) else len(wrapped)
         if room is None:
-            return len(wrapped)
-        if room < len(wrapped):
-            raise BufferTooSmallError(len(wrapped))
+            return length, ()
+        if room < length:
+            raise BufferTooSmallError(length)
         if wrapper is not None and wrapper.spend is not None:
             wrapper.spend()
         if self.application.mode:
             for target in targets:
                 self._audit_key(Event.AUDIT_KEY_WRAPPED, session.token, target.attributes)
-        return wrapped
+        return wrapped, written
 
     def unwrap_key(
         self, handle: int, mechanism: MechanismValue | None, unwrapping_key: int, wrapped: bytes, template: Template
@@ -141,6 +160,24 @@ class KeyCommands(OperationCommands):
         """Make a key object of an unwrapped payload; it shares the history of `base`."""
         produced = key_type_of(attributes).decode(payload, attributes)
         return self._keep(session, templates.complete(origin, attributes, produced, base=base))[0]
+
+
+def _generates(number: int, parameter: object) -> bool:
+    """Whether it is the parameter of a wrapping that may make its IV."""
+    load()
+    besides = MECHANISMS[number].wrap_parameters if number in MECHANISMS else None
+    return besides is not None and besides.accepts(parameter)
+
+
+def _borrow(kinds: tuple[int, ...], template: Template) -> tuple[Attributes, Template]:
+    """Return the attributes that a mechanism takes from the template although it usually makes them, and the rest."""
+    rows = [(kind, value) for kind, value in template if kind in kinds]
+    lent = {kind: value for kind, value in rows if value}
+    if len(rows) > len(set(dict(rows))):
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template has an attribute twice")
+    if len(lent) < len(kinds):
+        raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"the mechanism takes {len(kinds)} attributes from the template")
+    return lent, tuple(row for row in template if row[0] not in kinds)
 
 
 def given_mechanism(mechanism: MechanismValue | None) -> MechanismValue:

@@ -5,7 +5,7 @@ What an attribute may be is decided in `objects.template`; here it is login, ses
 
 from __future__ import annotations
 
-from ptkc.hsm import features, policy, usage
+from ptkc.hsm import features, policy, profiles, usage
 from ptkc.hsm.approval import key_type_of
 from ptkc.hsm.channels import channels_of
 from ptkc.hsm.session import Session
@@ -73,7 +73,7 @@ class ObjectCommands(SessionCommands):
     def create_object(self, handle: int, template: Template) -> int:
         """C_CreateObject."""
         session = self._working(handle)
-        if any(attribute == CKA.CLASS and value in features.CLASSES for attribute, value in template):
+        if any(attribute == CKA.CLASS and value in features.CREATED for attribute, value in template):
             return self._add_slot(session, template)
         attributes = templates.create(template, so=self._is_so(session))
         self._may_make(session, attributes)
@@ -111,6 +111,8 @@ class ObjectCommands(SessionCommands):
         if feature is not None:
             if feature.end():
                 self.application.forget(target)
+            elif not (feature.administered and session.token.is_admin):
+                raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_DESTROYABLE is false")
             else:
                 self._remove_slot(session, feature, target)
             return
@@ -155,7 +157,8 @@ class ObjectCommands(SessionCommands):
         session = self._working(handle)
         feature = self.application.feature(session, target)
         if feature is not None:
-            self._need_administrator(session)
+            if feature.administered:
+                self._need_administrator(session, elsewhere=CKR.USER_NOT_LOGGED_IN)
             feature.set(template)
             self.application.know_mode()
             return
@@ -190,17 +193,20 @@ class ObjectCommands(SessionCommands):
             if templates.matches(obj.attributes, template) and (key is not None or not obj.private)
         ]
         found += [application.hold_record(token, record) for record in token.find(template, key)]
-        if any(attribute == CKA.CLASS and value in features.CLASSES for attribute, value in template):
+        if any(attribute == CKA.CLASS and value in profiles.CLASSES for attribute, value in template):
             found += self._find_features(session, template)
         found.reverse()
         session.found = found
 
     # Features of the HSM
 
-    def _need_administrator(self, session: Session) -> None:
-        """Refuse what only the Administrator does, in a read/write session with the Admin token."""
+    def _need_administrator(self, session: Session, elsewhere: int = CKR.NOT_ADMIN_TOKEN) -> None:
+        """Refuse what only the Administrator does, in a read/write session with the Admin token.
+
+        `elsewhere` is the code on other tokens: specification 4.3.3 has one for their clocks.
+        """
         if not session.token.is_admin:
-            raise CryptokiError(CKR.NOT_ADMIN_TOKEN, "that is for the Admin token")
+            raise CryptokiError(elsewhere, "that is for the Admin token")
         if not session.writable:
             raise CryptokiError(CKR.SESSION_READ_ONLY, "the session is read-only")
         if self.application.role(session.token) != CKU.USER:
@@ -209,12 +215,11 @@ class ObjectCommands(SessionCommands):
     def _find_features(self, session: Session, template: Template) -> list[int]:
         """Return the handles of the features that match, as far as the session may see them."""
         application, token = self.application, session.token
-        if not token.is_admin:
-            return []
         logged_in = application.user_key(token) is not None
+        channels = channels_of(application) if token.is_admin else ()
         return [
             application.hold_feature(token, feature)
-            for feature in (*features.all_of(self.hsm), *channels_of(application))
+            for feature in (*profiles.features_of(self.hsm, token, template), *channels)
             if (logged_in or not feature.private) and templates.matches(feature.attributes(), template)
         ]
 

@@ -15,14 +15,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
 from ptkc.mechanisms.aes import AesMechanism, WrappingCipher, cipher
 from ptkc.mechanisms.blocks import Kept
+from ptkc.mechanisms.generating_wrap import GeneratingWrap
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import Operation, register
-from ptkc.mechanisms.messages import CCM_MESSAGES, GCM_MESSAGES, MessagesCipher
+from ptkc.mechanisms.messages import CCM_MESSAGES, GCM_MESSAGES
 from ptkc.mechanisms.parts import Parts
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.layouts import CCM, GCM, Ccm, Gcm
+from ptkc.spec.layouts import CCM, CCM_WRAP, GCM, GCM_WRAP, Ccm, Gcm
 from ptkc.spec.parameters import MAXIMUM
 from ptkc.spec.values import Attributes
 
@@ -110,11 +111,12 @@ class _GcmEncryption(Operation):
         return self._context
 
 
-class _Gcm(MessagesCipher, WrappingCipher):
+class _Gcm(GeneratingWrap, WrappingCipher):
     """CKM_AES_GCM: the tag stands behind the encrypted data, and in the parameter of a message."""
 
     form = GCM_MESSAGES
     parameters = GCM
+    wrap_parameters = GCM_WRAP
     source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM), Wycheproof"
 
     def encrypt(self, key: Object, parameter: Gcm) -> Operation:
@@ -158,11 +160,12 @@ def _gcm_opened(key: Object, parameter: Gcm, data: bytes, tag: int) -> bytes:
     return opened
 
 
-class _Ccm(MessagesCipher, WrappingCipher):
+class _Ccm(GeneratingWrap, WrappingCipher):
     """CKM_AES_CCM: the MAC stands behind the encrypted data, whose length is known from the beginning."""
 
     form = CCM_MESSAGES
     parameters = CCM
+    wrap_parameters = CCM_WRAP
     source = "NIST CAVP (cryptography_vectors: ciphers/AES/CCM), Wycheproof"
 
     def encrypt(self, key: Object, parameter: Ccm) -> Operation:

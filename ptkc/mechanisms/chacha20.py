@@ -192,7 +192,7 @@ def opened(key: Object, nonce: bytes, aad: bytes, data: bytes) -> bytes:
         raise CryptokiError(CKR.ENCRYPTED_DATA_INVALID, "the tag is another one") from None
 
 
-class _ChaCha20Poly1305(MessagesCipher):
+class _ChaCha20Poly1305(MessagesCipher, PayloadCipher):
     """CKM_CHACHA20_POLY1305: the tag stands behind the encrypted data, and in the parameter of a message."""
 
     form = CHACHA_MESSAGES

@@ -95,8 +95,10 @@ def check_untied(keys: Iterable[Object]) -> None:
 
 
 def protect(attributes: Attributes, keys: Iterable[Object]) -> None:
-    """Have a new key protected as its base keys are."""
+    """Have a new key protected as its base keys are, and as private (ours): else it would be used without login."""
     for key in keys:
+        if key.private:
+            attributes[CKA.PRIVATE] = TRUE
         if key.is_true(CKA.SENSITIVE):
             attributes[CKA.SENSITIVE] = TRUE
         if not key.is_true(CKA.EXTRACTABLE):

@@ -21,7 +21,9 @@ from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes, from_ulong, ulong
 
-__all__ = ["DH", "DSA", "X9_42_DH", "Field", "load_private", "public_value", "stripped"]
+__all__ = [
+    "DH", "DSA", "X9_42_DH", "Field", "bits_of", "load_private", "public_value", "stripped", "subgroup_sizes",
+]  # fmt: skip
 
 _ZERO = der(INTEGER, b"\0")
 _LIBRARY = {CKA.PRIME: "p", CKA.SUBPRIME: "q", CKA.BASE: "g"}
@@ -94,12 +96,12 @@ class Field:
 def _check(field: Field, numbers: tuple[bytes, ...]) -> None:
     """Refuse domain parameters with ValueError; what was good once is not checked again, since that takes its time."""
     named = dict(zip(field.parts, numbers, strict=True))
-    bits = _bits(named[CKA.PRIME])
+    bits = bits_of(named[CKA.PRIME])
     if not field.sizes[0] <= bits <= field.sizes[1]:
         message = f"CKA_PRIME of {bits} bits, want {field.sizes}"
         raise ValueError(message)
-    if CKA.SUBPRIME in named and _bits(named[CKA.SUBPRIME]) not in field.subprimes:
-        message = f"CKA_SUBPRIME of {_bits(named[CKA.SUBPRIME])} bits"
+    if CKA.SUBPRIME in named and bits_of(named[CKA.SUBPRIME]) not in field.subprimes:
+        message = f"CKA_SUBPRIME of {bits_of(named[CKA.SUBPRIME])} bits"
         raise ValueError(message)
     evp.check(evp.key_from(field.library, "d", field.settings(numbers)), "d")
 
@@ -109,7 +111,7 @@ def stripped(number: bytes) -> bytes:
     return number.lstrip(b"\0") or b"\0"
 
 
-def _bits(number: bytes) -> int:
+def bits_of(number: bytes) -> int:
     """Return the length of a big integer in bits."""
     number = number.lstrip(b"\0")
     return 8 * len(number) - 8 + number[0].bit_length() if number else 0
@@ -139,7 +141,7 @@ def load_private(key: Object) -> Any:  # noqa: ANN401 - a pointer of cffi's
 
 def public_value(field: Field, numbers: tuple[bytes, ...], value: bytes) -> Any:  # noqa: ANN401 - a pointer of cffi's
     """Return libcrypto's form of a public value; ValueError if it is 0, 1, p-1, not below p or in no subgroup."""
-    if _bits(value) > field.sizes[1]:
+    if bits_of(value) > field.sizes[1]:
         message = "a public value longer than any prime"
         raise ValueError(message)
     public = evp.key_from(field.library, "p", {**field.settings(numbers), "pub": stripped(value)})
@@ -157,7 +159,7 @@ class FieldKey(KeyType):
 
     def size(self, attributes: Attributes) -> int:
         """Return the length of the prime in bits."""
-        return _bits(attributes[CKA.PRIME])
+        return bits_of(attributes[CKA.PRIME])
 
     def check(self, object_class: int, attributes: Attributes) -> Attributes:
         """Check domain parameters and value; what follows: CKA_PUBLIC_KEY_INFO, CKA_VALUE_BITS.
@@ -167,8 +169,8 @@ class FieldKey(KeyType):
         field = self._field
         numbers = field.checked(attributes)
         value = attributes.get(CKA.VALUE, b"")
-        if not 0 < _bits(value) <= field.sizes[1]:
-            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE of {_bits(value)} bits")
+        if not 0 < bits_of(value) <= field.sizes[1]:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE of {bits_of(value)} bits")
         try:
             if object_class == CKO.PUBLIC_KEY:
                 public_value(field, numbers, value)
@@ -185,7 +187,7 @@ class FieldKey(KeyType):
 
     def _follows(self, value: bytes) -> Attributes:
         """Return the attribute that the private keys of PKCS #3 have beyond the others."""
-        return {CKA.VALUE_BITS: ulong(_bits(value))} if self.type == CKK.DH else {}
+        return {CKA.VALUE_BITS: ulong(bits_of(value))} if self.type == CKK.DH else {}
 
     def encode(self, attributes: Attributes) -> bytes:
         """Return PrivateKeyInfo."""
@@ -237,22 +239,30 @@ class FieldKeyPairGeneration(Mechanism):
         """
         field = self._field
         numbers = field.checked(public)
-        settings: dict[str, Setting] = {}
-        if CKA.VALUE_BITS in private:
-            limit = from_ulong(private[CKA.VALUE_BITS])
-            if not _SHORTEST_VALUE <= limit < _bits(public[CKA.PRIME]):
-                raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_BITS {limit}")
-            settings["priv_len"] = limit
-        try:
-            pair = evp.generate_key(evp.key_from(field.library, "d", field.settings(numbers)), settings)
-        except ValueError as error:
-            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
+        limit = from_ulong(private[CKA.VALUE_BITS]) if CKA.VALUE_BITS in private else 0
+        if CKA.VALUE_BITS in private and not _SHORTEST_VALUE <= limit < bits_of(public[CKA.PRIME]):
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_BITS {limit}")
+        pair = _new_pair(evp.key_from(field.library, "d", field.settings(numbers)), limit)
         value, secret = evp.number(pair, "pub"), evp.number(pair, "priv")
         info = {CKA.PUBLIC_KEY_INFO: field.public_key_info(numbers, value)}
         material = {kind: public[kind] for kind in field.parts} | {CKA.VALUE: secret, **info}
         if field is DH:
-            material[CKA.VALUE_BITS] = private.get(CKA.VALUE_BITS, ulong(_bits(secret)))
+            material[CKA.VALUE_BITS] = private.get(CKA.VALUE_BITS, ulong(bits_of(secret)))
         return {CKA.VALUE: value, **info}, material
+
+
+def _new_pair(group: Any, limit: int) -> Any:  # noqa: ANN401 - pointers of cffi's
+    """Return a new key pair, its private value of at most `limit` bits if that is not 0.
+
+    A limit beyond the group's order, which libcrypto refuses, limits nothing.
+    """
+    try:
+        return evp.generate_key(group, {"priv_len": limit} if limit else {})
+    except ValueError:
+        pair = evp.generate_key(group, {})
+        if bits_of(evp.number(pair, "priv")) > limit:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_BITS {limit}") from None
+        return pair
 
 
 _SHORTEST_VALUE = 160
@@ -266,7 +276,6 @@ class DhParameterGeneration(Mechanism):
     """
 
     type = CKM.DH_PKCS_PARAMETER_GEN
-    slow = True
     generates = CKK.DH
     generates_class = CKO.DOMAIN_PARAMETERS
     slow = True
@@ -315,7 +324,7 @@ class SubgroupParameterGeneration(Mechanism):
         made = generated(self._field, *subgroup_sizes(attributes), "")
         return {
             **{kind: evp.number(made, _LIBRARY[kind]) for kind in self._field.parts},
-            CKA.SUBPRIME_BITS: ulong(_bits(evp.number(made, "q"))),
+            CKA.SUBPRIME_BITS: ulong(bits_of(evp.number(made, "q"))),
         }
 
 

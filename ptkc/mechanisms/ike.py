@@ -10,7 +10,7 @@ from __future__ import annotations
 from ptkc.mechanisms.deriving import ALONE, Beside, Derivation
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import register
-from ptkc.mechanisms.prf import CMACS, HMACS, Keyed, find_prf
+from ptkc.mechanisms.prf import HMACS, IKE_FUNCTIONS, Keyed, find_prf
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
@@ -20,7 +20,6 @@ from ptkc.spec.values import Attributes, ulong
 
 __all__ = ["Ike1Derivation", "Ike1ExtendedDerivation", "Ike2PlusDerivation", "IkeDerivation"]
 
-_FUNCTIONS = {**HMACS, CKM.AES_CMAC: CMACS[CKM.AES_CMAC]}
 _MOST_ROUNDS = 255
 _SHORTEST = 14
 _GENERIC = CKK.GENERIC_SECRET
@@ -33,7 +32,7 @@ class _Ike(Derivation):
     sizes = (1, 65536)
     makes = (CKO.SECRET_KEY,)
     joins = True
-    source = "NIST CAVP, SP 800-135 (IKEv1, IKEv2)"
+    source = "NIST CAVP, SP 800-135 (IKEv1, IKEv2), RFC 4434"
 
     def implied(self, key: Object, parameter: object) -> Attributes:  # noqa: ARG002 - always the same
         """Return the class."""
@@ -54,19 +53,16 @@ class IkeDerivation(_Ike):
 
     def suggested(self, key: Object, parameter: IkePrf) -> Attributes:  # noqa: ARG002 - whatever the key is
         """Return the type of the function's keys."""
-        return {CKA.KEY_TYPE: ulong(find_prf(_FUNCTIONS, parameter.prf).key_types[0])}
+        return {CKA.KEY_TYPE: ulong(find_prf(IKE_FUNCTIONS, parameter.prf).key_types[0])}
 
     def derive(self, key: Object, parameter: IkePrf, attributes: Attributes, beside: Beside = ALONE) -> bytes:
         """Return the function's output; CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_SIZE_RANGE."""
-        prf = find_prf(_FUNCTIONS, parameter.prf)
+        prf = find_prf(IKE_FUNCTIONS, parameter.prf)
         if derived_length(attributes, prf.size, CKR.KEY_SIZE_RANGE) != prf.size:
             raise CryptokiError(CKR.KEY_SIZE_RANGE, f"the key has {prf.size} bytes")
         nonces: bytes = parameter.ni + parameter.nr
         if not parameter.data_as_key:
             return prf.under(key)(b"".join(map(_generic, beside.keys)) + nonces)
-        if parameter.prf in CMACS:
-            # As RFC 4615 has it: what is no key of the cipher becomes one.
-            nonces = nonces if len(nonces) == prf.size else prf.keyed(bytes(prf.size))(nonces)
         return prf.keyed(nonces)(_generic(key))
 
 
@@ -83,7 +79,7 @@ class Ike1Derivation(_Ike):
 
     def derive(self, key: Object, parameter: Ike1Prf, attributes: Attributes, beside: Beside = ALONE) -> bytes:
         """Return the function's output, or its beginning; CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_SIZE_RANGE."""
-        prf = find_prf(_FUNCTIONS, parameter.prf)
+        prf = find_prf(IKE_FUNCTIONS, parameter.prf)
         length = derived_length(attributes, prf.size, CKR.KEY_SIZE_RANGE)
         gxy, *previous = beside.keys
         before = b"".join(other.attributes[CKA.VALUE] for other in previous)
@@ -107,7 +103,7 @@ class Ike1ExtendedDerivation(_Ike):
 
         CKR_KEY_TYPE_INCONSISTENT; CKR_KEY_SIZE_RANGE for more than 255 outputs, and for less than 112 bits of the key.
         """
-        prf = find_prf(_FUNCTIONS, parameter.prf)
+        prf = find_prf(IKE_FUNCTIONS, parameter.prf)
         function = prf.under(key)
         length = _required_length(attributes, prf.size)
         if length <= prf.size and not parameter.has_gxy and not parameter.extra:
@@ -136,7 +132,7 @@ class Ike2PlusDerivation(_Ike):
 
     def derive(self, key: Object, parameter: Ike2PrfPlus, attributes: Attributes, beside: Beside = ALONE) -> bytes:
         """Return as many outputs of the function as are needed; CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_SIZE_RANGE."""
-        prf = find_prf(_FUNCTIONS, parameter.prf)
+        prf = find_prf(IKE_FUNCTIONS, parameter.prf)
         length = _required_length(attributes, prf.size)
         seed = b"".join(other.attributes[CKA.VALUE] for other in beside.keys) + parameter.seed
         return _plus(prf.under(key), seed, -(-length // prf.size))[:length]

@@ -98,11 +98,13 @@ class Mechanism:
 
     `key_types` are the CKK_ numbers that fit (empty for digests); `sizes` the smallest and largest key as
     CK_MECHANISM_INFO gives them, `unit` what one of `KeyType.size` is there (8 where bytes are said in bits);
-    `parameters` the `spec.parameters` layout the parameter must have, None where it must be absent; `optional` that it
-    may be absent all the same; `generates` the key type that generation makes (and `generates_class` its class, where
-    it is not a pair, `generates_length` its CKA_VALUE_LEN, where the template need not say it), `slow` that it takes
-    long enough for the background of an asynchronous session; `source` where the vectors are from; `extra_flags` what
-    cannot be derived (CKF_EC_*).
+    `parameters` the `spec.parameters` layout the parameter must have, None where it must be absent; `optional` that
+    it may be absent all the same; `wrap_parameters` a layout that wrapping takes besides; `generates` the key type
+    that generation makes (and `generates_class` its class, where it is not a pair, `generates_length` its
+    CKA_VALUE_LEN, where the template need not say it), `lent` the attributes that generation takes from the
+    template although the tables say that it makes them (`implied(lent)` is what follows from them), `slow` that it
+    takes long enough for the background of an asynchronous session; `source` where the vectors are from;
+    `extra_flags` what cannot be derived (CKF_EC_*).
 
     The methods, any of them:
         digest(parameter) -> Operation
@@ -110,7 +112,7 @@ class Mechanism:
         sign_recover(key, parameter) -> Operation    verify_recover(key, parameter) -> Operation, of the signature
         encrypt(key, parameter) -> Operation         decrypt(key, parameter) -> Operation
         message_encrypt(key, None) -> Messages       message_decrypt(key, None) -> Messages (`mechanisms.messages`)
-        generate(parameter, attributes) -> Attributes
+        generate(parameter, attributes) -> Attributes, or (Attributes, byte strings for the caller's memory)
         generate_pair(parameter, public, private) -> (Attributes, Attributes)
         wrap(key, parameter, payload) -> bytes       unwrap(key, parameter, wrapped, attributes) -> bytes
         derive(key, parameter, attributes) -> bytes       (`mechanisms.deriving` has those that make more of it)
@@ -131,9 +133,11 @@ class Mechanism:
     unit: int = 1
     parameters: Layout | Bytes | None = None
     optional: bool = False
+    wrap_parameters: Layout | None = None
     generates: int = 0
     generates_class: int = CKO.SECRET_KEY
     generates_length: int = 0
+    lent: tuple[int, ...] = ()
     slow: bool = False
     extra_flags: int = 0
     source: str = ""

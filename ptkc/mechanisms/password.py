@@ -24,7 +24,7 @@ _FUNCTIONS = {
     for name, algorithm in HASHES.items()
     if hasattr(CKP, f"PKCS5_PBKD2_HMAC_{name.replace('SHA_1', 'SHA1')}")
 }
-_MOST_ITERATIONS = 10_000_000  # about ten seconds; whoever may generate keys could keep a served HSM busy with more
+_MOST_ITERATIONS = 2**25  # some ten seconds; whoever may generate keys could keep a served HSM busy with more
 
 
 class PasswordKeyGeneration(Mechanism):

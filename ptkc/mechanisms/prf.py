@@ -1,6 +1,7 @@
-"""Pseudo-random functions that key derivations name by the number of a MAC: HMAC with any hash, and CMAC.
+"""Pseudo-random functions that key derivations name by the number of a MAC: HMAC with any hash, CMAC, XCBC-MAC.
 
-The specification's tables in SP 800-108 and IKE; what a key of each must be is said here as well.
+The specification's tables in SP 800-108 and IKE; what a key of each must be is said here as well. IKE has functions of
+AES that take keys of any length: RFC 4434, RFC 4615.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from collections.abc import Callable
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import cmac, hmac
-from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
+from ptkc.mechanisms.block_macs import XcbcMac
 from ptkc.mechanisms.digests import HASHES
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 
-__all__ = ["CMACS", "HMACS", "Prf", "find_prf"]
+__all__ = ["CMACS", "HMACS", "IKE_FUNCTIONS", "Prf", "find_prf"]
 
 Keyed = Callable[[bytes], bytes]
 
@@ -88,6 +90,41 @@ CMACS = {
     CKM.DES3_CMAC: Prf(8, (CKK.DES3, CKK.DES2), _cmac(_triple_des)),
 }
 """CMAC by the number of its mechanism; keys of the cipher's lengths."""
+
+
+def _ike_cmac(value: bytes) -> Keyed:
+    """Return AES-CMAC-PRF-128 (RFC 4615)."""
+    start = _cmac(algorithms.AES)
+    return start(value if len(value) == _AES_KEY else start(bytes(_AES_KEY))(value))
+
+
+def _xcbc(value: bytes) -> Keyed:
+    """Return AES-XCBC-MAC-128 (RFC 3566) under a key of 16 bytes."""
+    derive = Cipher(algorithms.AES(value), modes.ECB()).encryptor()  # noqa: S305 - the standard's own step
+    made = derive.update(b"".join(bytes((number,)) * _AES_KEY for number in (1, 2, 3)))
+    masks = made[_AES_KEY : 2 * _AES_KEY], made[2 * _AES_KEY :]
+    first = Cipher(algorithms.AES(made[:_AES_KEY]), modes.CBC(bytes(_AES_KEY)))
+
+    def keyed(data: bytes) -> bytes:
+        running = XcbcMac(first.encryptor(), _AES_KEY, masks)
+        running.update(data)
+        return running.finalize()
+
+    return keyed
+
+
+def _ike_xcbc(value: bytes) -> Keyed:
+    """Return AES-XCBC-PRF-128 (RFC 4434)."""
+    return _xcbc(value.ljust(_AES_KEY, b"\0") if len(value) <= _AES_KEY else _xcbc(bytes(_AES_KEY))(value))
+
+
+_AES_KEY = 16
+IKE_FUNCTIONS = {
+    **HMACS,
+    CKM.AES_CMAC: Prf(16, (CKK.AES, CKK.GENERIC_SECRET), _ike_cmac),
+    CKM.AES_XCBC_MAC: Prf(16, (CKK.AES, CKK.GENERIC_SECRET), _ike_xcbc),
+}
+"""The functions of IKE by the number of the MAC's mechanism; keys of any length."""
 
 
 def find_prf(table: dict[int, Prf], number: int) -> Prf:

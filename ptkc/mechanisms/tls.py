@@ -24,7 +24,7 @@ from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.layouts import TlsExtendedMaster, TlsKdf, TlsKeys, TlsMac, TlsMaster
 from ptkc.spec.parameters import Bytes, Layout
-from ptkc.spec.values import FALSE, TRUE, Attributes, Template, pack_ulongs, ulong
+from ptkc.spec.values import FALSE, TRUE, Attributes, Template, pack_ulongs, ulong, unpack_ulongs
 
 __all__ = ["KeyMaterial", "MasterKey", "PreMasterKeyGeneration", "TlsFinished", "TlsKeyDerivation"]
 
@@ -109,25 +109,22 @@ class MasterKey(Derivation):
         self._versioned = versioned
 
     def implied(self, key: Object, parameter: object) -> Attributes:  # noqa: ARG002 - always the same
-        """Return class, type and what the key is good for."""
-        return {
-            CKA.CLASS: _SECRET,
-            CKA.KEY_TYPE: _GENERIC,
-            CKA.VALUE_LEN: ulong(_MASTER),
-            CKA.ALLOWED_MECHANISMS: pack_ulongs(_OF_MASTER),
-        }
+        """Return class, type and length."""
+        return {CKA.CLASS: _SECRET, CKA.KEY_TYPE: _GENERIC, CKA.VALUE_LEN: ulong(_MASTER)}
 
     def suggested(self, key: Object, parameter: object) -> Attributes:  # noqa: ARG002 - always the same
-        """Return that keys are derived from it."""
-        return {CKA.DERIVE: TRUE}
+        """Return what the key is good for: the template may leave it less."""
+        return {CKA.DERIVE: TRUE, CKA.ALLOWED_MECHANISMS: pack_ulongs(_OF_MASTER)}
 
-    def derive(
-        self, key: Object, parameter: TlsMaster | TlsExtendedMaster, attributes: Attributes  # noqa: ARG002 - implied
-    ) -> Derived:
+    def derive(self, key: Object, parameter: TlsMaster | TlsExtendedMaster, attributes: Attributes) -> Derived:
         """Return the key, and the version where the base key has one.
 
-        CKR_MECHANISM_PARAM_INVALID for another hash, and for room for a version that there is not.
+        CKR_MECHANISM_PARAM_INVALID for another hash, and for room for a version that there is not;
+        CKR_TEMPLATE_INCONSISTENT for CKA_ALLOWED_MECHANISMS that are not of TLS.
         """
+        allowed = unpack_ulongs(attributes[CKA.ALLOWED_MECHANISMS])
+        if not allowed or not set(allowed) <= set(_OF_MASTER):
+            raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "a master key is good for the mechanisms of TLS alone")
         if parameter.version and not self._versioned:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "pVersion is given, the base key has no version")
         if isinstance(parameter, TlsMaster):

@@ -275,7 +275,7 @@ def key_identifier(public_key_info: bytes) -> bytes:
 
 def key_material(public_key_info: bytes) -> Attributes:
     """Return CKA_KEY_TYPE and the material of a SubjectPublicKeyInfo; ValueError for keys that we do not have."""
-    material = public_material(public_key_info)
+    material = public_material(public_key_info) or _finite_field_material(public_key_info)
     if material:
         return material
     info = asn1.load(keys.PublicKeyInfo, public_key_info)
@@ -292,6 +292,51 @@ def key_material(public_key_info: bytes) -> Attributes:
         curve = algorithm["algorithm"].dump()
         return {CKA.KEY_TYPE: ulong(_OWN_CURVES[name]), CKA.EC_PARAMS: curve, CKA.EC_POINT: point}
     raise ValueError(f"no key that we know: {name}")
+
+
+class _Domain(core.SequenceOf):  # type: ignore[misc]
+    """Dss-Parms, DHParameter, DomainParameters."""
+
+    _child_spec = core.Integer
+
+
+class _FiniteFieldAlgorithm(core.Sequence):  # type: ignore[misc]
+    """AlgorithmIdentifier with whatever parameters."""
+
+    _fields = [  # noqa: RUF012 - asn1crypto's way
+        ("algorithm", core.ObjectIdentifier),
+        ("parameters", core.Any, {"optional": True}),
+    ]
+
+
+class _FiniteFieldKey(core.Sequence):  # type: ignore[misc]
+    """SubjectPublicKeyInfo with whatever key."""
+
+    _fields = [("algorithm", _FiniteFieldAlgorithm), ("key", core.OctetBitString)]  # noqa: RUF012
+
+
+# Identifier of the algorithm: the type of the key, and what its parameters begin with (RFC 3279 2.3.2, 2.3.3, PKCS #3).
+_FINITE_FIELDS = {
+    "1.2.840.10040.4.1": (CKK.DSA, (CKA.PRIME, CKA.SUBPRIME, CKA.BASE)),
+    "1.2.840.113549.1.3.1": (CKK.DH, (CKA.PRIME, CKA.BASE)),
+    "1.2.840.10046.2.1": (CKK.X9_42_DH, (CKA.PRIME, CKA.BASE, CKA.SUBPRIME)),
+}
+
+
+def _finite_field_material(public_key_info: bytes) -> Attributes:
+    """Return CKA_KEY_TYPE and the material of a key of DSA or Diffie-Hellman, nothing of any other."""
+    info = asn1.load(_FiniteFieldKey, public_key_info)
+    row = _FINITE_FIELDS.get(info["algorithm"]["algorithm"].dotted)
+    if row is None:
+        return {}
+    key_type, kinds = row
+    domain = asn1.load(_Domain, info["algorithm"]["parameters"].dump()).native
+    value = asn1.load(core.Integer, info["key"].native).native
+    numbers = dict(zip(kinds, domain, strict=False))
+    if len(numbers) < len(kinds):
+        raise ValueError("domain parameters are missing")
+    material = {kind: _big(number) for kind, number in numbers.items()}
+    return {CKA.KEY_TYPE: ulong(key_type), CKA.VALUE: _big(value), **material}
 
 
 def _big(number: int) -> bytes:

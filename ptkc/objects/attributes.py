@@ -12,7 +12,7 @@ Their third word is `once`: it may be set where the object has none, and then on
 
 from __future__ import annotations
 
-from ptkc.spec.constants import CKA, CKM
+from ptkc.spec.constants import CKA, CKM, CKT
 from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE, ulong
 
 TYPE_CHECKING = False
@@ -26,8 +26,9 @@ __all__ = [
     "EDWARDS_PRIVATE_KEY", "EDWARDS_PUBLIC_KEY", "GENERIC_SECRET_KEY", "KEY", "ML_DSA_PRIVATE_KEY",
     "ML_DSA_PUBLIC_KEY", "ML_KEM_PRIVATE_KEY", "ML_KEM_PUBLIC_KEY", "MONTGOMERY_PRIVATE_KEY",
     "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY", "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY",
-    "SLH_DSA_PRIVATE_KEY", "SLH_DSA_PUBLIC_KEY", "STORAGE", "STRING", "TEMPLATE", "ULONG", "ULONGS",
-    "X9_42_DH_DOMAIN", "X9_42_DH_PRIVATE_KEY", "X9_42_DH_PUBLIC_KEY", "X_509_CERTIFICATE", "Kind", "Row",
+    "SLH_DSA_PRIVATE_KEY", "SLH_DSA_PUBLIC_KEY", "STORAGE", "STRING", "TEMPLATE", "TRUST", "TRUSTS", "ULONG", "ULONGS",
+    "X9_42_DH_DOMAIN", "X9_42_DH_PRIVATE_KEY", "X9_42_DH_PUBLIC_KEY", "X_509_ATTRIBUTE_CERTIFICATE",
+    "X_509_CERTIFICATE", "Kind", "Row",
 ]  # fmt: skip
 
 
@@ -116,6 +117,7 @@ TEMPLATE = Kind("CK_ATTRIBUTE array", lambda _: True)  # its rows are checked by
 _DER = Kind("DER SEQUENCE", _is_sequence)
 _CATEGORY = _one_of("CK_CERTIFICATE_CATEGORY", 4)
 _SECURITY_DOMAIN = _one_of("CK_JAVA_MIDP_SECURITY_DOMAIN", 4)
+_TRUST = _one_of("CK_TRUST", 5)
 _NO_MECHANISM = ulong(UNAVAILABLE)
 
 # Common Object Attributes
@@ -175,6 +177,29 @@ X_509_CERTIFICATE = (
     Row(CKA.JAVA_MIDP_SECURITY_DOMAIN, _SECURITY_DOMAIN, "", ulong(0)),
     Row(CKA.NAME_HASH_ALGORITHM, ULONG, "", ulong(CKM.SHA_1)),
     *_CERTIFICATE_TEXTS,
+)
+
+# X.509 Attribute Certificate Object Attributes. WTLS certificates, the third type, there are none.
+X_509_ATTRIBUTE_CERTIFICATE = (
+    Row(CKA.OWNER, BYTES, "1"),
+    Row(CKA.AC_ISSUER, BYTES, "8", b""),
+    Row(CKA.SERIAL_NUMBER, BYTES, "8", b""),
+    Row(CKA.ATTR_TYPES, BYTES, "8", b""),
+    Row(CKA.VALUE, BYTES, "1"),
+)
+
+# Trust Object Attributes. Footnote 2 of the table is `objects.classes.check_trust`; 3 is the default. That its default
+# of CKA_MODIFIABLE is CK_TRUE would mean nothing if nothing could be modified: hence 8, but for whose trust it is.
+TRUSTS = (
+    CKA.TRUST_SERVER_AUTH, CKA.TRUST_CLIENT_AUTH, CKA.TRUST_CODE_SIGNING, CKA.TRUST_EMAIL_PROTECTION,
+    CKA.TRUST_IPSEC_IKE, CKA.TRUST_TIME_STAMPING, CKA.TRUST_OCSP_SIGNING,
+)  # fmt: skip
+TRUST = (
+    Row(CKA.ISSUER, BYTES, "1"),
+    Row(CKA.SERIAL_NUMBER, BYTES, "1"),
+    Row(CKA.HASH_OF_CERTIFICATE, BYTES, "8", b""),
+    Row(CKA.NAME_HASH_ALGORITHM, ULONG, "8"),
+    *(Row(attribute, _TRUST, "8", ulong(CKT.TRUST_UNKNOWN)) for attribute in TRUSTS),
 )
 
 # Certificate Request Object Attributes (the vendor's class, its table ours): all of it follows from CKA_VALUE.

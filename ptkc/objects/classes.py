@@ -7,7 +7,7 @@ A later key type, certificate type or class is one more row.
 from __future__ import annotations
 
 from ptkc.objects import attributes as tables
-from ptkc.spec.constants import CKA, CKC, CKK, CKO, CKR
+from ptkc.spec.constants import CKA, CKC, CKK, CKO, CKR, CKT
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ptkc.objects.attributes import Row
 
-__all__ = ["CLASSES", "SUBTYPES", "ObjectClass", "find", "follow_certificate", "follow_lengths"]
+__all__ = ["CLASSES", "SUBTYPES", "ObjectClass", "check_trust", "find", "follow_certificate", "follow_lengths"]
 
 
 class ObjectClass:
@@ -26,10 +26,11 @@ class ObjectClass:
     `subtype` is the attribute that says which of `types` it is, None where there is but one; `common` the tables of
     all of them, in the specification's order; `types` the further tables of each; `private` the default of CKA_PRIVATE
     as SoftHSM has it; `follow(rows, attributes)` checks what no footnote says and returns the attributes that follow
-    from the others, when an object of the class is made from a template alone.
+    from the others, when an object of the class is made from a template alone; `check(attributes)` is asked when it is
+    changed.
     """
 
-    __slots__ = ("common", "follow", "private", "subtype", "types")
+    __slots__ = ("check", "common", "follow", "private", "subtype", "types")
 
     def __init__(
         self,
@@ -38,8 +39,10 @@ class ObjectClass:
         subtype: int | None,
         types: dict[int | None, tuple[Row, ...]],
         follow: Callable[[tuple[Row, ...], Attributes], Attributes] | None = None,
+        check: Callable[[Attributes], None] | None = None,
     ) -> None:
         """Keep the row."""
+        self.check = check
         self.private = private
         self.common = (tables.COMMON, tables.STORAGE, *common)
         self.subtype = subtype
@@ -60,13 +63,28 @@ def follow_certificate(_: tuple[Row, ...], attributes: Attributes) -> Attributes
     from hashlib import sha1  # noqa: PLC0415 - loads libcrypto, which start-up must not
 
     value = attributes[CKA.VALUE]
-    if attributes[CKA.URL]:
+    if attributes.get(CKA.URL):
         for hashed in (CKA.HASH_OF_SUBJECT_PUBLIC_KEY, CKA.HASH_OF_ISSUER_PUBLIC_KEY):
             if not attributes[hashed]:
                 raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"CKA_URL is given, {name_of(CKA, hashed)} is not")
     elif not value:
         raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_VALUE and CKA_URL are both empty")
     return {CKA.CHECK_VALUE: sha1(value, usedforsecurity=False).digest()[:3]} if value else {}
+
+
+def check_trust(attributes: Attributes, code: int = CKR.TEMPLATE_INCONSISTENT) -> None:
+    """Check footnote 2 of "Trust Object Attributes": what is trusted is known by the hash of the certificate."""
+    if all(attributes[trust] in _NO_TRUST for trust in tables.TRUSTS):
+        return
+    for needed in (CKA.HASH_OF_CERTIFICATE, CKA.NAME_HASH_ALGORITHM):
+        if not attributes.get(needed):
+            raise CryptokiError(code, f"{name_of(CKA, needed)} is missing for what is trusted")
+
+
+def follow_trust(_: tuple[Row, ...], attributes: Attributes) -> Attributes:
+    """Check a new trust object, from which nothing follows: CKR_TEMPLATE_INCOMPLETE."""
+    check_trust(attributes, CKR.TEMPLATE_INCOMPLETE)
+    return {}
 
 
 def follow_lengths(rows: tuple[Row, ...], attributes: Attributes) -> Attributes:
@@ -78,6 +96,7 @@ def follow_lengths(rows: tuple[Row, ...], attributes: Attributes) -> Attributes:
     }
 
 
+_NO_TRUST = (ulong(CKT.TRUST_UNKNOWN), ulong(CKT.NOT_TRUSTED))
 _HMAC = (
     CKK.SHA_1_HMAC, CKK.SHA224_HMAC, CKK.SHA256_HMAC, CKK.SHA384_HMAC, CKK.SHA512_HMAC, CKK.SHA512_224_HMAC,
     CKK.SHA512_256_HMAC, CKK.SHA3_224_HMAC, CKK.SHA3_256_HMAC, CKK.SHA3_384_HMAC, CKK.SHA3_512_HMAC,
@@ -91,9 +110,10 @@ CLASSES = {
         FALSE,
         (tables.CERTIFICATE,),
         CKA.CERTIFICATE_TYPE,
-        {CKC.X_509: tables.X_509_CERTIFICATE},
+        {CKC.X_509: tables.X_509_CERTIFICATE, CKC.X_509_ATTR_CERT: tables.X_509_ATTRIBUTE_CERTIFICATE},
         follow_certificate,
     ),
+    CKO.TRUST: ObjectClass(FALSE, (), None, {None: tables.TRUST}, follow_trust, check_trust),
     CKO.CERTIFICATE_REQUEST: ObjectClass(FALSE, (), None, {None: tables.CERTIFICATE_REQUEST}),
     CKO.PUBLIC_KEY: ObjectClass(
         FALSE,

@@ -44,7 +44,7 @@ class Plan:
     never left again; `once` what is set but once; `computed` what must equal the token's own result, with its default.
     """
 
-    __slots__ = ("by_so", "checks", "computed", "defaults", "final", "follow", "once", "required", "rows")
+    __slots__ = ("by_so", "check", "checks", "computed", "defaults", "final", "follow", "once", "required", "rows")
 
     def __init__(self, origin: str, object_class: ObjectClass, subtype: int | None) -> None:
         """Read the footnotes."""
@@ -64,6 +64,7 @@ class Plan:
         self.once = frozenset(row.attribute for row in rows if "once" in row.footnotes)
         self.computed = {row.attribute: row.default for row in rows if "computed" in row.footnotes}
         self.follow = object_class.follow
+        self.check = object_class.check
 
     def refusal(self, attribute: int) -> CryptokiError:
         """Say why `checks` did not accept an attribute.

@@ -12,6 +12,7 @@ from __future__ import annotations
 from binascii import hexlify
 from os import urandom
 
+from ptkc.objects.checksum import public_checksum
 from ptkc.objects.limits import BY_TICKET, CLOSED_BY, EXPORTING, follow_limits
 from ptkc.objects.plans import COPY, CREATE, DERIVE, GENERATE, MODIFY, SECRET, UNWRAP, Plan, plan_of
 from ptkc.spec.constants import CKA, CKK, CKO, CKR
@@ -42,6 +43,7 @@ _ALWAYS_SENSITIVE = CKA.ALWAYS_SENSITIVE
 _NEVER_EXTRACTABLE = CKA.NEVER_EXTRACTABLE
 _ALWAYS_AUTHENTICATE = CKA.ALWAYS_AUTHENTICATE
 _LOCAL = CKA.LOCAL
+_CHECKSUM = CKA.PUBLIC_CRC64_VALUE
 _KEY_GEN_MECHANISM = CKA.KEY_GEN_MECHANISM
 
 # The history of what is generated: until now nobody could read or take it.
@@ -148,6 +150,9 @@ def complete(
     information was given.
     """
     plan = plan_of(origin, attributes)
+    if _CHECKSUM in plan.rows:
+        checksum = public_checksum({**attributes, **produced})
+        produced = produced if checksum is None else {**produced, _CHECKSUM: checksum}
     _add(plan, attributes, produced)
     history = base.attributes if base is not None else {}
     if origin == GENERATE and _LOCAL in attributes:
@@ -248,6 +253,8 @@ def _change(origin: str, attributes: Attributes, template: Template, so: bool) -
         changed[attribute] = value
     _check_authentication(changed)
     follow_limits(changed)
+    if plan.check is not None:
+        plan.check(changed)
     return changed
 
 

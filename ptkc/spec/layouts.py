@@ -17,22 +17,24 @@ if TYPE_CHECKING:
     from ptkc.spec.members import Memory
 
 __all__ = [
-    "CBC_DATA", "CCM", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA", "ECDH",
-    "ECDH_AES_WRAP", "EDDSA", "EXTRACT", "GCM", "GEN_PIK", "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF",
-    "IKE1_EXTENDED", "IKE1_PRF", "IKE2_PRF_PLUS", "IKE_PRF", "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT",
-    "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PBKDF2", "PSS", "RSA_AES_WRAP", "SECRET_SHARE",
-    "SIGN_CONTEXT", "SP800_108", "SP800_108_FEEDBACK", "TLS_EXTENDED_MASTER", "TLS_KDF", "TLS_KEYS", "TLS_MAC",
-    "TLS_MASTER", "WITHOUT_KEY", "CbcData", "Ccm", "CcmMessage", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage",
-    "CounterFormat", "Ctr", "Des3CbcData", "Ecdh", "EcdhAesWrap", "Eddsa", "Extract", "FurtherKey", "Gcm",
-    "GcmMessage", "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended", "Ike1Prf", "Ike2PrfPlus", "IkePrf",
-    "KeyData", "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject", "Oaep", "Pbkdf2", "PrfData", "Pss",
-    "RsaAesWrap", "Share", "SignContext", "Sp800108", "Sp800108Feedback", "TlsExtendedMaster", "TlsKdf", "TlsKeys",
-    "TlsKeysOut", "TlsMac", "TlsMaster", "TlsRandom", "pack", "pack_message", "parse", "parse_message", "unpack",
-    "unpack_message",
+    "CBC_DATA", "CCM", "CCM_WRAP", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA",
+    "DSA_SEED_GIVEN", "DSA_SEED_MADE", "ECDH", "ECDH_AES_WRAP", "EDDSA", "EXTRACT", "GCM", "GCM_WRAP", "GEN_PIK",
+    "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF", "IKE1_EXTENDED", "IKE1_PRF", "IKE2_PRF_PLUS", "IKE_PRF",
+    "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT", "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PBKDF2",
+    "PSS", "RSA_AES_WRAP", "SECRET_SHARE", "SIGN_CONTEXT", "SP800_108", "SP800_108_FEEDBACK", "TLS_EXTENDED_MASTER",
+    "TLS_KDF", "TLS_KEYS", "TLS_MAC", "TLS_MASTER", "WITHOUT_KEY", "WRAPPING", "CbcData", "Ccm", "CcmMessage",
+    "CcmWrap", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage", "CounterFormat", "Ctr", "Des3CbcData",
+    "DsaGeneration", "Ecdh", "EcdhAesWrap", "Eddsa", "Extract", "FurtherKey", "Gcm", "GcmMessage", "GcmWrap",
+    "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended", "Ike1Prf", "Ike2PrfPlus", "IkePrf", "KeyData",
+    "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject", "Oaep", "Pbkdf2", "PrfData", "Pss", "RsaAesWrap",
+    "Share", "SignContext", "Sp800108", "Sp800108Feedback", "TlsExtendedMaster", "TlsKdf", "TlsKeys", "TlsKeysOut",
+    "TlsMac", "TlsMaster", "TlsRandom", "pack", "pack_message", "parse", "parse_message", "unpack", "unpack_message",
 ]  # fmt: skip
 
 Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
 Ccm = namedtuple("Ccm", "data_len nonce aad mac_len")
+GcmWrap = namedtuple("GcmWrap", "iv fixed_bits generator aad tag_bits")
+CcmWrap = namedtuple("CcmWrap", "data_len nonce fixed_bits generator aad mac_len")
 Ctr = namedtuple("Ctr", "bits block")
 ChaCha20 = namedtuple("ChaCha20", "counter nonce")
 ChaCha20Poly1305 = namedtuple("ChaCha20Poly1305", "nonce aad")
@@ -45,6 +47,7 @@ Oaep = namedtuple("Oaep", "hash mgf source label")
 Ecdh = namedtuple("Ecdh", "kdf shared public")
 Eddsa = namedtuple("Eddsa", "ph context")
 X942Dh = namedtuple("X942Dh", "kdf other public")
+DsaGeneration = namedtuple("DsaGeneration", "hash seed index")
 RsaAesWrap = namedtuple("RsaAesWrap", "bits oaep")
 EcdhAesWrap = namedtuple("EcdhAesWrap", "bits kdf shared")
 SignContext = namedtuple("SignContext", "hedge context")
@@ -78,18 +81,22 @@ MechanismAndObject = namedtuple("MechanismAndObject", "mechanism object")
 GenPik = namedtuple("GenPik", "self_sign")
 Share = namedtuple("Share", "n m")
 
-# The second form is CK_GCM_PARAMS before Cryptoki 2.40 errata 1, which had no ulIvBits. The third is
-# CK_GCM_WRAP_PARAMS: as long as nothing is generated (CKG_NO_GENERATE, 0) it says the same.
+# The second form is CK_GCM_PARAMS before Cryptoki 2.40 errata 1, which had no ulIvBits.
 GCM = Layout(
     "CK_GCM_PARAMS", Gcm,
     "iv:pointer iv:length iv_bits:ulong aad:pointer aad:length tag_bits:ulong",
     "iv:pointer iv:length aad:pointer aad:length tag_bits:ulong",
-    "iv:pointer iv:length fixed:unused generator:zero aad:pointer aad:length tag_bits:ulong",
 )  # fmt: skip
 CCM = Layout(
-    "CK_CCM_PARAMS", Ccm,
-    "data_len:ulong nonce:pointer nonce:length aad:pointer aad:length mac_len:ulong",
-    "data_len:ulong nonce:pointer nonce:length fixed:unused generator:zero aad:pointer aad:length mac_len:ulong",
+    "CK_CCM_PARAMS", Ccm, "data_len:ulong nonce:pointer nonce:length aad:pointer aad:length mac_len:ulong"
+)
+GCM_WRAP = Layout(
+    "CK_GCM_WRAP_PARAMS", GcmWrap,
+    "iv:in_out iv:length fixed_bits:ulong generator:ulong aad:pointer aad:length tag_bits:ulong",
+)  # fmt: skip
+CCM_WRAP = Layout(
+    "CK_CCM_WRAP_PARAMS", CcmWrap,
+    "data_len:ulong nonce:in_out nonce:length fixed_bits:ulong generator:ulong aad:pointer aad:length mac_len:ulong",
 )  # fmt: skip
 CTR = Layout("CK_AES_CTR_PARAMS", Ctr, "bits:ulong block:block")
 CHACHA20 = Layout("CK_CHACHA20_PARAMS", ChaCha20, "counter:pointer counter:bits nonce:pointer nonce:bits")
@@ -105,6 +112,12 @@ HASH_SIGN_CONTEXT = Layout(
     "CK_HASH_SIGN_ADDITIONAL_CONTEXT", HashSignContext, "hedge:ulong context:pointer context:length hash:ulong"
 )
 EDDSA = Layout("CK_EDDSA_PARAMS", Eddsa, "ph:boolean context:length context:pointer")
+DSA_SEED_MADE = Layout(
+    "CK_DSA_PARAMETER_GEN_PARAM", DsaGeneration, "hash:ulong seed:output seed:length index:ulong"
+)
+DSA_SEED_GIVEN = Layout(
+    "CK_DSA_PARAMETER_GEN_PARAM", DsaGeneration, "hash:ulong seed:pointer seed:length index:ulong"
+)
 RSA_AES_WRAP = Layout("CK_RSA_AES_KEY_WRAP_PARAMS", RsaAesWrap, "bits:ulong oaep:part_at", oaep=OAEP)
 ECDH_AES_WRAP = Layout(
     "CK_ECDH_AES_KEY_WRAP_PARAMS", EcdhAesWrap, "bits:ulong kdf:ulong shared:length shared:pointer"
@@ -240,6 +253,8 @@ LAYOUTS = {
     CKM.ECDH1_COFACTOR_DERIVE: ECDH,
     CKM.EDDSA: EDDSA,
     CKM.X9_42_DH_DERIVE: X9_42_DH,
+    CKM.DSA_PROBABILISTIC_PARAMETER_GEN: DSA_SEED_MADE,
+    CKM.DSA_FIPS_G_GEN: DSA_SEED_GIVEN,
     CKM.RSA_AES_KEY_WRAP: RSA_AES_WRAP,
     **dict.fromkeys(
         (CKM.ECDH_AES_KEY_WRAP, CKM.ECDH_COF_AES_KEY_WRAP, CKM.ECDH_X_AES_KEY_WRAP), ECDH_AES_WRAP
@@ -291,6 +306,9 @@ LAYOUTS = {
 WITHOUT_KEY = frozenset((CKM.TLS12_KEY_AND_MAC_DERIVE, CKM.TLS12_KEY_SAFE_DERIVE))
 """Mechanisms whose keys are all written back through the parameter: C_DeriveKey itself has none to give."""
 
+# The structures that C_WrapKey and C_UnwrapKey take besides, told apart by their length.
+WRAPPING = {CKM.AES_GCM: GCM_WRAP, CKM.AES_CCM: CCM_WRAP}
+
 # Per-message parameters, told apart by their length. What is made (C_EncryptMessage …) has the room for the tag, and IV
 # and tag are written back; what is given (C_DecryptMessage …) has the tag, or b"" where there is none.
 _GCM_MESSAGE = "iv:{0} iv:length iv_fixed_bits:ulong generator:ulong tag:{1}:tag_bits tag_bits:ulong"
@@ -313,7 +331,7 @@ MADE = _messages("in_out", "output")
 GIVEN = _messages("pointer", "optional")
 """Layouts of the same structures for functions that check and decrypt."""
 
-_ABSENT, _BYTES, _STRUCTURE, _MALFORMED = b"\0", b"\1", b"\2", b"\3"
+_ABSENT, _BYTES, _STRUCTURE, _MALFORMED, _WRAPPING = b"\0", b"\1", b"\2", b"\3", b"\4"
 _MESSAGE_MALFORMED = b"\1"
 
 
@@ -325,7 +343,10 @@ def parse(mechanism_type: int, raw: bytes, memory: Memory) -> object:
     if not raw:
         return None
     layout = LAYOUTS.get(mechanism_type)
-    return raw if layout is None else layout.parse(raw, memory)
+    if layout is None:
+        return raw
+    wrapping = WRAPPING.get(mechanism_type)
+    return (wrapping if wrapping and wrapping.size == len(raw) else layout).parse(raw, memory)
 
 
 def pack(mechanism_type: int, value: object) -> bytes:
@@ -333,6 +354,8 @@ def pack(mechanism_type: int, value: object) -> bytes:
     if value is None:
         return _ABSENT
     if isinstance(value, tuple):
+        if mechanism_type in WRAPPING and WRAPPING[mechanism_type].accepts(value):
+            return _WRAPPING + WRAPPING[mechanism_type].pack(value)
         return _STRUCTURE + LAYOUTS[mechanism_type].pack(value)
     return _BYTES + value if isinstance(value, bytes) else _MALFORMED
 
@@ -344,6 +367,8 @@ def unpack(mechanism_type: int, data: bytes) -> object:
         return rest
     if kind == _STRUCTURE and mechanism_type in LAYOUTS:
         return LAYOUTS[mechanism_type].unpack(rest)
+    if kind == _WRAPPING and mechanism_type in WRAPPING:
+        return WRAPPING[mechanism_type].unpack(rest)
     if rest or kind not in (_ABSENT, _MALFORMED):
         raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{len(data)} bytes are no mechanism parameter")
     return None if kind == _ABSENT else MALFORMED

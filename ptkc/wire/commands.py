@@ -187,7 +187,7 @@ s C_CreateObject | session template | object:ulong |
 - C_DecryptVerifyUpdate | session encrypted:bytes | part:buffer | decrypt,verify
 s C_GenerateKey | session mechanism template | key:ulong written |
 - C_GenerateKeyPair | session mechanism public:template private:template | public_key:ulong private_key:ulong |
-- C_WrapKey | session mechanism wrapping_key:handle key:handle | wrapped:buffer |
+- C_WrapKey | session mechanism wrapping_key:handle key:handle | wrapped:buffer written |
 s C_UnwrapKey | session mechanism unwrapping_key:handle wrapped:bytes template | key:ulong |
 s C_DeriveKey | session mechanism base_key:handle template | key:ulong written |
 s C_SeedRandom | session seed:bytes | |

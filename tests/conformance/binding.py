@@ -25,6 +25,10 @@ typedef struct { CK_BYTE *pIv; CK_ULONG ulIvLen; CK_ULONG ulIvBits; CK_BYTE *pAA
                  CK_ULONG ulTagBits; } CK_GCM_PARAMS;
 typedef struct { CK_ULONG ulDataLen; CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_BYTE *pAAD; CK_ULONG ulAADLen;
                  CK_ULONG ulMACLen; } CK_CCM_PARAMS;
+typedef struct { CK_BYTE *pIv; CK_ULONG ulIvLen; CK_ULONG ulIvFixedBits; CK_ULONG ivGenerator; CK_BYTE *pAAD;
+                 CK_ULONG ulAADLen; CK_ULONG ulTagBits; } CK_GCM_WRAP_PARAMS;
+typedef struct { CK_ULONG ulDataLen; CK_BYTE *pNonce; CK_ULONG ulNonceLen; CK_ULONG ulNonceFixedBits;
+                 CK_ULONG nonceGenerator; CK_BYTE *pAAD; CK_ULONG ulAADLen; CK_ULONG ulMACLen; } CK_CCM_WRAP_PARAMS;
 typedef struct { CK_ULONG ulCounterBits; CK_BYTE cb[16]; } CK_AES_CTR_PARAMS;
 typedef struct { CK_BYTE *pIv; CK_ULONG ulIvLen; CK_ULONG ulIvFixedBits; CK_ULONG ivGenerator; CK_BYTE *pTag;
                  CK_ULONG ulTagBits; } CK_GCM_MESSAGE_PARAMS;

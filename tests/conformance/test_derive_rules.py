@@ -14,10 +14,11 @@ from ptkc.spec.constants import CK, CKA, CKD, CKK, CKM, CKO, CKP, CKR
 
 from . import derivations as parameters
 from .binding import ffi
-from .cryptoki import Session, Template, expect
+from .cryptoki import Refused, Session, Template, expect
 from .derivations import KeyMaterial
 from .keys import generate_ec, import_rsa, private_rsa
 from .parameters import Mechanism, ecdh
+from .test_finite_fields import _DH, _SUBGROUP
 
 _OPEN: dict[int, Any] = {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
 _CLOSED: dict[int, Any] = {CKA.SENSITIVE: True, CKA.EXTRACTABLE: False}
@@ -25,7 +26,8 @@ _BASE = bytes(range(48))
 _LENGTH = (CKR.ATTRIBUTE_VALUE_INVALID, CKR.KEY_SIZE_RANGE, CKR.TEMPLATE_INCONSISTENT)
 _PARAMETER = (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
 _ITERATION, _BYTES = CK.SP800_108_ITERATION_VARIABLE, CK.SP800_108_BYTE_ARRAY
-_AES: dict[int, Any] = {CKA.KEY_TYPE: CKK.AES, CKA.VALUE_LEN: 16}
+_SECRET: dict[int, Any] = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET}
+_AES: dict[int, Any] = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE_LEN: 16}
 _needs_hkdf = pytest.mark.needs(CKM.HKDF_DERIVE)
 _needs_counter = pytest.mark.needs(CKM.SP800_108_COUNTER_KDF)
 _needs_master = pytest.mark.needs(CKM.TLS12_MASTER_KEY_DERIVE_DH)
@@ -111,13 +113,15 @@ def test_history_of_a_generated_base_is_that_of_the_new_key(session: Session, ki
 @_ways
 def test_protection_that_nobody_says(session: Session, kind: int) -> None:
     """SP 800-108 and CKM_TLS_KDF take it from the base key; the others have the token's default."""
+    seen = set()
     for sensitive, extractable in ((False, True), (True, False)):
         mechanism, key = _way(session, kind, SENSITIVE=sensitive, EXTRACTABLE=extractable)
         new = session.derive(mechanism, key, _AES)
+        protection = session.flag(new, CKA.SENSITIVE), session.flag(new, CKA.EXTRACTABLE)
+        seen.add(protection)
         if kind in _SAME_PROTECTION:
-            assert (sensitive, extractable) == (session.flag(new, CKA.SENSITIVE), session.flag(new, CKA.EXTRACTABLE))
-        else:
-            assert session.flag(new, CKA.SENSITIVE)
+            assert (sensitive, extractable) == protection
+    assert len(seen) == (2 if kind in _SAME_PROTECTION else 1)
 
 
 @_ways
@@ -146,7 +150,13 @@ def test_impossible_new_keys_are_refused(session: Session, kind: int) -> None:
     codes = (CKR.TEMPLATE_INCONSISTENT, CKR.ATTRIBUTE_VALUE_INVALID)
     expect(codes, session.derive, mechanism, key, {**_AES, CKA.CLASS: CKO.PRIVATE_KEY})
     expect(_LENGTH, session.derive, mechanism, key, {**_AES, CKA.VALUE_LEN: 17})
-    expect((CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT), session.derive, mechanism, key, {CKA.VALUE: b"mine"})
+    expect(
+        (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT),
+        session.derive,
+        mechanism,
+        key,
+        {**_AES, CKA.VALUE: b"mine"},
+    )
     expect(
         (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT), session.derive, mechanism, key, {**_AES, CKA.LOCAL: True}
     )
@@ -157,8 +167,8 @@ def test_impossible_new_keys_are_refused(session: Session, kind: int) -> None:
 def test_derived_des_keys_have_odd_parity(session: Session, kind: int) -> None:
     """The length of a DES3 key need not be said, and its parity bits are set."""
     mechanism, key = _way(session, kind)
-    value = session.get(session.derive(mechanism, key, {CKA.KEY_TYPE: CKK.DES3, **_OPEN}), CKA.VALUE)
-    plain = session.get(session.derive(mechanism, key, {CKA.VALUE_LEN: 24, **_OPEN}), CKA.VALUE)
+    value = session.get(session.derive(mechanism, key, {**_SECRET, CKA.KEY_TYPE: CKK.DES3, **_OPEN}), CKA.VALUE)
+    plain = session.get(session.derive(mechanism, key, {**_SECRET, CKA.VALUE_LEN: 24, **_OPEN}), CKA.VALUE)
     assert [byte >> 1 for byte in plain] == [byte >> 1 for byte in value]
     assert all(byte.bit_count() & 1 for byte in value)
 
@@ -167,7 +177,7 @@ def test_derived_des_keys_have_odd_parity(session: Session, kind: int) -> None:
 def test_agreed_des_keys_have_odd_parity(session: Session) -> None:
     """With ECDH, too."""
     public, private = generate_ec(session, None, {CKA.DERIVE: True})
-    mechanism = ecdh(session.get(public, CKA.EC_POINT)[2:], CKD.SHA256_KDF)
+    mechanism = ecdh(session.get(public, CKA.EC_POINT)[2:], CKD.NULL)
     new = session.derive(mechanism, private, {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.DES3, **_OPEN})
     assert all(byte.bit_count() & 1 for byte in session.get(new, CKA.VALUE))
 
@@ -193,9 +203,9 @@ def test_encrypted_data_are_whole_blocks_and_enough(session: Session) -> None:
             parameters.key_data(CKM.AES_ECB_ENCRYPT_DATA, bytes(size)),
             parameters.cbc_data(CKM.AES_CBC_ENCRYPT_DATA, bytes(16), bytes(size)),
         ):
-            expect((*_PARAMETER, CKR.DATA_LEN_RANGE), session.derive, mechanism, key, {CKA.VALUE_LEN: 10})
+            expect((*_PARAMETER, CKR.DATA_LEN_RANGE), session.derive, mechanism, key, {**_SECRET, CKA.VALUE_LEN: 10})
     mechanism = parameters.key_data(CKM.AES_ECB_ENCRYPT_DATA, bytes(16))
-    expect((CKR.DATA_LEN_RANGE, *_LENGTH), session.derive, mechanism, key, {CKA.VALUE_LEN: 17})
+    expect((CKR.DATA_LEN_RANGE, *_LENGTH), session.derive, mechanism, key, {**_SECRET, CKA.VALUE_LEN: 17})
 
 
 # HKDF
@@ -461,9 +471,13 @@ def test_master_key_is_good_for_tls_alone(session: Session) -> None:
     session.sign(parameters.tls_mac(CKM.SHA256, 12, 1), master, b"handshake")
     for wrong in (
         {CKA.VALUE_LEN: 47}, {CKA.KEY_TYPE: CKK.AES}, {CKA.CLASS: CKO.PRIVATE_KEY},
-        {CKA.ALLOWED_MECHANISMS: [CKM.SHA256_HMAC]},
+        {CKA.ALLOWED_MECHANISMS: [CKM.SHA256_HMAC]}, {CKA.ALLOWED_MECHANISMS: []},
     ):  # fmt: skip
         expect(CKR.TEMPLATE_INCONSISTENT, session.derive, mechanism, key, wrong)
+    safe = {CKA.ALLOWED_MECHANISMS: [CKM.TLS12_KEY_SAFE_DERIVE]}
+    bound = session.derive(mechanism, base(session, b"agreed secret", DERIVE_TEMPLATE=safe), {})
+    leaking = KeyMaterial(CKM.TLS12_KEY_AND_MAC_DERIVE, CKM.SHA256, b"c", b"s", (0, 128, 128))
+    expect(CKR.MECHANISM_INVALID, session.derive, leaking.mechanism, bound, {})
 
 
 @pytest.mark.needs(CKM.TLS12_MASTER_KEY_DERIVE)
@@ -625,8 +639,9 @@ def test_base_key_is_not_read_through_its_beginning(session: Session) -> None:
     """Attack: the beginning of a key that cannot be read, as a key that can; or so short that it is guessed."""
     key = base(session, bytes(20), SENSITIVE=True, EXTRACTABLE=False)
     mechanism = parameters.ike1_extended(CKM.SHA_1_HMAC)
-    new = session.derive(mechanism, key, {CKA.VALUE_LEN: 16, **_OPEN})
+    new = session.derive(mechanism, key, {CKA.VALUE_LEN: 16, CKA.PRIVATE: False, **_OPEN})
     assert (True, False) == (session.flag(new, CKA.SENSITIVE), session.flag(new, CKA.EXTRACTABLE))
+    assert session.flag(new, CKA.PRIVATE)
     for size in (1, 2, 8, 13):
         expect(CKR.KEY_SIZE_RANGE, session.derive, mechanism, key, {CKA.VALUE_LEN: size})
     expect(CKR.KEY_SIZE_RANGE, session.derive, mechanism, base(session, bytes(15)), {CKA.VALUE_LEN: 16})
@@ -660,6 +675,42 @@ def test_public_key_of_a_private_one_verifies(session: Session) -> None:
         session.get(new, CKA.ID), session.flag(new, CKA.TOKEN), session.flag(new, CKA.LOCAL),
         session.number(new, CKA.KEY_GEN_MECHANISM),
     )  # fmt: skip
+
+
+_ED25519, _X25519 = (bytes.fromhex(oid) for oid in ("06032b6570", "06032b656e"))
+
+
+@_needs_public
+@pytest.mark.parametrize(
+    ("template", "kind"),
+    [
+        pytest.param(template, getattr(CKM, name), id=name, marks=pytest.mark.needs(getattr(CKM, name)))
+        for name, template in (
+            ("RSA_PKCS_KEY_PAIR_GEN", {CKA.MODULUS_BITS: 1024}),
+            ("EC_EDWARDS_KEY_PAIR_GEN", {CKA.EC_PARAMS: _ED25519}),
+            ("EC_MONTGOMERY_KEY_PAIR_GEN", {CKA.EC_PARAMS: _X25519}),
+            ("ML_DSA_KEY_PAIR_GEN", {CKA.PARAMETER_SET: CKP.ML_DSA_44}),
+            ("ML_KEM_KEY_PAIR_GEN", {CKA.PARAMETER_SET: CKP.ML_KEM_768}),
+            ("DSA_KEY_PAIR_GEN", _SUBGROUP),
+            ("DH_PKCS_KEY_PAIR_GEN", _DH),
+        )
+    ],
+)
+def test_each_type_has_public_keys_of_private_ones(session: Session, template: dict[int, Any], kind: int) -> None:
+    """The material is that of the pair's public key."""
+    public, private = session.generate_pair(Mechanism(kind), template, {CKA.TOKEN: False})
+    new = session.derive(Mechanism(CKM.PUB_KEY_FROM_PRIV_KEY), private, {})
+    shown = (CKA.KEY_TYPE, CKA.PUBLIC_KEY_INFO, *template)
+    assert [session.get(public, each) for each in shown] == [session.get(new, each) for each in shown]
+    for each in (CKA.VALUE, CKA.MODULUS, CKA.EC_POINT):
+        assert _maybe(session, public, each) == _maybe(session, new, each)
+
+
+def _maybe(session: Session, handle: int, kind: int) -> bytes | None:
+    try:
+        return session.get(handle, kind)
+    except Refused:
+        return None
 
 
 @_needs_public

@@ -23,7 +23,7 @@ _NEW: dict[int, Any] = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SEC
 _OPEN = {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
 _MECHANISMS = (
     CKM.CONCATENATE_BASE_AND_KEY, CKM.CONCATENATE_BASE_AND_DATA, CKM.CONCATENATE_DATA_AND_BASE,
-    CKM.EXTRACT_KEY_FROM_KEY,
+    CKM.EXTRACT_KEY_FROM_KEY, CKM.XOR_BASE_AND_DATA,
 )  # fmt: skip
 _ADMIN_PIN = "administrator"
 
@@ -98,6 +98,19 @@ def test_two_keys(weak: Session) -> None:
     assert _BASE + bytes(12) == weak.get(weak.derive(mechanism, base, aes), CKA.VALUE)
 
 
+def test_key_and_data_mixed(weak: Session) -> None:
+    """The specification's example; as long as the shorter of both, and no longer."""
+    base = secret(weak, _BASE)
+    new = weak.derive(key_data(CKM.XOR_BASE_AND_DATA, _MORE), base, _NEW | _OPEN)
+    assert bytes.fromhex("88888888") == weak.get(new, CKA.VALUE)
+    shorter = weak.derive(key_data(CKM.XOR_BASE_AND_DATA, _MORE[:2] + b"more data"), base, _NEW | _OPEN)
+    assert (4, bytes.fromhex("8888")) == (weak.number(shorter, CKA.VALUE_LEN), weak.get(shorter, CKA.VALUE)[:2])
+    codes = (CKR.TEMPLATE_INCONSISTENT, CKR.KEY_SIZE_RANGE, CKR.ATTRIBUTE_VALUE_INVALID)
+    three = _NEW | _OPEN | {CKA.VALUE_LEN: 3}
+    expect(codes, weak.derive, key_data(CKM.XOR_BASE_AND_DATA, _MORE[:2]), base, three)
+    expect((CKR.MECHANISM_PARAM_INVALID, *codes), weak.derive, key_data(CKM.XOR_BASE_AND_DATA, b""), base, _NEW | _OPEN)
+
+
 def test_bits_of_a_key(weak: Session) -> None:
     """The specification's example: from bit 21 on, round the end."""
     base = secret(weak, bytes.fromhex("329f84a9"))
@@ -126,8 +139,9 @@ def test_the_new_key_is_protected_as_its_bases_are(weak: Session) -> None:
         weak.derive(number(CKM.CONCATENATE_BASE_AND_KEY, free), closed, _NEW | _OPEN),
         weak.derive(number(CKM.CONCATENATE_BASE_AND_KEY, closed), free, _NEW | _OPEN),
         weak.derive(number(CKM.EXTRACT_KEY_FROM_KEY, 0), closed, _NEW | _OPEN | {CKA.VALUE_LEN: 2}),
+        weak.derive(key_data(CKM.XOR_BASE_AND_DATA, _MORE), closed, _NEW | _OPEN),
     ]
-    assert [(True, False)] * 4 == [(weak.flag(key, CKA.SENSITIVE), weak.flag(key, CKA.EXTRACTABLE)) for key in made]
+    assert [(True, False)] * 5 == [(weak.flag(key, CKA.SENSITIVE), weak.flag(key, CKA.EXTRACTABLE)) for key in made]
     for key in made:
         expect(CKR.ATTRIBUTE_SENSITIVE, weak.get, key, CKA.VALUE)
 
@@ -147,3 +161,16 @@ def test_parameters_that_are_none(weak: Session) -> None:
     for kind in _MECHANISMS:
         for mechanism in (Mechanism(kind), Mechanism(kind, bytes(3))):
             expect((CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD), weak.derive, mechanism, base, _NEW)
+
+
+def test_sensitive_key_is_not_found_byte_by_byte(session: Session, slot: int) -> None:
+    """Attack: a key of one byte of another, which is guessed. Without the flag our module has no such mechanism."""
+    if not [each for each in session.cryptoki.slots() if session.cryptoki.token(each).flags & CKF.ADMIN_TOKEN]:
+        unavailable("security flags")
+    closed = secret(session, _BASE, SENSITIVE=True, EXTRACTABLE=False)
+    offered = set(session.cryptoki.items("C_GetMechanismList", slot))
+    assert set() == set(_MECHANISMS) & offered
+    one = _NEW | _OPEN | {CKA.VALUE_LEN: 1}
+    expect(CKR.MECHANISM_INVALID, session.derive, key_data(CKM.XOR_BASE_AND_DATA, b"x"), closed, one)
+    expect(CKR.MECHANISM_INVALID, session.derive, number(CKM.EXTRACT_KEY_FROM_KEY, 0), closed, one)
+    expect(CKR.MECHANISM_INVALID, session.derive, key_data(CKM.CONCATENATE_DATA_AND_BASE, b"x"), closed, _NEW | _OPEN)

@@ -34,6 +34,7 @@ _PRIME = bytes.fromhex(
     "15728e5a8aacaa68ffffffffffffffff"
 )
 _ORDER = ((int.from_bytes(_PRIME, "big") - 1) // 2).to_bytes(256, "big")
+_X448 = b"\x13\x08curve448"
 _TAIL = {CKA.VALUE_LEN: 32}
 
 Pair = Callable[[Session], tuple[int, int]]
@@ -79,6 +80,7 @@ _WAYS = [
         _generated(CKM.EC_KEY_PAIR_GEN, {CKA.EC_PARAMS: P256}), _GENERIC, 65,
     ),
     needs("ECDH1_DERIVE", ecdh(b""), _generated(CKM.EC_MONTGOMERY_KEY_PAIR_GEN, {CKA.EC_PARAMS: X25519}), _NEW, 32),
+    needs("ECDH1_DERIVE", ecdh(b""), _generated(CKM.EC_MONTGOMERY_KEY_PAIR_GEN, {CKA.EC_PARAMS: _X448}), _GENERIC, 56),
     needs(
         "DH_PKCS_DERIVE", Mechanism(CKM.DH_PKCS_DERIVE),
         _generated(CKM.DH_PKCS_KEY_PAIR_GEN, {CKA.PRIME: _PRIME, CKA.BASE: b"\2"}), _NEW | _TAIL, 256,
@@ -371,3 +373,17 @@ class TestMlKem:
             assert session.get(made[2], CKA.VALUE) == session.get(made[3], CKA.VALUE)
         finally:
             session.destroy(*made)
+
+
+@pytest.mark.needs(CKM.ECDH1_DERIVE)
+def test_a_compressed_public_key_encapsulates_as_well(session: Session) -> None:
+    """The ciphertext is an uncompressed point all the same."""
+    point = private_ec().public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    public = session.create({
+        CKA.CLASS: CKO.PUBLIC_KEY, CKA.KEY_TYPE: CKK.EC, CKA.EC_PARAMS: P256, CKA.EC_POINT: point,
+        CKA.ENCAPSULATE: True,
+    })  # fmt: skip
+    ciphertext, key = session.encapsulate(ecdh(b""), public, _GENERIC)
+    assert len(ciphertext) == 65
+    ephemeral = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), ciphertext)
+    assert private_ec().exchange(ec.ECDH(), ephemeral) == session.get(key, CKA.VALUE)

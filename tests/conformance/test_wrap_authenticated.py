@@ -15,7 +15,7 @@ from .binding import ffi
 from .cryptoki import NULL, Session, Template, expect
 from .keys import AES_KEY, aes, generic, import_ec, import_rsa, private_ec, private_rsa
 from .messages import Ccm, ChaCha, Gcm, MessageParameter
-from .parameters import Mechanism, needs
+from .parameters import Mechanism, chacha20_poly1305, needs
 
 pytestmark = pytest.mark.needs_function("C_WrapKeyAuthenticated", "C_UnwrapKeyAuthenticated")
 
@@ -197,6 +197,16 @@ def test_bad_parameters_are_refused(session: Session, name: str, make: Make, lib
             (CKR.MECHANISM_PARAM_INVALID, CKR.WRAPPED_KEY_INVALID),
             session.unwrap_authenticated, mechanism, wrapping, _VALUE, _NEW,
         )  # fmt: skip
+
+
+@pytest.mark.needs(CKM.CHACHA20_POLY1305)
+def test_chacha20_poly1305_wraps_with_the_tag_behind_the_key(session: Session) -> None:
+    """C_WrapKey and C_UnwrapKey take the parameter of C_Encrypt."""
+    wrapping, mechanism = _wrapping(session, "CHACHA20_POLY1305"), chacha20_poly1305(_NONCE, _AAD)
+    wrapped = session.wrap(mechanism, wrapping, aes(session, _VALUE))
+    assert ChaCha20Poly1305(AES_KEY).encrypt(_NONCE, _VALUE, _AAD) == wrapped
+    assert _VALUE == session.get(session.unwrap(mechanism, wrapping, wrapped, _NEW), CKA.VALUE)
+    expect(CKR.WRAPPED_KEY_INVALID, session.unwrap, mechanism, wrapping, wrapped[1:], _NEW)
 
 
 @pytest.mark.needs(CKM.AES_GCM, CKM.AES_CCM)

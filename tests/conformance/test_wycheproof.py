@@ -18,6 +18,7 @@ from asn1crypto.keys import PrivateKeyInfo, PublicKeyInfo
 
 from ptkc.spec.constants import CKA, CKG, CKK, CKM, CKO, CKP, CKR
 
+from . import derivations
 from .child import module_path
 from .cryptoki import Refused, Session
 from .parameters import Mechanism, ccm, chacha20_poly1305, context, ecdh, gcm, oaep, pss, ulong
@@ -56,6 +57,10 @@ _WRAPPED = {CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE}
 _PARAMETER = {CKR.MECHANISM_PARAM_INVALID}
 _KEY = {CKR.ATTRIBUTE_VALUE_INVALID}
 _LONGEST_IV = 128
+_MOST_ITERATIONS = 100_000
+_READABLE = {
+    CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.SENSITIVE: False, CKA.EXTRACTABLE: True,
+}  # fmt: skip
 _XTS_192 = 48
 
 Group = dict[str, Any]
@@ -236,7 +241,7 @@ def _rsa_private(session: Session, group: Group) -> int:
     }  # fmt: skip
     values = {kind: key[name].native for kind, name in names.items()}
     return session.create(
-        {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.DECRYPT: True}
+        {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.DECRYPT: True, CKA.SIGN: True}
         | {kind: value.to_bytes((value.bit_length() + 7) // 8, "big") for kind, value in values.items()}
     )
 
@@ -244,6 +249,11 @@ def _rsa_private(session: Session, group: Group) -> int:
 def _rsa_verify(session: Session, group: Group, test: dict[str, Any]) -> None:
     mechanism = Mechanism(getattr(CKM, _HASHES[group["sha"]][1] + "_RSA_PKCS"))
     session.verify(mechanism, _rsa_public(session, group), _hex(test["msg"]), _hex(test["sig"]))
+
+
+def _rsa_sign(session: Session, group: Group, test: dict[str, Any]) -> None:
+    mechanism = Mechanism(getattr(CKM, _HASHES[group["sha"]][1] + "_RSA_PKCS"))
+    _same(_hex(test["sig"]), session.sign(mechanism, _rsa_private(session, group), _hex(test["msg"])))
 
 
 def _pss(session: Session, group: Group, test: dict[str, Any]) -> None:
@@ -280,6 +290,32 @@ def _gmac(session: Session, group: Group, test: dict[str, Any]) -> None:
     mechanism = gcm(_hex(test["iv"]), b"", group["tagSize"], CKM.AES_GMAC)
     session.verify(mechanism, key, _hex(test["msg"]), _hex(test["tag"]))
     _same(_hex(test["tag"]), session.sign(mechanism, key, _hex(test["msg"])))
+
+
+def _hkdf(name: str) -> Check:
+    """Return the check of HKDF with the hash CKM_`name`."""
+
+    def check(session: Session, _group: Group, test: dict[str, Any]) -> None:
+        key = _secret(session, CKK.HKDF, _hex(test["ikm"]), derive=True)
+        mechanism = derivations.hkdf(getattr(CKM, name), salt=_hex(test["salt"]), info=_hex(test["info"]))
+        new = session.derive(mechanism, key, {**_READABLE, CKA.VALUE_LEN: test["size"]})
+        _same(_hex(test["okm"]), session.get(new, CKA.VALUE))
+
+    return check
+
+
+def _pbkdf2(name: str) -> Check:
+    """Return the check of PBKDF2 with HMAC and the hash `name`; the one vector that takes long is left out."""
+
+    def check(session: Session, _group: Group, test: dict[str, Any]) -> None:
+        if test["iterationCount"] > _MOST_ITERATIONS:
+            return
+        function = getattr(CKP, f"PKCS5_PBKD2_HMAC_{name}")
+        mechanism = derivations.pbkdf2(_hex(test["password"]), _hex(test["salt"]), test["iterationCount"], function)
+        new = session.generate(mechanism, {**_READABLE, CKA.VALUE_LEN: test["dkLen"]})
+        _same(_hex(test["dk"]), session.get(new, CKA.VALUE))
+
+    return check
 
 
 def _parameter_set(kind: int, name: str, of_class: int, material: dict[int, bytes]) -> dict[int, Any]:
@@ -364,11 +400,20 @@ _ROWS = (
     ),
     *(_File(f"mlkem_{bits}_encaps", _mlkem_public, _KEY, (CKM.ML_KEM,)) for bits in (512, 768, 1024)),
     _File("mlkem_", _mlkem, _WRAPPED | _KEY, (CKM.ML_KEM,)),
+    *(
+        _File(f"hkdf_{name.lower().replace('_', '')}_", _hkdf(name), _KEY, (CKM.HKDF_DERIVE,))
+        for name in ("SHA_1", "SHA256", "SHA384", "SHA512")
+    ),
+    *(
+        _File(f"pbkdf2_hmac{name.lower()}_", _pbkdf2(name), _KEY | _PARAMETER, (CKM.PKCS5_PBKD2,))
+        for name in ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512")
+    ),
     _File("ed", _eddsa, _SIGNED, (CKM.EDDSA,)),
     _File("rsa_oaep", _oaep, _ENCRYPTED, (CKM.RSA_PKCS_OAEP,)),
+    *(_File(f"rsa_pkcs1_{bits}_sig_gen", _rsa_sign, _SIGNED, ()) for bits in (1024, 2048)),
     # What is wrong about the padding is not told: the result is random bytes.
     _File("rsa_pkcs1", _pkcs1, _ENCRYPTED | {CKR.DATA_INVALID}, (CKM.RSA_PKCS,)),
-    _File("rsa_pss", _pss, _SIGNED, (CKM.SHA1_RSA_PKCS_PSS, CKM.SHA256_RSA_PKCS_PSS, CKM.SHA384_RSA_PKCS_PSS)),
+    _File("rsa_pss", _pss, _SIGNED, tuple(getattr(CKM, f"{name}_RSA_PKCS_PSS") for name in ("SHA1", *_SHORT[4:]))),
     _File("rsa_signature", _rsa_verify, _SIGNED, tuple(getattr(CKM, f"{name}_RSA_PKCS") for name in _SHORT)),
 )
 

@@ -18,31 +18,52 @@ import os
 import pickle
 import resource
 import shutil
+import struct
 import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cryptography_vectors
 from conformance import keys
 from conformance.binding import ffi
 from conformance.cryptoki import Cryptoki, Refused, Session
 from conformance.fresh_token import SO_PIN, USER_PIN, prepare
 from conformance.parameters import Mechanism
 
-from ptkc.spec.constants import CKA, CKC, CKF, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKC, CKF, CKK, CKM, CKO, CKP, CKR, CKU
 
 _MEMORY = 3 << 30
 """How much address space the process may have: what asks for more is found as a MemoryError."""
 
+_WORD = 8
+"""The size of a CK_ULONG and of a pointer."""
+
 _P256 = bytes.fromhex("06082a8648ce3d030107")
 _DIGEST = bytes.fromhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+
+_DES3 = bytes.fromhex("0123456789abcdef23456789abcdef01456789abcdef0123")
 
 ADMINISTRATOR = -1
 """The role of who is logged in to the Admin token as its user."""
 
+_SECRETS = {
+    "aes_xts": 32, "aria": 16, "blowfish": 16, "camellia": 32, "chacha20": 32, "des3": 24, "hkdf": 32, "poly1305": 32,
+    "seed": 16,
+}  # fmt: skip
+"""Further secret keys: the type, which is the label too, and the length of the value."""
+_DRAWN = {
+    "ml_dsa": (CKM.ML_DSA_KEY_PAIR_GEN, {CKA.PARAMETER_SET: CKP.ML_DSA_44}),
+    "ml_kem": (CKM.ML_KEM_KEY_PAIR_GEN, {CKA.PARAMETER_SET: CKP.ML_KEM_768}),
+    "slh_dsa": (CKM.SLH_DSA_KEY_PAIR_GEN, {CKA.PARAMETER_SET: CKP.SLH_DSA_SHAKE_128F}),
+}
+"""Further key pairs, and what generates them."""
+
 OBJECTS = (
     "aes", "aes-bound", "aes-public", "auth", "certificate", "data", "ec-private", "ec-public", "ed-private",
     "ed-public", "generic", "rsa-private", "rsa-public", "x-private", "x-public",
+    "dh-private", "dh-public", "dsa-private", "dsa-public", *_SECRETS,
+    *[f"{name}-{half}" for name in _DRAWN for half in ("private", "public")],
 )  # fmt: skip
 """The labels of the token's objects, in the order of their places."""
 
@@ -83,6 +104,41 @@ def furnish(session: Session) -> None:
         session, keys.private_ec(), {}, {**stay, CKA.LABEL: "auth", CKA.ALWAYS_AUTHENTICATE: True}
     )
     session.destroy(public)
+    _furnish_more(session)
+
+
+def _group() -> dict[str, bytes]:
+    """Return a group of RFC 5114: 1024 bits, with a subgroup of 160."""
+    with cryptography_vectors.open_vector_file("asymmetric/DH/RFC5114.txt", "r") as file:
+        lines = [line.partition(" = ") for line in file.read().splitlines()]
+    found: dict[str, bytes] = {}
+    for name, _, value in lines:
+        if name in ("P", "Q", "G"):
+            found.setdefault(name, bytes.fromhex(value.strip()))
+    return found
+
+
+def _furnish_more(session: Session) -> None:
+    """Make keys of the further types, as far as the module has them."""
+    stay = {CKA.TOKEN: True}
+    group = _group()
+    domain = {CKA.PRIME: group["P"], CKA.BASE: group["G"]}
+    for name, size in _SECRETS.items():
+        kind = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: getattr(CKK, name.upper())}
+        value = _DES3 if name == "des3" else bytes(range(1, 1 + size))
+        session.create({**kind, CKA.VALUE: value, **stay, CKA.LABEL: name, CKA.DERIVE: True, CKA.EXTRACTABLE: True})
+    base, prime, exponent = int.from_bytes(group["G"], "big"), int.from_bytes(group["P"], "big"), 0x1234567890ABCDEF
+    for name, more in (("dh", {}), ("dsa", {CKA.SUBPRIME: group["Q"]})):
+        kind = {CKA.KEY_TYPE: getattr(CKK, name.upper()), **stay, **domain, **more}
+        halves = ("public", pow(base, exponent, prime), CKO.PUBLIC_KEY), ("private", exponent, CKO.PRIVATE_KEY)
+        for half, number, of_class in halves:
+            value = number.to_bytes((number.bit_length() + 7) // 8, "big")
+            session.create({CKA.CLASS: of_class, **kind, CKA.VALUE: value, CKA.LABEL: f"{name}-{half}"})
+    offered = session.cryptoki.items("C_GetMechanismList", int(session.info().slotID))
+    for name, (mechanism, template) in _DRAWN.items():
+        if mechanism in offered:
+            public, private = ({**stay, CKA.LABEL: f"{name}-{half}"} for half in ("public", "private"))
+            session.generate_pair(Mechanism(mechanism), {**template, **public}, private)
 
 
 def _encode(session: Session, mechanism: int, base: int, key: int, **attributes: Any) -> int:
@@ -246,9 +302,12 @@ class Player:
     def _mechanism(self, kept: list[Any], number: int, parameter: Any, length: int | None) -> Any:
         """("mechanism", number, parameter, length or None for the true one): a CK_MECHANISM.
 
-        A tuple as parameter is a structure: numbers, bytes for pointers, lists of bytes for what stands in it.
+        A tuple as parameter is a structure: numbers, bytes for pointers, lists of bytes for what stands in it; or a
+        ("struct", …).
         """
-        if isinstance(parameter, tuple):
+        if isinstance(parameter, tuple) and parameter[:1] == ("struct",):
+            parameter = self._packed(kept, parameter[1])
+        elif isinstance(parameter, tuple):
             parameter = b"".join(self._member(member, kept) for member in parameter)
         pointer = self.argument(parameter, kept)
         true = 0 if parameter is None else len(parameter)
@@ -261,6 +320,31 @@ class Player:
         if not isinstance(member, int):
             member = int(ffi.cast("uintptr_t", self.argument(member, kept)))
         return member.to_bytes(8, "little")
+
+    def _struct(self, kept: list[Any], members: tuple[tuple[str, Any], ...]) -> Any:
+        """("struct", ((format, value), …)): a pointer to a structure of these members."""
+        return ffi.new("CK_BYTE[]", self._packed(kept, members))
+
+    def _structs(self, kept: list[Any], items: tuple[Any, ...]) -> Any:
+        """("structs", (members, …)): a pointer to an array of structures."""
+        return ffi.new("CK_BYTE[]", b"".join(self._packed(kept, members) for members in items))
+
+    def _packed(self, kept: list[Any], members: tuple[tuple[str, Any], ...]) -> bytes:
+        """Return a structure, aligned as C does: L number, P pointer, S structure inside, or a format of `struct`."""
+        raw, wide = b"", False
+        for kind, value in members:
+            if kind in "LPS":
+                raw, wide = raw + bytes(-len(raw) % _WORD), True
+            if kind == "S":
+                raw += self._packed(kept, value)
+            elif kind == "P":
+                raw += self._member(value, kept) if value is not None else bytes(_WORD)
+            elif kind == "L":
+                number = value if isinstance(value, int) else self.argument(value, kept)
+                raw += number.to_bytes(_WORD, "little")
+            else:
+                raw += struct.pack(kind, value)
+        return raw + bytes(-len(raw) % _WORD if wide else 0)
 
     def _template(self, kept: list[Any], entries: list[tuple[int, Any, int | None]]) -> Any:
         """("template", [(type, value, length or None for the true one)]): a CK_ATTRIBUTE array."""
