@@ -10,15 +10,13 @@ from hsm_directory import USER_PIN
 
 from ptkc.hsm.application import Application
 from ptkc.hsm.applications import Applications, OneApplication
-from ptkc.hsm.budget import Budget
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.endpoint import Endpoint
 from ptkc.hsm.handles import Handles
 from ptkc.sms.bodies import JOINED, NEW, UNKNOWN
 from ptkc.sms.errors import RefusedError
-from ptkc.spec.constants import CKA, CKF, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError, PeerError
-from ptkc.spec.values import FALSE, TRUE, ulong
 
 
 @pytest.fixture(scope="module")
@@ -168,24 +166,6 @@ def test_sessions_of_an_application_are_limited(board: Board) -> None:
     client.open()
 
 
-def test_session_objects_of_an_application_are_limited(board: Board) -> None:
-    """CKR_DEVICE_MEMORY beyond so many bytes, for a changed object too; what is destroyed or closed makes room."""
-    _limited(board, memory=50000)
-    client = board.client()
-    session, other = client.open(), client.open()
-
-    def template(size: int) -> tuple[tuple[int, bytes], ...]:
-        return ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(size)))
-
-    first = client.call("C_CreateObject", session, template(30000))
-    small = client.call("C_CreateObject", other, template(1))
-    assert CKR.DEVICE_MEMORY == code_of(client, "C_CreateObject", other, template(30000))
-    assert CKR.DEVICE_MEMORY == code_of(client, "C_SetAttributeValue", other, small, ((CKA.LABEL, b"x" * 30000),))
-    client.call("C_DestroyObject", session, first)
-    client.call("C_CreateObject", session, template(30000))
-    client.call("C_CloseSession", session)
-    client.call("C_CreateObject", other, template(30000))
-
 
 def test_applications_are_limited(board: Board) -> None:
     """Beyond, clear requests are CKR_DEVICE_MEMORY and channels refused; what ends makes room."""
@@ -252,61 +232,8 @@ def test_one_origin_does_not_fill_the_table(board: Board) -> None:
     assert UNKNOWN == again.channel.outcome
 
 
-def test_session_objects_of_all_applications_are_limited_together(board: Board) -> None:
-    """Half of it is the most for one address; what an application gives up with its sessions is another one's."""
-    _limited(board, memory=50000, budget=Budget(100000))  # type: ignore[arg-type]
-    template = ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(30000)))
-    first, second, other = board.client(), board.client(), board.client(address="192.0.2.2")
-    sessions = [client.open() for client in (first, second, other)]
-    first.call("C_CreateObject", sessions[0], template)
-    assert CKR.DEVICE_MEMORY == code_of(second, "C_CreateObject", sessions[1], template)
-    other.call("C_CreateObject", sessions[2], template)
-    first.call("C_CloseSession", sessions[0])
-    second.call("C_CreateObject", sessions[1], template)
 
 
-def test_what_is_gone_makes_room_for_other_applications(board: Board) -> None:
-    """Session objects that were destroyed or went with their session, and parts of operations that are over."""
-    _limited(board, memory=200000, budget=Budget(200000))  # type: ignore[arg-type]
-    template = ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(60000)))
-    first, second = board.client(), board.client()
-    session, own = first.open(), second.open()
-    for _ in range(2):
-        first.call("C_DestroyObject", session, first.call("C_CreateObject", session, template))
-        second.call("C_DestroyObject", own, second.call("C_CreateObject", own, template))
-        passing = first.open()
-        first.call("C_CreateObject", passing, template)
-        first.call("C_CloseSession", passing)
-        _sign_in_parts(first, session, 60000)
-        _sign_in_parts(second, own, 60000)
-
-
-def _sign_in_parts(client: Client, session: int, size: int) -> None:
-    """Sign with EdDSA, which keeps what is signed until the end; the key pair goes with it."""
-    edwards = (CKM.EC_EDWARDS_KEY_PAIR_GEN, None)
-    curve = ((CKA.EC_PARAMS, bytes.fromhex("06032b6570")), (CKA.VERIFY, TRUE))
-    signing = ((CKA.PRIVATE, FALSE), (CKA.SIGN, TRUE))
-    public, private = client.call("C_GenerateKeyPair", session, edwards, curve, signing)
-    try:
-        client.call("C_SignInit", session, (CKM.EDDSA, None), private)
-        client.call("C_SignUpdate", session, bytes(size // 2))
-        client.call("C_SignUpdate", session, bytes(size // 2))
-        assert 64 == len(client.call("C_SignFinal", session, 64))
-    finally:
-        for key in (public, private):
-            client.call("C_DestroyObject", session, key)
-
-
-def test_parts_that_an_operation_keeps_are_limited(board: Board) -> None:
-    """CKR_DEVICE_MEMORY beyond, and the end of the operation; nobody need be logged in to begin one."""
-    _limited(board, memory=50000)
-    client = board.client()
-    session = client.open()
-    with pytest.raises(CryptokiError) as refused:
-        _sign_in_parts(client, session, 100000)
-    assert CKR.DEVICE_MEMORY == refused.value.code
-    assert CKR.OPERATION_NOT_INITIALIZED == code_of(client, "C_SignFinal", session, 64)
-    _sign_in_parts(client, session, 20000)
 
 
 def test_slots_do_not_change_under_others(board: Board) -> None:

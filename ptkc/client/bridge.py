@@ -138,6 +138,8 @@ def _source(command: Command) -> str:
         parameters.append(c_names.format(name))
         before.append(statements.format(name))
         arguments.append(argument.format(name))
+    if command.method == "session_cancel":
+        arguments[-1] += " & PUBLIC"  # the rest is the library's own to say
     outputs = [field for field in _fields(command.outputs) if field[1] in _OUTPUTS]
     if command.method == "derive_key":
         outputs[0] = outputs[0][0], "derived"
@@ -208,6 +210,7 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
         "WITHOUT_KEY": WITHOUT_KEY,
         "CryptokiError": CryptokiError,
         "TooSmall": BufferTooSmallError,
+        "PUBLIC": MESSAGE_ALONE - 1,
         "UNPROTECTED": CKR.BAD_PROTECTION,
     }
     exec(compile(_source(command), f"<{command.name}>", "exec"), names)  # noqa: S102 - our own table, not input

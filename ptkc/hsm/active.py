@@ -23,12 +23,12 @@ class Active:
     """An operation in a session: what the mechanism gave, how far it is, and what it needs before it may go on.
 
     `given` is what it took so far, from which C_SetOperationState makes the operation anew: None if nothing yet, or if
-    it cannot be saved. `claim` is the room that it has where memory is counted, None where it is not.
+    it cannot be saved. Where memory is counted, `claim` is the room that it has, and `spare` that for what is given.
     """
 
     __slots__ = (
         "claim", "given", "is_savable", "key", "locked", "login", "mechanism", "operation", "parameter", "signature",
-        "state",
+        "spare", "state",
     )  # fmt: skip
 
     def __init__(
@@ -58,27 +58,28 @@ class Active:
         self.given: Parts | None = None
         self.is_savable = True
         self.claim: Claim | None = None
+        self.spare: Claim | None = None
 
     def remember(self, part: bytes) -> None:
         """Keep a part that the operation has taken, until they are too many bytes."""
-        if self.is_savable:
-            given = self.given
-            if given is None:
-                given = self.given = Parts()
-            given.add(part)
-            if given.size > REMEMBERED:
-                self.forget()
+        given = self.given
+        if given is None:
+            if not self.is_savable:
+                return
+            given = self.given = Parts()
+        if given.add(part) > REMEMBERED:
+            self.forget()
 
     def forget(self) -> None:
         """Keep no parts, now and later: the operation cannot be saved."""
         self.is_savable = False
-        self.given = None
+        self.given = self.spare = None
 
     @property
     def kept(self) -> int:
-        """How many bytes of its input are kept."""
+        """How many bytes of its input the operation itself keeps."""
         kept: int = self.operation.kept
-        return kept if self.given is None else kept + self.given.size
+        return kept
 
 
 class ActiveMessages(Active):

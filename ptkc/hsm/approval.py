@@ -62,9 +62,6 @@ _COUNTING_THEMSELVES = (
     "wrap", "wrap_generating", "wrap_authenticated",
     "message_encrypt", "message_decrypt", "message_sign", "message_verify",
 )  # fmt: skip
-_PARAMETERS_LATER = ("message_encrypt", "message_decrypt")
-# Those whose parameter is that of a message, which the cipher checks.
-_PARAMETERS_OF_MESSAGES = ("wrap_generating", "wrap_authenticated", "unwrap_authenticated")
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -118,17 +115,37 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     if obj.spend is not None and kind not in _COUNTING_THEMSELVES:
         run = _counting(run, obj.spend)
 
+    check = _CHECKS.get(kind, check_parameter)
+
     def method(key: Object, parameter: object, *rest: object) -> object:
-        if kind not in _PARAMETERS_LATER:
-            besides = mechanism.wrap_parameters if kind == "unwrap" else None
-            if kind not in _PARAMETERS_OF_MESSAGES and not (besides and besides.accepts(parameter)):
-                check_parameter(mechanism, parameter)
-        elif parameter is not None:
-            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "each message has its parameter, the Init has none")
+        check(mechanism, parameter)
         return run(key, parameter, *rest)
 
     obj.approved[kind, number, mode] = method
     return method
+
+
+def _check_unwrapping(mechanism: Mechanism, parameter: object) -> None:
+    """Refuse, as `check_parameter`, what neither the mechanism takes nor its wrapping with a generated IV."""
+    if not (mechanism.wrap_parameters and mechanism.wrap_parameters.accepts(parameter)):
+        check_parameter(mechanism, parameter)
+
+
+def _check_later(mechanism: Mechanism, parameter: object) -> None:  # noqa: ARG001 - as the others
+    """Refuse any parameter: CKR_MECHANISM_PARAM_INVALID."""
+    if parameter is not None:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "each message has its parameter, the Init has none")
+
+
+def _check_nothing(mechanism: Mechanism, parameter: object) -> None:
+    """Leave a parameter that is that of a message to the cipher."""
+
+
+_CHECKS = {
+    "unwrap": _check_unwrapping,
+    **dict.fromkeys(("message_encrypt", "message_decrypt"), _check_later),
+    **dict.fromkeys(("wrap_generating", "wrap_authenticated", "unwrap_authenticated"), _check_nothing),
+}
 
 
 def _check_use(obj: Object, kind: str, mechanism: Mechanism, usage: int) -> None:

@@ -21,7 +21,7 @@ MechanismValue = tuple[int, object]
 
 # What a key with CKA_ALWAYS_AUTHENTICATE wants a login for each time ("sign or decrypt", specification 4.9).
 _GUARDED = ("sign", "sign_recover", "decrypt", "message_sign", "message_decrypt")
-_MESSAGES = ("message_encrypt", "message_decrypt", "message_sign", "message_verify")
+_MESSAGES = dict.fromkeys(("message_encrypt", "message_decrypt", "message_sign", "message_verify"), ActiveMessages)
 
 
 class OperationCommands(ObjectCommands):
@@ -74,7 +74,7 @@ class OperationCommands(ObjectCommands):
         method = approve(obj, kind, number, self.application.mode)
         attributes = obj.attributes
         login = self.application.logins.get(session.token) if attributes[CKA.PRIVATE] == TRUE else None
-        return (ActiveMessages if kind in _MESSAGES else Active)(
+        return _MESSAGES.get(kind, Active)(
             method(obj, parameter),
             number,
             parameter,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ptkc.objects.object import Object
 
 _AROUND = 4096  # bytes that an object takes beside its values, about
+_SPARE = 4
 
 
 def weight(value: object) -> int:
@@ -40,49 +41,56 @@ class Claim:
     It must be in no cycle of references: it is to go at once, and not when some other allocation has the cycle found.
     """
 
-    __slots__ = ("_beside", "_held", "_room")
+    __slots__ = ("_beside", "_held", "_room", "_spare")
 
-    def __init__(self, room: Room, beside: int) -> None:
+    def __init__(self, room: Room, beside: int, *, spare: bool) -> None:
         """Hold nothing yet; `beside` is what is always held together with what is said."""
         self._room = room
         self._beside = beside
+        self._spare = spare
         self._held = 0
 
     def hold(self, size: int) -> None:
         """Hold so many bytes from now on; CKR_DEVICE_MEMORY, and it holds what it held."""
         more = size + self._beside - self._held
         if more:
-            self._room.grow(more)
+            self._room.grow(more, spare=self._spare)
             self._held += more
 
     def __del__(self) -> None:
         """Give them back."""
         if self._held:
-            self._room.grow(-self._held)
+            self._room.grow(-self._held, spare=self._spare)
 
 
 class Room:
-    """So many bytes for one application, out of a server's budget; of its objects the caller has the lock."""
+    """So many bytes for one application, out of a server's budget; of its objects the caller has the lock.
 
-    __slots__ = ("_claimed", "_lock", "_most", "_objects", "_share")
+    What claims have that are `spare`, which can be done without, is never more than a quarter of it.
+    """
+
+    __slots__ = ("_claimed", "_lock", "_most", "_objects", "_share", "_spare")
 
     def __init__(self, most: int, share: Share | None = None) -> None:
         """Begin with nothing taken."""
         self._most = most
         self._share = share
         self._lock = RLock()
-        self._objects = self._claimed = 0
+        self._objects = self._claimed = self._spare = 0
 
-    def claim(self, *beside: object) -> Claim:
+    def claim(self, *beside: object, spare: bool = False) -> Claim:
         """Return what an operation has of it: nothing yet; `beside` is counted with what it will have."""
-        return Claim(self, weight(beside))
+        return Claim(self, weight(beside), spare=spare)
 
-    def grow(self, more: int) -> None:
+    def grow(self, more: int, *, spare: bool) -> None:
         """Take so many bytes more for claims, or give them back where that is negative; CKR_DEVICE_MEMORY."""
         with self._lock:
-            if not self._fits(more):
+            is_too_much = spare and more > 0 and self._spare + more > self._most // _SPARE
+            if is_too_much or not self._fits(more):
                 raise CryptokiError(CKR.DEVICE_MEMORY, f"operations keep {self._claimed} bytes, and {more} more")
             self._claimed += more
+            if spare:
+                self._spare += more
 
     def take(self, obj: Object, sessions: Iterable[Session], former: Object | None = None) -> None:
         """Take what an object needs, in place of a former one; CKR_DEVICE_MEMORY if that is no longer there.

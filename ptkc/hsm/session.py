@@ -74,7 +74,8 @@ class Session:
 
     def begin(self, kind: str, active: Active) -> None:
         """Begin an operation; CKR_OPERATION_ACTIVE if one of this kind is under way, CKR_DEVICE_MEMORY."""
-        self.count(active)
+        if self.room is not None:
+            self.count(active)
         if self.operations.setdefault(kind, active) is not active:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way")
 
@@ -137,16 +138,21 @@ class Session:
         room = self.room
         if room is None:
             return
-        claim = active.claim
-        if claim is None:
-            claim = active.claim = room.claim((active.parameter, active.signature))
+        if active.claim is None:
+            active.claim = room.claim((active.parameter, active.signature))
         try:
-            claim.hold(active.kept)
+            active.claim.hold(active.kept)
         except CryptokiError:
-            if active.given is None:
-                raise
             active.forget()
-            claim.hold(active.kept)
+            active.claim.hold(active.kept)
+        if active.given is None:
+            return
+        if active.spare is None:
+            active.spare = room.claim(spare=True)
+        try:
+            active.spare.hold(active.given.size)
+        except CryptokiError:
+            active.forget()
 
     def absorb(self, kind: str, data: bytes) -> None:
         """Do a part that gives no output (C_DigestUpdate, C_SignUpdate, C_VerifyUpdate)."""

@@ -1,10 +1,11 @@
 """C_GetOperationState and C_SetOperationState (specification 5.6).
 
 A saved state is what began an operation and what it was given since, and restoring gives that to a new operation. So
-every mechanism with parts can be saved, and no library needs to show its inner state; an operation that was given more
-than `active.REMEMBERED` bytes, or a key (C_DigestKey), is CKR_STATE_UNSAVEABLE. The state is sealed under a key of the
-application: nobody else can read, change or restore it. Keys are not in it, only what tells them apart. Restoring is a
-new use of the key: permissions are looked at again, uses counted, and a context-specific login is wanted again.
+every mechanism with parts can be saved, and no library needs to show its inner state. CKR_STATE_UNSAVEABLE is what was
+given more than `active.REMEMBERED` bytes, or more than a served application has room for, or a key (C_DigestKey). The
+state is sealed under a key of the application: nobody else can read, change or restore it. Keys are not in it, only
+what tells them apart. Restoring is a new use of the key: permissions are looked at again, uses counted, and a
+context-specific login is wanted again.
 """
 
 from __future__ import annotations

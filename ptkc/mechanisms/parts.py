@@ -19,18 +19,22 @@ class Parts:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._former: list[bytes] = []
+        self._former: tuple[bytes, ...] = ()
         self._parts: list[bytes] = []
         self.size = 0
 
-    def add(self, part: bytes) -> None:
-        """Keep a further part."""
-        self.size += len(part)
+    def add(self, part: bytes) -> int:
+        """Keep a further part; return how many bytes there are."""
+        size = self.size = self.size + len(part)
         parts = self._parts
         parts.append(part)
         if len(parts) == _MANY:
-            self._former += parts if sum(map(len, parts)) >= _MANY * _SMALL else (b"".join(parts),)
-            self._parts = []
+            self._gather()
+        return size
+
+    def _gather(self) -> None:
+        parts, self._parts = self._parts, []
+        self._former += tuple(parts) if sum(map(len, parts)) >= _MANY * _SMALL else (b"".join(parts),)
 
     def join(self) -> bytes:
         """Return all parts as one."""
