@@ -40,6 +40,11 @@ class Limited:
         template = {CKA.TOKEN: TRUE, CKA.VALUE_LEN: ulong(16), CKA.LABEL: b"limited", CKA.ID: b"\1", **uses}
         return self.device.generate_key(self.session, (CKM.AES_KEY_GEN, None), self.template(template, more))[0]
 
+    def wrapping(self, **more: bytes) -> int:
+        """Return a new AES key that wraps and unwraps and does nothing else."""
+        uses = dict.fromkeys(("encrypt", "decrypt", "sign", "verify", "derive"), FALSE)
+        return self.aes(**{**uses, "value_len": ulong(32), **more})
+
     def generic(self, value: bytes, **more: bytes) -> int:
         """Return a new generic secret key of this value, extractable, in the session."""
         template = {

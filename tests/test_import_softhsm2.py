@@ -54,7 +54,8 @@ with library.get_token(token_label="first").open(rw=True, user_pin=sys.argv[1]) 
     wrapper = next(iter(session.get_objects({Attribute.LABEL: "wrapper"})))
     print(wrapper[Attribute.START_DATE], wrapper[Attribute.LOCAL], wrapper[Attribute.NEVER_EXTRACTABLE])
     for label in ("goes", "stays"):
-        key = session.generate_key(KeyType.AES, 256, label=label, template={Attribute.EXTRACTABLE: True})
+        readable = {Attribute.EXTRACTABLE: True, Attribute.SENSITIVE: False}
+        key = session.generate_key(KeyType.AES, 256, label=label, template=readable)
         try:
             print(label, len(wrapper.wrap_key(key, mechanism=Mechanism.AES_KEY_WRAP)))
         except pkcs11.PKCS11Error as error:

@@ -187,6 +187,18 @@ def test_domain_parameters_that_are_none_are_refused(field: Field) -> None:
             maker.generate_pair(None, group | change, {})
 
 
+def test_long_primes_are_those_of_known_groups() -> None:
+    """A prime of 8192 bits is checked a minute long if it is not known: it is refused at once, whatever it is."""
+    group = DhParameterGeneration().generate(None, {CKA.PRIME_BITS: ulong(8192)})
+    FieldKeyPairGeneration(0, DH).generate_pair(None, group, {})
+    order = (int.from_bytes(group[CKA.PRIME], "big") // 2).to_bytes(1024, "big")
+    FieldKeyPairGeneration(0, X9_42_DH).generate_pair(None, {**group, CKA.SUBPRIME: order}, {})
+    for change in ({CKA.BASE: b"\4"}, {CKA.PRIME: group[CKA.PRIME][:-1] + b"\xfd"}):
+        for field, more in ((DH, {}), (X9_42_DH, {CKA.SUBPRIME: order})):
+            with refusal(CKR.DOMAIN_PARAMS_INVALID):
+                FieldKeyPairGeneration(0, field).generate_pair(None, group | change | more, {})
+
+
 def test_dh_prime_with_unknown_subgroups_is_refused() -> None:
     """A prime that is neither safe nor of a known group gives away the private value bit by bit (attack)."""
     made = SubgroupParameterGeneration(0, X9_42_DH).generate(None, {CKA.PRIME_BITS: ulong(1024)})

@@ -414,7 +414,7 @@ def test_each_key_that_leaves_has_its_record(hsm: Administration) -> None:
     """A backup file of three keys is three records."""
     session = hsm.user()
     keys = [session.create({**_AES, CKA.EXTRACTABLE: True}) for _ in range(3)]
-    wrapper = session.create({**_AES, CKA.WRAP: True})
+    wrapper = session.create({**_AES, CKA.ENCRYPT: False, CKA.WRAP: True})
     hsm.set_mode("b")
     session.wrap(Mechanism(CKM.WRAPKEY_AES_KWP, pack("2L", *keys[1:])), wrapper, keys[0])
     assert 3 == [event.code for event in _events(hsm)].count(Event.AUDIT_KEY_WRAPPED)

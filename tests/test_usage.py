@@ -157,7 +157,7 @@ def test_encapsulation_and_authenticated_wrapping_are_uses(hsm: Limited) -> None
     assert CKR.KEY_NOT_ACTIVE == code(device.encapsulate_key, session, kem, public, made, 1088)
     assert device.decapsulate_key(session, kem, private, made, ciphertext)
     assert CKR.KEY_NOT_ACTIVE == code(device.decapsulate_key, session, kem, private, made, ciphertext)
-    wrapping = hsm.aes(usage_count=ulong(0))
+    wrapping = hsm.wrapping(usage_count=ulong(0))
     gcm = (CKM.AES_GCM, GcmMessage(bytes(12), 0, 0, 16, 128))
     assert (32, ()) == device.wrap_key_authenticated(session, gcm, wrapping, key, b"", None)
     assert CKR.BUFFER_TOO_SMALL == code(device.wrap_key_authenticated, session, gcm, wrapping, key, b"", 31)
@@ -582,7 +582,7 @@ def test_an_import_key_unwraps_with_one_mechanism(hsm: Limited) -> None:
     importing = hsm.aes(private=FALSE, IMPORT=TRUE, unwrap=FALSE)
     device.logout(session)
     device.login(session, CKU.USER, USER_PIN)
-    key = hsm.aes(extractable=TRUE, token=FALSE)
+    key = hsm.aes(extractable=TRUE, token=FALSE, sensitive=FALSE)
     made = ((CKA.CLASS, ulong(CKO.SECRET_KEY)), (CKA.KEY_TYPE, ulong(CKK.AES)))
     for mechanism, expected in ((CKM.AES_KEY_WRAP, CKR.MECHANISM_INVALID), (CKM.WRAPKEY_AES_KWP, None)):
         wrapped, _ = device.wrap_key(session, (mechanism, None), importing, key, 2000)

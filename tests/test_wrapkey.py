@@ -30,7 +30,7 @@ def hsm(tmp_path: Path) -> Iterator[Limited]:
 @pytest.fixture
 def wrapper(hsm: Limited) -> int:
     """Return a wrapping key."""
-    return hsm.aes()
+    return hsm.wrapping()
 
 
 def wrap(hsm: Limited, wrapper: int, *keys: int) -> bytes:
@@ -171,7 +171,7 @@ def test_a_template_may_only_say_where_and_what_it_is_called(hsm: Limited, wrapp
 def test_what_the_keys_demand_is_kept(hsm: Limited) -> None:
     """CKA_EXTRACTABLE of each key, CKA_WRAP_TEMPLATE and CKA_UNWRAP_TEMPLATE of the wrapping key, as anywhere else."""
     wanted = pack_template(((CKA.SENSITIVE, TRUE),))
-    wrapper = hsm.aes(wrap_template=wanted, unwrap_template=wanted)
+    wrapper = hsm.wrapping(wrap_template=wanted, unwrap_template=wanted)
     key, open_key = hsm.generic(VALUE, sensitive=TRUE), hsm.generic(VALUE)
     assert CKR.KEY_UNEXTRACTABLE == code(wrap, hsm, wrapper, key, hsm.aes())
     assert CKR.KEY_HANDLE_INVALID == code(wrap, hsm, wrapper, key, open_key)

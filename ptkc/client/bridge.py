@@ -20,7 +20,7 @@ from ptkc.client.library import Library
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.layouts import WITHOUT_KEY
-from ptkc.wire.commands import CANCEL, COMMANDS, MESSAGE_ALONE, Command
+from ptkc.wire.commands import CANCEL, CANCEL_ALONE, COMMANDS, MESSAGE_ALONE, Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _cancelled(command: Command) -> int:
     kinds = [kind for kind in command.operation.split(",") if kind in CANCEL]
     if any(kind.startswith("message") for kind in kinds):
         return CANCEL[kinds[0]] | MESSAGE_ALONE if command.name.endswith("Next") else 0
-    return sum(CANCEL[kind] for kind in kinds)
+    return sum(CANCEL_ALONE[kind] for kind in kinds)
 
 
 def _failed(command: Command, library: Library) -> int:

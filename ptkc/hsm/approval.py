@@ -12,7 +12,7 @@ from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
 from ptkc.mechanisms.deriving import Derivation
 from ptkc.mechanisms.mechanism import KeyType, Mechanism
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
+from ptkc.spec.constants import CKA, CKF, CKG, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import Attributes, unpack_ulongs
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    Check = Callable[["Mechanism", object], None]
     Method = Callable[..., Any]
 
 __all__ = ["approve", "check_parameter", "is_allowed", "key_type_of", "mechanism_for"]
@@ -62,6 +63,9 @@ _COUNTING_THEMSELVES = (
     "wrap", "wrap_generating", "wrap_authenticated",
     "message_encrypt", "message_decrypt", "message_sign", "message_verify",
 )  # fmt: skip
+_WRAPPING = ("wrap", "wrap_generating", "wrap_authenticated")
+# Whoever says which IV a stream is made of has two keys wrapped under the same one, and finds one by the other.
+_TRUSTED = (CKA.TRUSTED, CKA.EXPORT)
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -116,6 +120,8 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
         run = _counting(run, obj.spend)
 
     check = _CHECKS.get(kind, check_parameter)
+    if mechanism.streams and kind in _WRAPPING and not mode & CKF.PURE_P11 and any(map(obj.is_true, _TRUSTED)):
+        check = _with_own_iv(check)
 
     def method(key: Object, parameter: object, *rest: object) -> object:
         check(mechanism, parameter)
@@ -141,7 +147,19 @@ def _check_nothing(mechanism: Mechanism, parameter: object) -> None:
     """Leave a parameter that is that of a message to the cipher."""
 
 
-_CHECKS = {
+def _with_own_iv(check: Check) -> Check:
+    """Return a check that also refuses, with CKR_MECHANISM_INVALID, an IV that is the caller's."""
+
+    def generated(mechanism: Mechanism, parameter: object) -> None:
+        if getattr(parameter, "generator", CKG.NO_GENERATE) == CKG.NO_GENERATE:
+            number = name_of(CKM, mechanism.type)
+            raise CryptokiError(CKR.MECHANISM_INVALID, f"{number} with a trusted key and the caller's IV")
+        check(mechanism, parameter)
+
+    return generated
+
+
+_CHECKS: dict[str, Check] = {
     "unwrap": _check_unwrapping,
     **dict.fromkeys(("message_encrypt", "message_decrypt"), _check_later),
     **dict.fromkeys(("wrap_generating", "wrap_authenticated", "unwrap_authenticated"), _check_nothing),

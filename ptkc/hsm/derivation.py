@@ -59,8 +59,7 @@ class DerivationCommands(KeyCommands):
             portables.need_no_pin(base)
         others = tuple(self._named_key(session, handle, maker.type) for handle in maker.named(parameter))
         keys = (base, *others)
-        if maker.reveals:
-            check_untied(keys)
+        check_untied(maker.uncovered(parameter, keys))
         missing = set(maker.required).difference(attribute for attribute, _ in template)
         if missing:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"{name_of(CKA, missing.pop())} is missing")
@@ -98,19 +97,19 @@ class DerivationCommands(KeyCommands):
     def _prepare_derived(
         self, session: Session, maker: Derivation, keys: tuple[Object, ...], parameter: object, template: Template
     ) -> Attributes:
-        """Return the prepared template of a new key."""
+        """Return the prepared template of a new key; what any key of it demands by CKA_DERIVE_TEMPLATE holds."""
         base = keys[0]
+        imposed = b"".join(key.attributes.get(CKA.DERIVE_TEMPLATE, b"") for key in keys)
         attributes = templates.prepare(
             templates.DERIVE, template, maker.implied(base, parameter), so=self._is_so(session),
-            imposed=base.attributes.get(CKA.DERIVE_TEMPLATE, b""), suggested=maker.suggested(base, parameter),
+            imposed=imposed, suggested=maker.suggested(base, parameter),
         )  # fmt: skip
         object_class = int.from_bytes(attributes[CKA.CLASS], "little")
         if object_class not in maker.makes:
             raise CryptokiError(
                 CKR.TEMPLATE_INCONSISTENT, f"{name_of(CKM, maker.type)} makes no {name_of(CKO, object_class)}"
             )
-        if maker.protects or maker.reveals:
-            protect(attributes, keys)
+        protect(attributes, keys if maker.protects else maker.uncovered(parameter, keys))
         self._may_make(session, attributes)
         return attributes
 

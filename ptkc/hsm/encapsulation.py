@@ -7,7 +7,7 @@ C_UnwrapKey, as the specification says of each.
 
 from __future__ import annotations
 
-from ptkc.hsm import portables
+from ptkc.hsm import portables, wrapping
 from ptkc.hsm.approval import approve, check_parameter, key_type_of
 from ptkc.hsm.keys import KeyCommands, given_mechanism
 from ptkc.mechanisms import MECHANISMS
@@ -90,7 +90,7 @@ class EncapsulationCommands(KeyCommands):
         wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
         target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
         method = approve(wrapper, "wrap_authenticated", number, self.application.mode)
-        portables.check_wrapped(wrapper, target)
+        wrapping.check_wrapped(self.application, session, wrapper, target)
         payload = key_type_of(target.attributes).encode(target.attributes)
         made: int | tuple[bytes, Written] = method(wrapper, parameter, payload, associated, room)
         if isinstance(made, int):
@@ -118,7 +118,7 @@ class EncapsulationCommands(KeyCommands):
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
         method = approve(unwrapper, "unwrap_authenticated", number, self.application.mode)
         portables.need_no_pin(unwrapper)
-        imposed = unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b"")
+        imposed = wrapping.imposed_by(self.application, unwrapper)
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped, associated)
         return self._import(session, templates.UNWRAP, attributes, payload)

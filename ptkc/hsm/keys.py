@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ptkc.hsm import portables
+from ptkc.hsm import portables, wrapping
 from ptkc.hsm.approval import approve, check_parameter, key_type_of, mechanism_for
 from ptkc.hsm.operations import MechanismValue, OperationCommands
 from ptkc.hsm.session import Session
@@ -105,7 +105,7 @@ class KeyCommands(OperationCommands):
             target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
             generates = _generates(number, parameter)
             method = approve(wrapper, "wrap_generating" if generates else "wrap", number, self.application.mode)
-            portables.check_wrapped(wrapper, target)
+            wrapping.check_wrapped(self.application, session, wrapper, target)
             targets = [target]
             payload = key_type_of(target.attributes).encode(target.attributes)
             if generates:
@@ -141,7 +141,7 @@ class KeyCommands(OperationCommands):
         unwrapper = self.application.resolve(session, unwrapping_key, CKR.UNWRAPPING_KEY_HANDLE_INVALID)
         method = approve(unwrapper, "unwrap", number, self.application.mode)
         portables.need_no_pin(unwrapper)
-        imposed = unwrapper.attributes.get(CKA.UNWRAP_TEMPLATE, b"")
+        imposed = wrapping.imposed_by(self.application, unwrapper)
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped, attributes)
         return self._import(session, templates.UNWRAP, attributes, payload)

@@ -14,6 +14,7 @@ from ptkc.hsm.session import BEGIN, LAST, MESSAGE, PART
 from ptkc.mechanisms.parts import Parts
 from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
+from ptkc.spec.parameters import MAXIMUM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -267,6 +268,8 @@ class _Parts:
         if self._kept is None:
             self._operation.update(data)
         else:
+            if self._kept.size + len(data) > MAXIMUM:
+                raise CryptokiError(CKR.DATA_LEN_RANGE, f"more than {MAXIMUM} bytes in parts")
             self._kept.add(data)
 
     def finish(self, *signature: bytes) -> Any:  # noqa: ANN401 - bytes of a signature, None of a verification

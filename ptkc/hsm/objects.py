@@ -5,7 +5,7 @@ What an attribute may be is decided in `objects.template`; here it is login, ses
 
 from __future__ import annotations
 
-from ptkc.hsm import features, policy, profiles, usage
+from ptkc.hsm import features, policy, profiles, usage, wrapping
 from ptkc.hsm.approval import key_type_of
 from ptkc.hsm.channels import channels_of
 from ptkc.hsm.session import Session
@@ -93,6 +93,7 @@ class ObjectCommands(SessionCommands):
         original = self.application.resolve(source, target)
         so = self._is_so(session)
         attributes = templates.copy(original.attributes, template, so=so)
+        wrapping.check_change(self.application, original.attributes, attributes)
         _check_link(attributes, template)
         if session.token is not source.token:
             _check_bound(original)
@@ -165,6 +166,7 @@ class ObjectCommands(SessionCommands):
         while True:
             obj = self._changeable(session, target)
             attributes = templates.modify(obj.attributes, template, so=self._is_so(session))
+            wrapping.check_change(self.application, obj.attributes, attributes)
             _check_link(attributes, template)
             if obj.record is None:
                 if self.application.exchange(target, obj, Object(attributes)):

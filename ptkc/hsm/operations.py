@@ -167,6 +167,8 @@ class OperationCommands(ObjectCommands):
                 obj.spend()
             # A key's value is never part of a saved state.
             active.forget()
+            if obj.private:
+                active.login = self.application.logins.get(session.token)
             session.operations["digest"] = active
         session.absorb("digest", obj.attributes[CKA.VALUE])
 

@@ -1,19 +1,19 @@
-"""Keys that leave the HSM and come back: which may, under which key, and those that take their attributes along.
+"""Keys that leave the HSM and come back with their attributes: C_WrapKey and C_UnwrapKey by the vendor's mechanisms.
 
-The first is for all of C_WrapKey (specification 5.18.3); the rest for the vendor's mechanisms that need more than one
-key, or none: CKM_WRAPKEY_AES_KWP, CKM_SECRET_SHARE_WITH_ATTRIBUTES and CKM_SECRET_RECOVER_WITH_ATTRIBUTES.
+They need more than one key, or none: CKM_WRAPKEY_AES_KWP, CKM_SECRET_SHARE_WITH_ATTRIBUTES and
+CKM_SECRET_RECOVER_WITH_ATTRIBUTES. What may leave is `hsm.wrapping`; what comes back is what it was.
 """
 
 from __future__ import annotations
 
-from ptkc.hsm import usage
 from ptkc.hsm.approval import approve, check_parameter, key_type_of, mechanism_for
+from ptkc.hsm.wrapping import check_wrapped
 from ptkc.mechanisms import MECHANISMS, load
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
-from ptkc.spec.values import Attributes, Template, unpack_template
+from ptkc.spec.values import Attributes, Template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from ptkc.hsm.session import Session
     from ptkc.mechanisms.portable import Portable, PortableMechanism
 
-__all__ = ["check_wrapped", "is_portable", "need_no_pin", "unwrap", "wrap"]
+__all__ = ["is_portable", "need_no_pin", "unwrap", "wrap"]
 
-_SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
-_KEYS = (*_SECRET, CKO.PUBLIC_KEY)
+_KEYS = (CKO.SECRET_KEY, CKO.PRIVATE_KEY, CKO.PUBLIC_KEY)
 # What the template of C_UnwrapKey may say otherwise than the key that comes back: where it goes, what it is called.
 _PLACE = (CKA.TOKEN, CKA.LABEL, CKA.ID)
 
@@ -33,27 +32,6 @@ def need_no_pin(key: Object) -> None:
     """Refuse a CKA_ALWAYS_AUTHENTICATE key: a single call leaves no moment for the login that each use needs."""
     if key.is_true(CKA.ALWAYS_AUTHENTICATE):
         raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "a CKA_ALWAYS_AUTHENTICATE key can only sign and decrypt")
-
-
-def check_wrapped(wrapper: Object | None, target: Object) -> None:
-    """Refuse to wrap what may not leave the token, or not under this key; None stands for no wrapping key at all.
-
-    A CKA_EXPORTABLE key leaves under a CKA_EXPORT key, whatever its CKA_EXTRACTABLE is.
-    """
-    if target.object_class not in _SECRET:
-        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "only secret and private keys are wrapped")
-    usage.check_wrapped(target.attributes)
-    exports = wrapper is not None and wrapper.is_true(CKA.EXPORT)
-    exported = exports and target.is_true(CKA.EXPORTABLE)
-    if not target.is_true(CKA.EXTRACTABLE) and not exported:
-        raise CryptokiError(CKR.KEY_UNEXTRACTABLE, "CKA_EXTRACTABLE is false")
-    if exports and not exported and wrapper is not None and not wrapper.is_true(CKA.WRAP):
-        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "the wrapping key only wraps what is CKA_EXPORTABLE")
-    if target.is_true(CKA.WRAP_WITH_TRUSTED) and (wrapper is None or not wrapper.is_true(CKA.TRUSTED)):
-        raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "CKA_WRAP_WITH_TRUSTED is true and the wrapping key is not trusted")
-    wanted = wrapper.attributes.get(CKA.WRAP_TEMPLATE) if wrapper is not None else None
-    if wanted and not templates.matches(target.attributes, unpack_template(wanted)):
-        raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the key does not match CKA_WRAP_TEMPLATE")
 
 
 def is_portable(number: int) -> bool:
@@ -79,12 +57,12 @@ def wrap(
     targets = [
         application.resolve(session, handle, CKR.KEY_HANDLE_INVALID) for handle in (key, *maker.several(parameter))
     ]
-    keys = [_portable(wrapper, target) for target in targets]
+    keys = [_portable(application, session, wrapper, target) for target in targets]
     wrapped: bytes = method(wrapper, parameter, keys)
     return wrapped, wrapper, targets
 
 
-def _portable(wrapper: Object | None, target: Object) -> Portable:
+def _portable(application: Application, session: Session, wrapper: Object | None, target: Object) -> Portable:
     """Return a key as it travels; public keys always may."""
     from ptkc.mechanisms.portable import Portable  # noqa: PLC0415 - cryptography, which start-up must not load
 
@@ -92,7 +70,7 @@ def _portable(wrapper: Object | None, target: Object) -> Portable:
     if target.object_class == CKO.PUBLIC_KEY and wrapper is not None:
         payload = attributes.get(CKA.PUBLIC_KEY_INFO, b"")
     else:
-        check_wrapped(wrapper, target)
+        check_wrapped(application, session, wrapper, target)
         payload = key_type_of(attributes).encode(attributes)
     return Portable(payload, templates.portable(attributes))
 

@@ -15,7 +15,7 @@ from ptkc.token.events import Event
 from ptkc.token.hsms import Hsm
 from ptkc.token.pins import PIN_LENGTHS
 from ptkc.token.tokens import Token
-from ptkc.wire.commands import CANCEL, MESSAGE_ALONE, Device
+from ptkc.wire.commands import CANCEL, CANCEL_ALONE, MESSAGE_ALONE, Device
 
 __all__ = ["SessionCommands"]
 
@@ -195,7 +195,7 @@ class SessionCommands(Device):
                 active = session.operations.get(kind)
                 if flags & flag and isinstance(active, ActiveMessages) and active.message is not None:
                     active.end_message()
-            elif flags & flag:
+            elif flags & (flag | CANCEL_ALONE[kind]):
                 session.operations.pop(kind, None)
         if flags & CKF.FIND_OBJECTS:
             session.found = None

@@ -120,7 +120,7 @@ class StateCommands(OperationCommands):
             try:
                 active = self._active(session, saved.kind, mechanism, key, saved.signature)
             except CryptokiError as error:
-                if error.code != CKR.KEY_FUNCTION_NOT_PERMITTED:
+                if error.code not in (CKR.KEY_FUNCTION_NOT_PERMITTED, CKR.MECHANISM_INVALID):
                     raise
                 raise CryptokiError(CKR.KEY_CHANGED, error.message) from None
         if saved.begun:

@@ -103,6 +103,7 @@ class _Ctr(WrappingCipher):
     """CKM_AES_CTR: the parameter is the counter block, and how many of its bits count."""
 
     parameters = CTR
+    streams = True
     source = "RFC 3686 (cryptography_vectors: ciphers/AES/CTR)"
 
     def encrypt(self, key: Object, parameter: Ctr) -> Operation:

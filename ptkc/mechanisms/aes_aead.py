@@ -117,6 +117,7 @@ class _Gcm(GeneratingWrap, WrappingCipher):
     form = GCM_MESSAGES
     parameters = GCM
     wrap_parameters = GCM_WRAP
+    streams = True
     source = "NIST CAVP (cryptography_vectors: ciphers/AES/GCM), Wycheproof"
 
     def encrypt(self, key: Object, parameter: Gcm) -> Operation:
@@ -166,6 +167,7 @@ class _Ccm(GeneratingWrap, WrappingCipher):
     form = CCM_MESSAGES
     parameters = CCM
     wrap_parameters = CCM_WRAP
+    streams = True
     source = "NIST CAVP (cryptography_vectors: ciphers/AES/CCM), Wycheproof"
 
     def encrypt(self, key: Object, parameter: Ccm) -> Operation:

@@ -32,6 +32,7 @@ class _StreamMechanism(WrappingCipher):
     """A mode that makes a stream of AES; the parameter is the IV."""
 
     parameters = IV16
+    streams = True
 
     def encrypt(self, key: Object, parameter: bytes) -> Operation:
         """Start an encryption."""

@@ -95,6 +95,7 @@ class _ChaCha20(PayloadCipher):
     key_types = (CKK.CHACHA20,)
     sizes = (_KEY, _KEY)
     parameters = CHACHA20
+    streams = True
     source = "RFC 8439 (cryptography_vectors: ciphers/ChaCha20), draft-irtf-cfrg-xchacha-03"
 
     def encrypt(self, key: Object, parameter: ChaCha20) -> Operation:
@@ -200,6 +201,7 @@ class _ChaCha20Poly1305(MessagesCipher, PayloadCipher):
     key_types = (CKK.CHACHA20,)
     sizes = (_KEY, _KEY)
     parameters = CHACHA20_POLY1305
+    streams = True
     source = "RFC 8439 (cryptography_vectors: ciphers/ChaCha20Poly1305), Wycheproof"
 
     def encrypt(self, key: Object, parameter: ChaCha20Poly1305) -> Operation:

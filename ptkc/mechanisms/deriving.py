@@ -59,7 +59,7 @@ class Derivation(Mechanism):
     """Whether the new key is sensitive and cannot be extracted where one of its base keys is so."""
 
     reveals = False
-    """Whether the new key tells what its base keys are: then it is protected, and there is none of a limited key."""
+    """Whether the new key tells what its base keys are, all of them and whatever the parameter is: `uncovered`."""
 
     required: tuple[int, ...] = ()
     """Attributes that the template must say."""
@@ -82,6 +82,10 @@ class Derivation(Mechanism):
     def further(self, parameter: Any, template: Template) -> tuple[Template | None, ...]:  # noqa: ANN401, ARG002
         """Return the templates of the keys that are made besides the one of `template`, None for one not wanted."""
         return ()
+
+    def uncovered(self, parameter: Any, keys: tuple[Object, ...]) -> tuple[Object, ...]:  # noqa: ANN401, ARG002
+        """Return those of the base keys that the new key may tell: it is protected as they are, none is limited."""
+        return keys if self.reveals else ()
 
     def lineage(self, flags: tuple[bool, ...]) -> bool:
         """Return whether the new key was "always sensitive", "never extractable": `flags` say it of its base keys."""

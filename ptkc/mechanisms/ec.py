@@ -73,12 +73,10 @@ def _library_private(attributes: Attributes) -> PrivateKey:
     curve = find(CKK.EC, attributes.get(CKA.EC_PARAMS))
     value = attributes[CKA.VALUE]
     info = attributes.get(CKA.PUBLIC_KEY_INFO, b"")
-    if len(value) == curve.size and info.startswith(curve.public_start):
+    if curve.algorithm is not None and len(value) == curve.size and info.startswith(curve.public_start):
         # With its point the key loads faster; the library refuses a point that is not the key's.
         encoded = curve.private_key_info(value, info[len(curve.public_start) :])
         with suppress(ValueError):
-            if curve.algorithm is None:
-                return SystemPrivateKey.load(curve, encoded)
             return load_der_private_key(encoded, None)  # type: ignore[return-value]
     return _derived_private(curve, value)
 

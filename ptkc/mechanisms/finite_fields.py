@@ -27,6 +27,9 @@ __all__ = [
 
 _ZERO = der(INTEGER, b"\0")
 _LIBRARY = {CKA.PRIME: "p", CKA.SUBPRIME: "q", CKA.BASE: "g"}
+_LONGEST_CHECKED = 4096
+"""The longest prime that is checked, in bits, if it is of no known group: twice as long takes a minute."""
+_LONG_GROUPS = ("ffdhe6144", "ffdhe8192", "modp_6144", "modp_8192")
 _LARGEST_FRESH = 2048
 """The longest safe prime that is searched for, in bits: longer ones take minutes."""
 
@@ -103,7 +106,16 @@ def _check(field: Field, numbers: tuple[bytes, ...]) -> None:
     if CKA.SUBPRIME in named and bits_of(named[CKA.SUBPRIME]) not in field.subprimes:
         message = f"CKA_SUBPRIME of {bits_of(named[CKA.SUBPRIME])} bits"
         raise ValueError(message)
+    if bits > _LONGEST_CHECKED and not _is_known(named):
+        message = f"CKA_PRIME of {bits} bits is of no known group, and takes too long to be checked"
+        raise ValueError(message)
     evp.check(evp.key_from(field.library, "d", field.settings(numbers)), "d")
+
+
+def _is_known(named: Attributes) -> bool:
+    """Whether a long prime is that of a group which libcrypto knows; all of these have the base 2."""
+    known = (evp.key_from("DH", "d", {"group": name}) for name in _LONG_GROUPS)
+    return named[CKA.BASE] == b"\2" and any(evp.number(group, "p") == named[CKA.PRIME] for group in known)
 
 
 def stripped(number: bytes) -> bytes:

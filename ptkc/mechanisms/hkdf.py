@@ -15,6 +15,7 @@ from ptkc.mechanisms.deriving import ALONE, Beside, Derivation
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import register
+from ptkc.mechanisms.prf import check_work
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR
@@ -60,6 +61,7 @@ class HkdfDerivation(Derivation):
         """
         algorithm = _algorithm(parameter)
         length = _length(parameter, algorithm, attributes)
+        check_work(-(-length // algorithm.digest_size), len(parameter.info))
         secret = key.attributes[CKA.VALUE]
         if key.object_class == CKO.DATA:
             _check_data(secret, parameter, algorithm)

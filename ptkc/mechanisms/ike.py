@@ -2,15 +2,18 @@
 
 Keys that a parameter names must be ones to derive from. A key that is the beginning of its base key, as RFC 2409
 appendix B has it, is protected as that one is, and has at least 112 bits: shorter ones would tell the base key piece by
-piece.
+piece. The functions of AES are no hash functions: under a key that somebody knows they tell what they were given, so
+what they make of a key is protected as that key is.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from ptkc.mechanisms.deriving import ALONE, Beside, Derivation
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import register
-from ptkc.mechanisms.prf import HMACS, IKE_FUNCTIONS, Keyed, find_prf
+from ptkc.mechanisms.prf import HMACS, IKE_FUNCTIONS, Keyed, check_work, find_prf
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
@@ -38,6 +41,12 @@ class _Ike(Derivation):
         """Return the class."""
         return {CKA.CLASS: ulong(CKO.SECRET_KEY)}
 
+    def uncovered(self, parameter: Any, keys: tuple[Object, ...]) -> tuple[Object, ...]:  # noqa: ANN401 - each its own
+        """Return the keys whose values are data: whoever knows the function's key turns those of AES back."""
+        if self.reveals:
+            return keys
+        return () if parameter.prf in HMACS else keys[1:]
+
 
 class IkeDerivation(_Ike):
     """CKM_IKE_PRF_DERIVE: SKEYID of version 1, SKEYSEED of version 2, also of a new exchange under an old one."""
@@ -50,6 +59,10 @@ class IkeDerivation(_Ike):
         if parameter.data_as_key and parameter.rekey:
             raise CryptokiError(CKR.ARGUMENTS_BAD, "bDataAsKey and bRekey are both true")
         return (parameter.new_key,) if parameter.rekey else ()
+
+    def uncovered(self, parameter: IkePrf, keys: tuple[Object, ...]) -> tuple[Object, ...]:
+        """Return the keys whose values are data: the base key is one if the nonces are the function's key."""
+        return keys if parameter.data_as_key and parameter.prf not in HMACS else super().uncovered(parameter, keys)
 
     def suggested(self, key: Object, parameter: IkePrf) -> Attributes:  # noqa: ARG002 - whatever the key is
         """Return the type of the function's keys."""
@@ -93,6 +106,7 @@ class Ike1ExtendedDerivation(_Ike):
     type = CKM.IKE1_EXTENDED_DERIVE
     parameters = layouts.IKE1_EXTENDED
     reveals = True
+    source = "RFC 2409 (no published vectors): a value of Network Security Services"
 
     def named(self, parameter: Ike1Extended) -> tuple[int, ...]:
         """Return the handle of g^xy, if there is one."""
@@ -112,6 +126,7 @@ class Ike1ExtendedDerivation(_Ike):
                 raise CryptokiError(CKR.KEY_SIZE_RANGE, f"{length} bytes of a base key of {len(value)}")
             return value[:length]
         seed = b"".join(map(_generic, beside.keys)) + parameter.extra
+        check_work(-(-length // prf.size), len(seed))
         output = function(seed or b"\0")
         made = [output]
         for _ in range(1, -(-length // prf.size)):
@@ -140,6 +155,7 @@ class Ike2PlusDerivation(_Ike):
 
 def _plus(function: Keyed, seed: bytes, rounds: int) -> bytes:
     """Return T1 | T2 | …: each is made of the one before, the seed and its number."""
+    check_work(rounds, len(seed))
     output, made = b"", []
     for number in range(1, rounds + 1):
         output = function(output + seed + bytes((number,)))

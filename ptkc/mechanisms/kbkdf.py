@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from ptkc.mechanisms.deriving import ALONE, Beside, Derivation, Derived
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import register
-from ptkc.mechanisms.prf import CMACS, HMACS, Keyed, find_prf
+from ptkc.mechanisms.prf import CMACS, HMACS, Keyed, check_work, find_prf
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CK, CKA, CKK, CKM, CKO, CKR
@@ -60,6 +60,10 @@ class _Mode(Derivation):
         """Return how the base key is protected."""
         return {kind: key.attributes[kind] for kind in (CKA.SENSITIVE, CKA.EXTRACTABLE)}
 
+    def uncovered(self, parameter: Parameter, keys: tuple[Object, ...]) -> tuple[Object, ...]:
+        """Return the keys whose values are data: whoever knows the base key turns CMAC back."""
+        return () if parameter.prf in HMACS else keys[1:]
+
     def lineage(self, flags: tuple[bool, ...]) -> bool:
         """Return whether any of the keys was so: a secret that was never known is enough."""
         return any(flags)
@@ -87,6 +91,7 @@ class _Mode(Derivation):
         reader = _Input(self.counter_is_variable, total, beside.keys)
         parts = [reader.part(field) for field in parameter.data]
         reader.check(sum(rounds))
+        check_work(sum(rounds), len(_joined(parts, bytes(prf.size), 1)))
         segments = self.segments(function, parameter, parts)
         payloads = [
             b"".join(next(segments) for _ in range(count))[:length]

@@ -99,7 +99,8 @@ class Mechanism:
     `key_types` are the CKK_ numbers that fit (empty for digests); `sizes` the smallest and largest key as
     CK_MECHANISM_INFO gives them, `unit` what one of `KeyType.size` is there (8 where bytes are said in bits);
     `parameters` the `spec.parameters` layout the parameter must have, None where it must be absent; `optional` that
-    it may be absent all the same; `wrap_parameters` a layout that wrapping takes besides; `generates` the key type
+    it may be absent all the same; `wrap_parameters` a layout that wrapping takes besides; `streams` that wrapping
+    adds the payload to a stream, which key and IV make; `generates` the key type
     that generation makes (and `generates_class` its class, where it is not a pair, `generates_length` its
     CKA_VALUE_LEN, where the template need not say it), `lent` the attributes that generation takes from the
     template although the tables say that it makes them (`implied(lent)` is what follows from them), `slow` that it
@@ -133,6 +134,7 @@ class Mechanism:
     unit: int = 1
     parameters: Layout | Bytes | None = None
     optional: bool = False
+    streams: bool = False
     wrap_parameters: Layout | None = None
     generates: int = 0
     generates_class: int = CKO.SECRET_KEY

@@ -19,7 +19,7 @@ class Parts:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._former: tuple[bytes, ...] = ()
+        self._former: list[bytes] = []
         self._parts: list[bytes] = []
         self.size = 0
 
@@ -34,7 +34,9 @@ class Parts:
 
     def _gather(self) -> None:
         parts, self._parts = self._parts, []
-        self._former += tuple(parts) if sum(map(len, parts)) >= _MANY * _SMALL else (b"".join(parts),)
+        size = sum(map(len, parts))
+        if size:
+            self._former += parts if size >= _MANY * _SMALL else (b"".join(parts),)
 
     def join(self) -> bytes:
         """Return all parts as one."""

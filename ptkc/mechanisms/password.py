@@ -24,7 +24,9 @@ _FUNCTIONS = {
     for name, algorithm in HASHES.items()
     if hasattr(CKP, f"PKCS5_PBKD2_HMAC_{name.replace('SHA_1', 'SHA1')}")
 }
-_MOST_ITERATIONS = 2**25  # some ten seconds; whoever may generate keys could keep a served HSM busy with more
+# For all blocks of the key together, some ten seconds: more would let whoever may generate keys keep a served HSM busy,
+# and C_Finalize, which waits for what goes on in the background.
+_MOST_ITERATIONS = 2**25
 
 
 class PasswordKeyGeneration(Mechanism):
@@ -45,9 +47,10 @@ class PasswordKeyGeneration(Mechanism):
         algorithm = _FUNCTIONS.get(parameter.prf)
         if algorithm is None or parameter.salt_source != CKZ.SALT_SPECIFIED or parameter.prf_data:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"prf {parameter.prf}, source {parameter.salt_source}")
-        if not 1 <= parameter.iterations <= _MOST_ITERATIONS:
-            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{parameter.iterations} iterations")
         length = derived_length(attributes, 0)
+        blocks = -(-length // algorithm.digest_size)
+        if not 1 <= parameter.iterations <= _MOST_ITERATIONS // blocks:
+            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{parameter.iterations} iterations for {blocks} blocks")
         value = PBKDF2HMAC(algorithm, length, parameter.salt, parameter.iterations).derive(parameter.password)
         key_type = KEY_TYPES[from_ulong(attributes[CKA.KEY_TYPE])]
         return key_type.decode(key_type.shape(value), attributes)

@@ -19,9 +19,11 @@ from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 
-__all__ = ["CMACS", "HMACS", "IKE_FUNCTIONS", "Prf", "find_prf"]
+__all__ = ["CMACS", "HMACS", "IKE_FUNCTIONS", "Prf", "check_work", "find_prf"]
 
 Keyed = Callable[[bytes], bytes]
+
+_MOST_READ = 1 << 30  # bytes, some seconds: with more of them one could keep a served HSM busy for days
 
 
 class Prf:
@@ -133,3 +135,9 @@ def find_prf(table: dict[int, Prf], number: int) -> Prf:
     if prf is None:
         raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{name_of(CKM, number)} is none of the functions there are")
     return prf
+
+
+def check_work(rounds: int, size: int) -> None:
+    """Refuse to have a function read so many bytes so often: CKR_MECHANISM_PARAM_INVALID."""
+    if rounds * size > _MOST_READ:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{size} bytes would be read {rounds} times")

@@ -128,6 +128,8 @@ class RsaVerification(Verification):
             raise CryptokiError(CKR.SIGNATURE_INVALID) from None
 
 
+# What C_WrapKey says instead of the codes of C_EncryptInit.
+_WRAP_CODES = {CKR.KEY_SIZE_RANGE: CKR.WRAPPING_KEY_SIZE_RANGE}
 # What C_UnwrapKey says instead of the codes of C_DecryptInit and C_Decrypt.
 _UNWRAP_CODES = {
     CKR.KEY_SIZE_RANGE: CKR.UNWRAPPING_KEY_SIZE_RANGE,
@@ -148,8 +150,16 @@ class RsaCipher(Mechanism):
         raise NotImplementedError
 
     def wrap(self, key: Object, parameter: Any, payload: bytes) -> bytes:  # noqa: ANN401 - each its own
+        """Return the encrypted payload; CKR_KEY_SIZE_RANGE if it is too long, CKR_WRAPPING_KEY_SIZE_RANGE."""
+        try:
+            encryption = self.encrypt(key, parameter)
+        except CryptokiError as error:
+            raise CryptokiError(_WRAP_CODES.get(error.code, error.code), error.message) from None
+        return self._wrapped(encryption, payload)
+
+    @staticmethod
+    def _wrapped(encryption: RsaEncryption, payload: bytes) -> bytes:
         """Return the encrypted payload; CKR_KEY_SIZE_RANGE if it is too long."""
-        encryption = self.encrypt(key, parameter)
         if len(payload) > encryption.longest:
             raise CryptokiError(CKR.KEY_SIZE_RANGE, f"{len(payload)} bytes to wrap, at most {encryption.longest}")
         return encryption.single(payload)
@@ -178,7 +188,7 @@ class RsaCipher(Mechanism):
         """
         payload = random_bytes(derived_length(attributes, 0))
         payload = KEY_TYPES[from_ulong(attributes[CKA.KEY_TYPE])].shape(payload)
-        return self.wrap(key, parameter, payload), payload
+        return self._wrapped(self.encrypt(key, parameter), payload), payload
 
     def decapsulate(self, key: Object, parameter: Any, ciphertext: bytes, attributes: Attributes) -> bytes:  # noqa: ANN401
         """Return what was wrapped, as C_UnwrapKey does."""

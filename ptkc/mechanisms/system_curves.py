@@ -67,14 +67,20 @@ class SystemPrivateKey:
         # ECPrivateKey without its public key, which libcrypto then computes.
         private = der(SEQUENCE, b"\x02\x01\x01" + der(OCTET_STRING, number.rjust(curve.size, b"\0")))
         info = der(SEQUENCE, b"\x02\x01\x00" + curve.scheme + der(OCTET_STRING, private))
-        return cls.load(curve, info)
+        return cls(curve, _decoded(info))
 
     @classmethod
     def load(cls, curve: Curve, info: bytes) -> SystemPrivateKey:
-        """Return the key in a PrivateKeyInfo (DER) whose AlgorithmIdentifier is the curve's; ValueError."""
-        key = evp.decode("EC", info)
-        evp.check(key, "k")
-        return cls(curve, key)
+        """Return the key in a PrivateKeyInfo (DER) whose AlgorithmIdentifier is the curve's; ValueError.
+
+        libcrypto takes the public key in it for granted.
+        """
+        key = _decoded(info)
+        made = cls.derive(curve, evp.number(key, "priv"))
+        if evp.octets(key, "pub") != made.public_key().public_bytes():
+            message = "the public key is another one's"
+            raise ValueError(message)
+        return made
 
     def public_key(self) -> SystemPublicKey:
         """Return the public key."""
@@ -92,3 +98,10 @@ class SystemPrivateKey:
     def exchange(self, _: object, peer: SystemPublicKey) -> bytes:
         """Return the x coordinate that both have in common."""
         return evp.agree(self._key, peer.key, {}, self._curve.point_size)
+
+
+def _decoded(info: bytes) -> Any:  # noqa: ANN401 - a pointer of cffi's
+    """Return the key in a PrivateKeyInfo (DER) as libcrypto reads it; ValueError."""
+    key = evp.decode("EC", info)
+    evp.check(key, "k")
+    return key

@@ -18,6 +18,7 @@ from ptkc.mechanisms.generic import derived_length, random_bytes
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import KEY_TYPES, Mechanism, register
 from ptkc.mechanisms.parts import Parts
+from ptkc.mechanisms.prf import check_work
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
@@ -38,6 +39,7 @@ _SECRET = ulong(CKO.SECRET_KEY)
 _GENERIC = ulong(CKK.GENERIC_SECRET)
 _SOURCE = "NIST CAVP, SP 800-135 (TLS 1.2)"
 _LONGEST_LABEL_CONTEXT = 2**16 - 1
+_SHORTEST_DIGEST = 16
 
 
 def _expand(secret: bytes, algorithm: hashes.HashAlgorithm, seed: bytes, length: int) -> bytes:
@@ -242,7 +244,9 @@ class TlsKeyDerivation(Derivation):
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "the context is longer than RFC 5705 can say")
         if context:
             seed += len(context).to_bytes(2, "big") + context
-        return _prf(parameter.prf, old=True)(key.attributes[CKA.VALUE], seed, derived_length(attributes, 0))
+        length = derived_length(attributes, 0)
+        check_work(length // _SHORTEST_DIGEST + 1, len(seed))
+        return _prf(parameter.prf, old=True)(key.attributes[CKA.VALUE], seed, length)
 
 
 class _FinishedAccumulator:

@@ -247,6 +247,8 @@ PUBLIC_KEY = (
 )
 
 # Common Private Key Attributes. Footnotes 11 and 12 make read-only what could be changed before, hence 8 with them.
+# Applications that never heard of CKA_DECAPSULATE forbid a key to decrypt, to unwrap or to derive by the attributes for
+# these, and decapsulation is the same: so a key has it that can do nothing else, or that is said to (`objects.plans`).
 PRIVATE_KEY = (
     Row(CKA.SUBJECT, BYTES, "8", b""),
     Row(CKA.SENSITIVE, BOOL, "8 9 11", TRUE),
@@ -254,7 +256,7 @@ PRIVATE_KEY = (
     Row(CKA.SIGN, BOOL, "8 9", TRUE),
     Row(CKA.SIGN_RECOVER, BOOL, "8 9", TRUE),
     Row(CKA.UNWRAP, BOOL, "8 9", TRUE),
-    Row(CKA.DECAPSULATE, BOOL, "8 9", TRUE),
+    Row(CKA.DECAPSULATE, BOOL, "8 9", FALSE),
     Row(CKA.EXTRACTABLE, BOOL, "8 9 12", FALSE),
     Row(CKA.ALWAYS_SENSITIVE, BOOL, "2 4 6", FALSE),
     Row(CKA.NEVER_EXTRACTABLE, BOOL, "2 4 6", FALSE),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ptkc.objects.attributes import TEMPLATE, Kind, Row
 from ptkc.objects.classes import CLASSES, SUBTYPES, find
-from ptkc.spec.constants import CKA, CKR
+from ptkc.spec.constants import CKA, CKK, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, unpack_template
 
@@ -30,6 +30,9 @@ _CLOSED = (("11", TRUE), ("12", FALSE))
 
 # The defaults that depend on the origin: C_UnwrapKey says this one.
 _DEFAULTS = {UNWRAP: {CKA.EXTRACTABLE: TRUE}}
+
+# The defaults that depend on the type: what keys of this one are for.
+_OF_TYPE: dict[int | None, dict[int, bytes]] = {CKK.ML_KEM: {CKA.DECAPSULATE: TRUE}}
 
 # Bound once: these stand in every call.
 _CLASS = CKA.CLASS
@@ -58,7 +61,8 @@ class Plan:
         self.required = frozenset(row.attribute for row in rows if _REQUIRED.get(origin) in row.footnotes)
         self.defaults = {row.attribute: row.default for row in rows if row.default is not None}
         self.defaults[_PRIVATE] = object_class.private
-        self.defaults.update(item for item in _DEFAULTS.get(origin, {}).items() if item[0] in self.rows)
+        for special in (_DEFAULTS.get(origin, {}), _OF_TYPE.get(subtype, {})):
+            self.defaults.update(item for item in special.items() if item[0] in self.rows)
         self.by_so = tuple(row.attribute for row in rows if "10" in row.footnotes)
         self.final = {row.attribute: value for row in rows for mark, value in _CLOSED if mark in row.footnotes}
         self.once = frozenset(row.attribute for row in rows if "once" in row.footnotes)

@@ -15,6 +15,7 @@ from os import urandom
 from ptkc.objects.checksum import public_checksum
 from ptkc.objects.limits import BY_TICKET, CLOSED_BY, EXPORTING, follow_limits
 from ptkc.objects.plans import COPY, CREATE, DERIVE, GENERATE, MODIFY, SECRET, UNWRAP, Plan, plan_of
+from ptkc.objects.separation import separated
 from ptkc.spec.constants import CKA, CKK, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong, unpack_template
@@ -73,8 +74,14 @@ def _fill(plan: Plan, given: dict[int, bytes | None], so: bool) -> Attributes:  
             if given.get(attribute) == TRUE:
                 raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
     defaults = plan.defaults
+    if given.get(CKA.SIGN) == FALSE and CKA.SIGN_RECOVER in plan.rows:
+        # Who forbids a key to sign need not have heard of the other way to do it.
+        defaults = {**defaults, CKA.SIGN_RECOVER: FALSE}
     if given.get(CKA.EXPORT) == TRUE:
         defaults = {**defaults, **{kind: value for kind, value in EXPORTING.items() if kind in plan.rows}}
+    alone = separated(given)
+    if alone:
+        defaults = {**defaults, **alone}
     attributes: Attributes = {**defaults, **given}  # type: ignore[dict-item]
     _check_authentication(attributes)
     follow_limits(attributes)
@@ -245,11 +252,10 @@ def _change(origin: str, attributes: Attributes, template: Template, so: bool) -
         if value == TRUE and not so and attribute in plan.by_so:
             raise CryptokiError(CKR.ATTRIBUTE_READ_ONLY, f"{name_of(CKA, attribute)} is for the SO to set")
         if attribute in plan.computed:
-            if value:
+            if value or plan.computed[attribute] is not None:
                 raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"{name_of(CKA, attribute)} does not fit the object")
-            if plan.computed[attribute] is None:
-                changed.pop(attribute, None)
-                continue
+            changed.pop(attribute, None)
+            continue
         changed[attribute] = value
     _check_authentication(changed)
     follow_limits(changed)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["BY_NAME", "CANCEL", "COMMANDS", "MESSAGE_ALONE", "Command", "Device"]
+__all__ = ["BY_NAME", "CANCEL", "CANCEL_ALONE", "COMMANDS", "MESSAGE_ALONE", "Command", "Device"]
 
 CANCEL = {
     "encrypt": CKF.ENCRYPT,
@@ -68,6 +68,8 @@ CANCEL = {
 """What the kinds of operations are called in the mask of C_SessionCancel."""
 MESSAGE_ALONE = 1 << 32
 """In that mask, from the library: end the message that is under way, not the operation it belongs to."""
+CANCEL_ALONE = {kind: MESSAGE_ALONE << place for place, kind in enumerate(CANCEL, 1)}
+"""In that mask, from the library: end this kind, and not another one that has its flag as well."""
 
 
 def _method(name: str) -> str:

@@ -18,6 +18,7 @@ from . import deviations
 from .child import module_path
 from .cryptoki import Cryptoki, Refused, Session
 from .fresh_token import LABEL, SO_PIN, USER_PIN, prepare, store_environment
+from .return_codes import LISTED, reason
 from .skips import unavailable
 
 _MECHANISMS = {number: f"CKM_{name}" for name, number in vars(CKM).items() if not name.startswith("_")}
@@ -63,6 +64,22 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     config.addinivalue_line("markers", "needs(*mechanisms): skipped where the module does not list these mechanisms")
     config.addinivalue_line("markers", "needs_function(name): skipped where no function list of the module has it")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many return codes were proven."""
+    pairs = [
+        report.nodeid.partition("[")[2].rstrip("]").split("-")
+        for report in terminalreporter.stats.get("passed", [])
+        if "test_return_codes.py" in report.nodeid and "[C_" in report.nodeid
+    ]
+    if pairs:
+        functions = len({function for function, _ in pairs})
+        never = sum(reason(*pair) is not None for pair in LISTED)
+        terminalreporter.write_line(
+            f"return codes: {len(pairs)} (function, code) pairs of {functions} functions proven; "
+            f"{never} of {len(LISTED)} are none that a soft token answers"
+        )
 
 
 @pytest.fixture(scope="package")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .softhsm2_codes import CODES
+
 if TYPE_CHECKING:
     import pytest
 
@@ -47,6 +49,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
         "attributes.unique_id_is_given_to_each_object",
         "processes.unique_id_is_the_same_everywhere",
     ),
+    "a digest of a private key outlives the login": ("digest.digest_of_a_private_key_ends_with_the_login",),
     "a class of the wrong length counts as no class": (
         "attributes.value_of_the_wrong_length_is_refused[long-number]",
         "attributes.value_of_the_wrong_length_is_refused[short-number]",
@@ -198,6 +201,10 @@ _KNOWN: dict[str, tuple[str, ...]] = {
         "mechanisms.listed_mechanism_can_be_begun[wrap]",
     ),
     "a wrong CKA_PUBLIC_KEY_INFO is kept": ("key_attributes.private_key_refuses_another_public_key",),
+    "C_WaitForSlotEvent does not look whether the library is initialized": (
+        "return_codes.library_that_starts_and_stops_answers_with_the_code[C_WaitForSlotEvent-CRYPTOKI_NOT_INITIALIZED]",
+    ),
+    "another code, or CKR_OK (see `softhsm2_codes`)": CODES,
     "a signature must have full length": ("sign_ec.shorter_ecdsa_signature_is_accepted",),
 }
 

@@ -5,6 +5,7 @@ A parameter owns the memory for IV and tag, which the module reads and writes: `
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,9 @@ from .binding import ffi
 from .cryptoki import NULL, Session
 
 __all__ = ["NONE", "Ccm", "ChaCha", "Gcm", "MessageParameter", "decrypt_parts", "encrypt_parts", "message"]
+
+# A cast pointer keeps nothing alive: parameters of which a test has kept only the pair.
+_USED: deque[MessageParameter] = deque(maxlen=64)
 
 
 class MessageParameter:
@@ -31,6 +35,7 @@ class MessageParameter:
     @property
     def pair(self) -> tuple[Any, int]:
         """The arguments pParameter and ulParameterLen."""
+        _USED.append(self)
         return ffi.cast("void *", self.structure), ffi.sizeof(ffi.typeof(self.structure).item)
 
     @property

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import keywrap
 
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 
-from .cryptoki import Refused, Session
-from .keys import point_bytes
+from .cryptoki import Refused, Session, expect
+from .keys import AES_KEY, aes, point_bytes
 from .parameters import Mechanism, ecdh
 from .skips import unavailable
 
@@ -118,3 +119,23 @@ def _agree(session: Session, kind: int, parameters: bytes, name: str, sizes: tup
         for point, (_, private) in zip(points, reversed(pairs), strict=True)
     ]
     assert values[0] == values[1]
+
+
+@pytest.mark.needs(CKM.EC_KEY_PAIR_GEN, CKM.AES_KEY_WRAP_KWP)
+@pytest.mark.parametrize("name", ["secp256r1", "secp224k1", "brainpoolP320t1"])
+def test_wrapped_key_with_the_public_key_of_another_is_refused(session: Session, name: str) -> None:
+    """Attack: a private key comes in beside a public key that somebody else has the private one of (RFC 5915)."""
+    oid, size = _CURVES[name]
+    given = {CKA.EC_PARAMS: bytes.fromhex(oid)}
+    if name != "secp256r1":
+        _pair(session, CKM.EC_KEY_PAIR_GEN, given[CKA.EC_PARAMS], name)
+    private = {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
+    pairs = [session.generate_pair(Mechanism(CKM.EC_KEY_PAIR_GEN), given, private) for _ in range(2)]
+    one, two = (point_bytes(session.get(pair[0], CKA.EC_POINT), 2 * size + 1) for pair in pairs)
+    wrapping, kwp = aes(session, WRAP=True, UNWRAP=True), Mechanism(CKM.AES_KEY_WRAP_KWP)
+    info = keywrap.aes_key_unwrap_with_padding(AES_KEY, session.wrap(kwp, wrapping, pairs[0][1]))
+    if one not in info:
+        return
+    wrapped = keywrap.aes_key_wrap_with_padding(AES_KEY, info.replace(one, two))
+    template = {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.EC, **private}
+    expect(CKR.WRAPPED_KEY_INVALID, session.unwrap, kwp, wrapping, wrapped, template)

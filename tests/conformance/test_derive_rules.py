@@ -324,6 +324,13 @@ def test_password_parameters_that_are_none_are_refused(
     expect(_PARAMETER, session.generate, parameters.pbkdf2(b"p", b"s", iterations, prf, **more), _AES)
 
 
+@_needs_password
+def test_password_key_of_hours_is_refused(session: Session) -> None:
+    """A long key has its iterations for each of its blocks: nobody keeps the HSM, or C_Finalize, busy with that."""
+    mechanism = parameters.pbkdf2(b"password", b"salt", 2**25, CKP.PKCS5_PBKD2_HMAC_SHA256)
+    expect(_PARAMETER, session.generate, mechanism, {CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.VALUE_LEN: 65536})
+
+
 # SP 800-108
 
 

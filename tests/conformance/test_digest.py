@@ -6,10 +6,11 @@ import hashlib
 
 import pytest
 
-from ptkc.spec.constants import CKM, CKR
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 
 from .binding import ffi
 from .cryptoki import NULL, Session, expect
+from .fresh_token import USER_PIN
 from .keys import AES_KEY, aes, generic
 from .parameters import Mechanism, needs
 
@@ -69,6 +70,21 @@ def test_digest_takes_a_keys_value(session: Session, make: object) -> None:
     session.call("C_DigestKey", key)
     session.call("C_DigestUpdate", b"after", 5)
     assert hashlib.sha256(b"before" + AES_KEY + b"after").digest() == session.output("C_DigestFinal")
+
+
+@pytest.mark.needs(CKM.SHA256)
+def test_digest_of_a_private_key_ends_with_the_login(session: Session) -> None:
+    """What was begun with a private object goes with C_Logout; a digest of data alone stays."""
+    key = session.create({
+        CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.VALUE: AES_KEY, CKA.PRIVATE: True,
+    })  # fmt: skip
+    session.call("C_DigestInit", _SHA256.pointer)
+    session.call("C_DigestKey", key)
+    session.logout()
+    expect(CKR.OPERATION_NOT_INITIALIZED, session.output, "C_DigestFinal")
+    session.call("C_DigestInit", _SHA256.pointer)
+    session.login(USER_PIN)
+    assert hashlib.sha256().digest() == session.output("C_DigestFinal")
 
 
 @pytest.mark.needs(CKM.SHA256)

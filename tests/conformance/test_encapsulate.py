@@ -387,3 +387,31 @@ def test_a_compressed_public_key_encapsulates_as_well(session: Session) -> None:
     assert len(ciphertext) == 65
     ephemeral = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), ciphertext)
     assert private_ec().exchange(ec.ECDH(), ephemeral) == session.get(key, CKA.VALUE)
+
+
+@pytest.mark.parametrize(
+    ("name", "mechanism", "import_pair", "private"),
+    [
+        needs("RSA_X_509", Mechanism(CKM.RSA_X_509), import_rsa, private_rsa),
+        needs("ECDH1_DERIVE", ecdh(b""), import_ec, private_ec),
+    ],
+)
+def test_key_decapsulates_only_if_somebody_says_so(
+    session: Session, name: str, mechanism: Mechanism, import_pair: Any, private: Any  # noqa: ANN401
+) -> None:  # fmt: skip
+    """A key that must not decrypt, unwrap or derive does not do so by the name of decapsulation."""
+    assert getattr(CKM, name) == mechanism.kind
+    given = dict.fromkeys((CKA.DECRYPT, CKA.UNWRAP, CKA.DERIVE), False)
+    one, two = import_pair(session, private(), None, given)
+    ciphertext, _ = session.encapsulate(mechanism, one, _GENERIC)
+    expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.decapsulate, mechanism, two, _GENERIC, ciphertext)
+
+
+@pytest.mark.needs(CKM.ML_KEM)
+def test_key_of_ml_kem_decapsulates_by_default(session: Session) -> None:
+    """It can do nothing else."""
+    public, private = session.generate_pair(
+        Mechanism(CKM.ML_KEM_KEY_PAIR_GEN), {CKA.PARAMETER_SET: CKP.ML_KEM_768}, {}
+    )
+    ciphertext, _ = session.encapsulate(_ML_KEM, public, _NEW)
+    session.decapsulate(_ML_KEM, private, _NEW, ciphertext)

@@ -409,12 +409,19 @@ def test_messages_with_a_private_key_end_with_the_login(cryptoki: Cryptoki, sess
 
 
 def test_counter_is_not_for_keys_that_outlive_the_process(session: Session) -> None:
-    """Another process would begin with zero again: no counters for a token object; other generators work."""
+    """Another process would begin with zero again: no counters for a token object; other generators work.
+
+    They need so many bits that two processes, or two lives of one, do not meet.
+    """
     wanted = {CKA.VALUE_LEN: 32, CKA.ENCRYPT: True, CKA.TOKEN: True}
     key = session.generate(Mechanism(CKM.AES_KEY_GEN), wanted)
     session.init("MessageEncrypt", _GCM, key)
     for generator in (CKG.GENERATE_COUNTER, CKG.GENERATE_COUNTER_XOR):
         expect(CKR.MECHANISM_PARAM_INVALID, message, session, "Encrypt", Gcm(_IV, generator=generator), _DATA)
-    used = Gcm(_IV, generator=CKG.GENERATE)
-    message(session, "Encrypt", used, _DATA)
-    assert _IV != used.iv
+    for fixed in (33, 64, 88):
+        few = Gcm(_IV, generator=CKG.GENERATE, fixed=fixed)
+        expect(CKR.MECHANISM_PARAM_INVALID, message, session, "Encrypt", few, _DATA)
+    for fixed in (0, 32):
+        used = Gcm(_IV, generator=CKG.GENERATE, fixed=fixed)
+        message(session, "Encrypt", used, _DATA)
+        assert _IV != used.iv

@@ -173,6 +173,11 @@ def test_key_must_be_the_one(session: Session) -> None:
     expect(CKR.KEY_CHANGED, _restore, session, state, 0, 2**40)
     # The same value, but no key that signs.
     expect(CKR.KEY_CHANGED, _restore, session, state, 0, _secret(session, SIGN=False))
+    limited = session.create({
+        CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.VALUE: bytes(range(32)), CKA.SIGN: True,
+        CKA.ALLOWED_MECHANISMS: [CKM.SHA512_HMAC],
+    })  # fmt: skip
+    expect(CKR.KEY_CHANGED, _restore, session, state, 0, limited)
     session.call("C_SignUpdate", _DATA[100:], 100)
     mac = session.output("C_SignFinal")
     assert session.sign(_HMAC, key, _DATA) == mac

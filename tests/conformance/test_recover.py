@@ -60,3 +60,11 @@ def test_recovery_is_begun_only_where_it_is_offered(
         session.init(name, _PKCS, key)
     else:
         expect((CKR.MECHANISM_INVALID, CKR.FUNCTION_NOT_SUPPORTED), session.init, name, _PKCS, key)
+
+
+def test_key_that_must_not_sign_does_not_do_so_by_the_other_name(session: Session, mechanisms: dict[int, int]) -> None:
+    """An application that forbids CKA_SIGN need not know CKA_SIGN_RECOVER (raw, it is raw decryption)."""
+    if not _recovers(mechanisms):
+        return
+    key = import_rsa(session, private_rsa(), None, {CKA.SIGN: False, CKA.DECRYPT: True})[1]
+    expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.init, "SignRecover", _PKCS, key)

@@ -125,6 +125,19 @@ def test_key_must_verify(session: Session) -> None:
     expect(CKR.KEY_HANDLE_INVALID, _init, session, _CMAC, 0, bytes(16))
 
 
+def test_refused_argument_ends_the_one_verification_only(session: Session, key: int) -> None:
+    """What C_VerifyInit and C_VerifySignatureInit began are two operations, though CKF_VERIFY names both."""
+    mac = session.sign(_CMAC, key, _DATA)
+    session.init("Verify", _CMAC, key)
+    _init(session, _CMAC, key, mac)
+    expect(CKR.ARGUMENTS_BAD, session.call, "C_VerifySignatureUpdate", NULL, 5)
+    expect(CKR.OPERATION_NOT_INITIALIZED, session.call, "C_VerifySignatureUpdate", _DATA, 5)
+    _init(session, _CMAC, key, mac)
+    expect(CKR.ARGUMENTS_BAD, session.call, "C_VerifyUpdate", NULL, 5)
+    expect(CKR.OPERATION_NOT_INITIALIZED, session.call, "C_VerifyUpdate", _DATA, 5)
+    session.call("C_VerifySignature", _DATA, len(_DATA))
+
+
 def test_it_goes_on_from_a_saved_state(session: Session, key: int) -> None:
     """The signature is part of the state."""
     _init(session, _CMAC, key, session.sign(_CMAC, key, _DATA))

@@ -63,7 +63,7 @@ def test_key_wrap_fills_a_secret_up_with_zeros(session: Session, wrapping: int) 
 @_needs_kwp
 def test_private_key_is_wrapped_as_pkcs8(session: Session, wrapping: int) -> None:
     """A private key travels as PrivateKeyInfo (6.7): `cryptography` reads it, the module takes it back."""
-    _, key = import_ec(session, private_ec(), None, {CKA.EXTRACTABLE: True, CKA.SIGN: True})
+    _, key = import_ec(session, private_ec(), None, {CKA.EXTRACTABLE: True, CKA.SENSITIVE: False, CKA.SIGN: True})
     wrapped = session.wrap(_KWP, wrapping, key)
     known = private_ec().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     unwrapped = keywrap.aes_key_unwrap_with_padding(AES_KEY, wrapped)
@@ -80,7 +80,7 @@ def test_private_key_is_wrapped_with_cbc_padding(session: Session, wrapping: int
     if not mechanisms[CKM.AES_CBC_PAD] & CKF.WRAP:
         return
     mechanism = Mechanism(CKM.AES_CBC_PAD, bytes(16))
-    _, key = import_rsa(session, private_rsa(), None, {CKA.EXTRACTABLE: True})
+    _, key = import_rsa(session, private_rsa(), None, {CKA.EXTRACTABLE: True, CKA.SENSITIVE: False})
     template = {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
     new = session.unwrap(mechanism, wrapping, session.wrap(mechanism, wrapping, key), template)
     exponent = int.from_bytes(session.get(new, CKA.PRIVATE_EXPONENT), "big")
@@ -96,7 +96,7 @@ def test_private_key_is_wrapped_with_cbc_padding(session: Session, wrapping: int
 )
 def test_rsa_wraps_secret_keys(session: Session, name: str, mechanism: Mechanism, scheme: Any) -> None:  # noqa: ANN401
     """A secret key wrapped with RSA is its encrypted value."""
-    public, private = import_rsa(session, private_rsa(), {CKA.WRAP: True}, {CKA.UNWRAP: True})
+    public, private = import_rsa(session, private_rsa(), {CKA.WRAP: True}, {CKA.UNWRAP: True, CKA.DECRYPT: True})
     assert getattr(CKM, name) == mechanism.kind
     wrapped = session.wrap(mechanism, public, aes(session, _VALUE))
     assert _VALUE == private_rsa().decrypt(wrapped, scheme)
@@ -129,10 +129,15 @@ def test_unextractable_key_is_not_wrapped(session: Session, wrapping: int) -> No
 
 
 @_needs_wrap
-def test_sensitive_key_is_wrapped(session: Session, wrapping: int) -> None:
-    """A sensitive key may be wrapped as long as it is extractable."""
+def test_sensitive_key_is_wrapped(session: Session) -> None:
+    """A sensitive key may be wrapped as long as it is extractable, by a sensitive key that only wraps."""
+    others = dict.fromkeys(("ENCRYPT", "DECRYPT", "SIGN", "VERIFY", "DERIVE"), False)
+    wrapping = aes(session, WRAP=True, UNWRAP=True, SENSITIVE=True, **others)
     key = session.copy(aes(session, _VALUE), {CKA.SENSITIVE: True})
-    assert keywrap.aes_key_wrap(AES_KEY, _VALUE) == session.wrap(_WRAP, wrapping, key)
+    wrapped = session.wrap(_WRAP, wrapping, key)
+    assert keywrap.aes_key_wrap(AES_KEY, _VALUE) == wrapped
+    new = session.unwrap(_WRAP, wrapping, wrapped, {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES})
+    assert session.flag(new, CKA.SENSITIVE)
 
 
 @_needs_wrap

@@ -92,7 +92,7 @@ def test_the_wrapped_key_is_the_encrypted_value(session: Session, name: str, mak
 def test_private_keys_are_wrapped_as_pkcs8(session: Session, name: str, make: Make, library: Any) -> None:  # noqa: ANN401
     """And come back from what another library wrapped."""
     wrapping, parameter = _wrapping(session, name), make()
-    _, key = import_ec(session, private_ec(), None, {CKA.EXTRACTABLE: True, CKA.SIGN: True})
+    _, key = import_ec(session, private_ec(), None, {CKA.EXTRACTABLE: True, CKA.SENSITIVE: False, CKA.SIGN: True})
     wrapped = _wrap(session, name, parameter, wrapping, key, b"")
     secret = private_ec().private_numbers().private_value.to_bytes(32, "big")
     assert secret in library(AES_KEY).decrypt(_NONCE, wrapped + parameter.tag, None)
@@ -251,7 +251,8 @@ class TestGcm:
         expect(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, session.wrap_authenticated, mechanism, public, target)
         expect(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, session.unwrap_authenticated, mechanism, private, _VALUE, _NEW)
         for kind in (CKM.AES_KEY_WRAP, CKM.AES_CBC_PAD, CKM.SHA256, 0x7FFF1234):
-            other = Mechanism(kind, _gcm().structure)
+            parameter = _gcm()
+            other = Mechanism(kind, parameter.structure, parameter)
             expect(CKR.MECHANISM_INVALID, session.wrap_authenticated, other, wrapping, target)
             expect(CKR.MECHANISM_INVALID, session.unwrap_authenticated, other, wrapping, _VALUE, _NEW)
 

@@ -22,7 +22,7 @@ _NEW: dict[int, Any] = {
 }  # fmt: skip
 
 
-class _Wrap:
+class Wrap:
     """One of the two structures, with the memory of the IV."""
 
     def __init__(self, name: str, *, generator: int, fixed: int = 0, iv: bytes = _NONCE) -> None:
@@ -52,7 +52,7 @@ def test_the_iv_is_made_and_written_back(session: Session, name: str, library: A
     wrapping, target = aes(session, value, WRAP=True, UNWRAP=True), aes(session, _VALUE)
     seen = set()
     for _ in range(3):
-        parameter = _Wrap(name, generator=generator, fixed=16)
+        parameter = Wrap(name, generator=generator, fixed=16)
         wrapped = session.wrap(parameter.mechanism, wrapping, target)
         assert _NONCE[:2] == parameter.iv[:2]
         assert _VALUE == library(value).decrypt(parameter.iv, wrapped, _AAD)
@@ -66,7 +66,7 @@ def test_the_iv_is_made_and_written_back(session: Session, name: str, library: A
 def test_an_iv_of_the_caller_is_used(session: Session, name: str, library: Any) -> None:  # noqa: ANN401
     """With CKG_NO_GENERATE the structure says what that without a generator says."""
     wrapping, target = aes(session, bytes(32), WRAP=True, UNWRAP=True), aes(session, _VALUE)
-    parameter = _Wrap(name, generator=CKG.NO_GENERATE)
+    parameter = Wrap(name, generator=CKG.NO_GENERATE)
     wrapped = session.wrap(parameter.mechanism, wrapping, target)
     assert _NONCE == parameter.iv
     assert library(bytes(32)).encrypt(_NONCE, _VALUE, _AAD) == wrapped
@@ -79,7 +79,7 @@ def test_a_length_query_makes_no_iv(session: Session, name: str, library: Any) -
     """Nor does a call with too little room: the counter begins with zero at the first key that is wrapped."""
     assert library
     wrapping, target = aes(session, b"query" + name.encode().ljust(27), WRAP=True), aes(session, _VALUE)
-    parameter = _Wrap(name, generator=CKG.GENERATE_COUNTER, fixed=32)
+    parameter = Wrap(name, generator=CKG.GENERATE_COUNTER, fixed=32)
     arguments = (parameter.mechanism.pointer, wrapping, target)
     length, buffer = ffi.new("CK_ULONG *"), ffi.new("CK_BYTE[]", len(_VALUE) + 16)
     session.call("C_WrapKey", *arguments, NULL, length)
@@ -96,10 +96,10 @@ def test_impossible_generators_are_refused(session: Session, name: str, library:
     """One that does not exist, and more fixed bits than leave room; nor is the structure one for encryption."""
     assert library
     wrapping, target = aes(session, WRAP=True, ENCRYPT=True), aes(session, _VALUE)
-    for parameter in (_Wrap(name, generator=77), _Wrap(name, generator=CKG.GENERATE_RANDOM, fixed=96)):
+    for parameter in (Wrap(name, generator=77), Wrap(name, generator=CKG.GENERATE_RANDOM, fixed=96)):
         arguments = (parameter.mechanism.pointer, wrapping, target)
         length, buffer = ffi.new("CK_ULONG *", 64), ffi.new("CK_BYTE[64]")
         expect(CKR.MECHANISM_PARAM_INVALID, session.call, "C_WrapKey", *arguments, buffer, length)
         assert _NONCE == parameter.iv
-    parameter = _Wrap(name, generator=CKG.NO_GENERATE)
+    parameter = Wrap(name, generator=CKG.NO_GENERATE)
     expect(CKR.MECHANISM_PARAM_INVALID, session.init, "Encrypt", parameter.mechanism, wrapping)

@@ -136,7 +136,7 @@ def a_trusted_key_is_taught_to_decrypt(session: Session) -> None:
     """What only trusted keys wrap is not opened with a trusted key that a user changed, or with its copy."""
     key = session.create({
         CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: keys.AES_KEY, CKA.TOKEN: True, CKA.PRIVATE: False,
-        CKA.DECRYPT: False, CKA.UNWRAP: False,
+        CKA.WRAP: True, CKA.UNWRAP: False,
     })  # fmt: skip
     session.logout()
     session.login(SO_PIN, CKU.SO)
