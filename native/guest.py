@@ -7,7 +7,7 @@ from importlib.util import find_spec, module_from_spec
 
 NEEDED = dict(item.split("=") for item in NEEDED.split())
 # Without these the provider offers fewer mechanisms.
-WELCOME = ("pqcrypto",)
+WELCOME = ("pqcrypto", "Crypto")
 
 
 class PtkcFinder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,10 @@ _NIST = {"K-256": "secp256k1"} | {name: name for name in ("P-192", "P-224", "P-2
 _X25519, _X448 = BY_NAME["X25519"], BY_NAME["X448"]
 _ED25519, _ED448 = BY_NAME["Ed25519"], BY_NAME["Ed448"]
 _P256 = BY_NAME["P-256"]
+_ORDERS = {
+    _ED25519.size: 2**252 + 27742317777372353535851937790883648493,
+    _ED448.size: 2**446 - 13818066809895115352007386748515426880336692474882178609894547503885,
+}
 
 _WEIERSTRASS = [curve for curve in CURVES if curve.key_type == CKK.EC]
 
@@ -238,28 +243,72 @@ def test_ed448_is_that_of_rfc_8032(driver: Driver) -> None:
         private = ec_private(_ED448, bytes.fromhex(block["SECRET"]))
         public = ec_public(_ED448, bytes.fromhex(block["PUBLIC"]))
         message, signature = bytes.fromhex(block["MESSAGE"]), bytes.fromhex(block["SIGNATURE"])
-        if "CONTEXT" in block:
-            with refusal(CKR.MECHANISM_PARAM_INVALID):
-                driver.sign(CKM.EDDSA, Eddsa(ph=False, context=bytes.fromhex(block["CONTEXT"])), private, message)
-        else:
-            assert signature == driver.sign(CKM.EDDSA, None, private, message)
-            driver.verify(CKM.EDDSA, Eddsa(ph=False, context=b""), public, message, signature)
+        parameter = Eddsa(ph=False, context=bytes.fromhex(block.get("CONTEXT", "")))
+        assert signature == driver.sign(CKM.EDDSA, parameter, private, message)
+        driver.verify(CKM.EDDSA, parameter, public, message, signature)
+
+
+@pytest.mark.vectors(CKM.EDDSA)
+def test_eddsa_with_context_and_pre_hashing_is_that_of_rfc_8032(driver: Driver) -> None:
+    """RFC 8032's signatures of Ed25519ctx, Ed25519ph, Ed448 with a context and Ed448ph, in one part and in several."""
+    lines = (Path(__file__).parent / "vectors" / "rfc8032.txt").read_text(encoding="ascii").splitlines()
+    vectors = [line.split(":") for line in lines if not line.startswith("#")]
+    assert len(vectors) == 8
+    for scheme, *texts in vectors:
+        secret, point, message, context, signature = map(bytes.fromhex, texts)
+        curve = _ED25519 if scheme.startswith("Ed25519") else _ED448
+        private, public = ec_private(curve, secret), ec_public(curve, point)
+        parameter = Eddsa(ph=scheme.endswith("ph"), context=context)
+        for data in (message, [message[:1], message[1:]]):
+            assert signature == driver.sign(CKM.EDDSA, parameter, private, data)
+            driver.verify(CKM.EDDSA, parameter, public, data, signature)
+        with refusal(CKR.SIGNATURE_INVALID):
+            driver.verify(CKM.EDDSA, parameter._replace(context=context + b"\0"), public, message, signature)
+        with refusal(CKR.SIGNATURE_INVALID):
+            driver.verify(CKM.EDDSA, None, public, message, signature)
+
+
+_VARIANTS = (None, Eddsa(ph=False, context=b"context"), Eddsa(ph=True, context=b""), Eddsa(ph=True, context=bytes(255)))
+
+
+@pytest.mark.parametrize("parameter", _VARIANTS, ids=["pure", "context", "prehash", "both"])
+@pytest.mark.parametrize("curve", [_ED25519, _ED448], ids=lambda curve: curve.name)
+def test_eddsa_refuses_what_is_not_right(driver: Driver, curve: Curve, parameter: Eddsa | None) -> None:
+    """Wrong signatures are refused by length or by value, one with another S of the same residue among them."""
+    public, private = pair(curve)
+    signature = driver.sign(CKM.EDDSA, parameter, private, b"data")
+    for bad in (b"", signature[:-1], signature + b"\0"):
+        with refusal(CKR.SIGNATURE_LEN_RANGE):
+            driver.verify(CKM.EDDSA, parameter, public, b"data", bad)
+    with refusal(CKR.SIGNATURE_INVALID):
+        driver.verify(CKM.EDDSA, parameter, public, b"date", signature)
+    malleable = int.from_bytes(signature[curve.size :], "little") + _ORDERS[curve.size]
+    other_s = signature[: curve.size] + malleable.to_bytes(curve.size, "little")
+    for bad in (bytes((signature[0] ^ 1,)) + signature[1:], other_s, bytes(len(signature)), b"\xff" * len(signature)):
+        with refusal(CKR.SIGNATURE_INVALID):
+            driver.verify(CKM.EDDSA, parameter, public, b"data", bad)
 
 
 @pytest.mark.parametrize("curve", [_ED25519, _ED448], ids=lambda curve: curve.name)
-def test_eddsa_refuses_what_is_not_pure_and_not_right(driver: Driver, curve: Curve) -> None:
-    """Pre-hashing is refused, and wrong signatures are, by length or by value."""
+def test_a_context_has_255_bytes_at_most(driver: Driver, curve: Curve) -> None:
+    """RFC 8032 has one byte for its length."""
     public, private = pair(curve)
+    for ph in (False, True):
+        parameter = Eddsa(ph=ph, context=bytes(256))
+        with refusal(CKR.MECHANISM_PARAM_INVALID):
+            driver.sign(CKM.EDDSA, parameter, private, b"data")
+        with refusal(CKR.MECHANISM_PARAM_INVALID):
+            driver.verify(CKM.EDDSA, parameter, public, b"data", bytes(2 * curve.size))
+
+
+def test_without_its_package_only_pure_eddsa_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context or pre-hashing is then CKR_MECHANISM_PARAM_INVALID."""
+    monkeypatch.setitem(sys.modules, "Crypto", None)
+    monkeypatch.setitem(sys.modules, "Crypto.Hash", None)
+    key = Object(pair(_ED25519)[1])
     with refusal(CKR.MECHANISM_PARAM_INVALID):
-        driver.verify(CKM.EDDSA, Eddsa(ph=True, context=b""), public, b"data", bytes(2 * curve.size))
-    signature = driver.sign(CKM.EDDSA, None, private, b"data")
-    for bad in (b"", signature[:-1], signature + b"\0"):
-        with refusal(CKR.SIGNATURE_LEN_RANGE):
-            driver.verify(CKM.EDDSA, None, public, b"data", bad)
-    with refusal(CKR.SIGNATURE_INVALID):
-        driver.verify(CKM.EDDSA, None, public, b"date", signature)
-    with refusal(CKR.SIGNATURE_INVALID):
-        driver.verify(CKM.EDDSA, None, public, b"data", bytes((signature[0] ^ 1,)) + signature[1:])
+        EdDsa().sign(key, Eddsa(ph=True, context=b""))
+    assert EdDsa().sign(key, None).single(b"data")
 
 
 def test_eddsa_is_both_single_and_multi_part() -> None:

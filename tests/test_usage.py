@@ -522,7 +522,8 @@ def exporting(hsm: Limited) -> int:
     device, session = hsm.device, hsm.session
     device.logout(session)
     device.login(session, CKU.SO, SO_PIN)
-    key = hsm.aes(private=FALSE, EXPORT=TRUE, encrypt=FALSE, unwrap=FALSE, derive=FALSE, sign=FALSE, decrypt=FALSE)
+    uses = dict.fromkeys(("encrypt", "decrypt", "sign", "verify", "unwrap", "derive"), FALSE)
+    key = hsm.aes(private=FALSE, EXPORT=TRUE, **uses)
     device.logout(session)
     device.login(session, CKU.USER, USER_PIN)
     return key
@@ -542,7 +543,7 @@ def test_an_exportable_key_leaves_under_an_export_key_only(hsm: Limited, exporti
     "change",
     [
         {"decrypt": TRUE}, {"sign": TRUE}, {"derive": TRUE}, {"extractable": TRUE}, {"sensitive": FALSE},
-        {"encrypt": TRUE}, {"unwrap": TRUE},
+        {"encrypt": TRUE}, {"unwrap": TRUE}, {"verify": TRUE},
     ],
 )  # fmt: skip
 def test_an_export_key_is_good_for_nothing_else(hsm: Limited, exporting: int, change: dict[str, bytes]) -> None:
@@ -554,7 +555,8 @@ def test_an_export_key_is_good_for_nothing_else(hsm: Limited, exporting: int, ch
     assert CKR.ACTION_PROHIBITED == code(hsm.set, exporting, label=b"other")
     device.logout(session)
     device.login(session, CKU.SO, SO_PIN)
-    made = {"private": FALSE, "EXPORT": TRUE, "decrypt": FALSE, "sign": FALSE, "derive": FALSE, **change}
+    uses = dict.fromkeys(("encrypt", "decrypt", "sign", "verify", "unwrap", "derive"), FALSE)
+    made = {"private": FALSE, "EXPORT": TRUE, **uses, **change}
     assert CKR.TEMPLATE_INCONSISTENT == code(hsm.aes, **made)
 
 

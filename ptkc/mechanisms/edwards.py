@@ -1,8 +1,8 @@
 """The curves of RFC 8410: Edwards keys with EdDSA, Montgomery keys (specification 6.3.5 to 6.3.8, 6.3.10, 6.3.18).
 
 CKA_VALUE is the private key of RFC 8032 or 7748. CKA_EC_POINT may come raw or as a DER OCTET STRING; it is kept as
-the latter, as most tokens do. EdDSA is pure Ed25519 and Ed448: what a parameter could ask for beyond that (a context,
-pre-hashing) is CKR_MECHANISM_PARAM_INVALID.
+the latter, as most tokens do. EdDSA is pure Ed25519 and Ed448 unless its parameter has a context or asks for
+pre-hashing (`eddsa_variants`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 
 from ptkc.mechanisms.curves import CURVES, Curve, find
+from ptkc.mechanisms.eddsa_variants import signing, verifying
 from ptkc.mechanisms.mechanism import KeyType, Mechanism, Operation, Verification, register
 from ptkc.mechanisms.parts import Parts
 from ptkc.mechanisms.private_key_info import check_public_key_info, parse
@@ -124,28 +125,30 @@ class EdDsa(Mechanism):
     parameters = layouts.EDDSA
     optional = True
     extra_flags = FLAGS
-    source = "RFC 8032 (cryptography_vectors: asymmetric/Ed25519, Ed448), Wycheproof"
+    source = "RFC 8032 (cryptography_vectors: asymmetric/Ed25519, Ed448; with context and pre-hashing), Wycheproof"
 
     def sign(self, key: Object, parameter: Eddsa | None) -> Operation:
-        """C_SignInit."""
-        _check_pure(parameter)
-        return _Signature(load_private(key).sign, 2 * _curve(key).size)
+        """C_SignInit; CKR_MECHANISM_PARAM_INVALID for a context that is too long, or that cannot be had."""
+        variant = _variant(parameter)
+        sign = load_private(key).sign if variant is None else signing(key.attributes[CKA.VALUE], variant)
+        return _Signature(sign, 2 * _curve(key).size)
 
     def verify(self, key: Object, parameter: Eddsa | None) -> Verification:
-        """C_VerifyInit."""
-        _check_pure(parameter)
+        """C_VerifyInit; the codes of `sign`."""
+        curve = _curve(key)
+        variant = _variant(parameter)
+        if variant is not None:
+            return _Verification(verifying(curve.point(key.attributes[CKA.EC_POINT]), variant), 2 * curve.size)
         public: Any = key.cache.get("public")
         if public is None:
-            curve = _curve(key)
             point = curve.point(key.attributes[CKA.EC_POINT])
             public = key.cache["public"] = curve.public_class.from_public_bytes(point)
-        return _Verification(public.verify, 2 * _curve(key).size)
+        return _Verification(public.verify, 2 * curve.size)
 
 
-def _check_pure(parameter: Eddsa | None) -> None:
-    """Refuse what is not Ed25519 or Ed448 as such."""
-    if parameter is not None and (parameter.ph or parameter.context):
-        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "neither pre-hashing nor a context can be had")
+def _variant(parameter: Eddsa | None) -> Eddsa | None:
+    """Return a parameter that asks for more than Ed25519 or Ed448 as such, else None."""
+    return parameter if parameter is not None and (parameter.ph or parameter.context) else None
 
 
 class _Signature(Operation):

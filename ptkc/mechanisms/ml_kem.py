@@ -2,8 +2,9 @@
 
 A private key of ML-KEM-768 or -1024 is its seed (CKA_SEED), which `cryptography` loads, or its expanded form
 (CKA_VALUE), which `pqcrypto` decapsulates with; all of ML-KEM-512, which has no seeds there, is done by `pqcrypto` and
-not offered without it. The shared secret becomes the new key whole: a key of another length would let whoever may
-decapsulate find it byte by byte. A ciphertext that nobody encapsulated gives another key and no error (FIPS 203 6.3).
+not offered without it. The shared secret becomes the new key, or its beginning does, 16 bytes at least: whoever may
+decapsulate could find a shorter key, and then the rest byte by byte. A ciphertext that nobody encapsulated gives
+another key and no error (FIPS 203 6.3).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ptkc.spec.values import Attributes
 __all__: list[str] = []
 
 _SEED, _SECRET, _HASH = 64, 32, 32
+_SHORTEST = 16
 
 
 class _Library:
@@ -149,30 +151,33 @@ class MlKem(Mechanism):
         return ML_KEM.find(key.attributes).result_size
 
     def encapsulate(self, key: Object, parameter: None, attributes: Attributes) -> tuple[bytes, bytes]:  # noqa: ARG002
-        """Return the ciphertext and the shared secret; CKR_ATTRIBUTE_VALUE_INVALID for a key of another length."""
-        _check_length(attributes)
+        """Return the ciphertext and what becomes the new key; CKR_ATTRIBUTE_VALUE_INVALID for an impossible length."""
+        length = _length(attributes)
         library: _Library = ML_KEM.find(key.attributes).library
-        return library.encapsulate(key.attributes[CKA.VALUE])
+        ciphertext, secret = library.encapsulate(key.attributes[CKA.VALUE])
+        return ciphertext, secret[:length]
 
     def decapsulate(self, key: Object, parameter: None, ciphertext: bytes, attributes: Attributes) -> bytes:  # noqa: ARG002
-        """Return the shared secret; CKR_WRAPPED_KEY_LEN_RANGE for a ciphertext of another length."""
-        _check_length(attributes)
+        """Return what becomes the new key; CKR_WRAPPED_KEY_LEN_RANGE for a ciphertext of another length."""
+        length = _length(attributes)
         row = ML_KEM.find(key.attributes)
         if len(ciphertext) != row.result_size:
             raise CryptokiError(CKR.WRAPPED_KEY_LEN_RANGE, f"{len(ciphertext)} bytes, want {row.result_size}")
         seed = key.attributes.get(CKA.SEED)
         if seed is None or row.library.private is None:
-            return bytes(row.library.expanded.decaps(key.attributes[CKA.VALUE], ciphertext))
+            return bytes(row.library.expanded.decaps(key.attributes[CKA.VALUE], ciphertext))[:length]
         private: Any = key.cache.get("ml_kem")
         if private is None:
             private = key.cache["ml_kem"] = row.library.private.from_seed_bytes(seed)
-        return private.decapsulate(ciphertext)  # type: ignore[no-any-return]
+        return private.decapsulate(ciphertext)[:length]  # type: ignore[no-any-return]
 
 
-def _check_length(attributes: Attributes) -> None:
-    """Refuse a new key that is not as long as the shared secret: CKR_ATTRIBUTE_VALUE_INVALID and others."""
-    if derived_length(attributes, _SECRET) != _SECRET:
-        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"the shared secret has {_SECRET} bytes, the key is another")
+def _length(attributes: Attributes) -> int:
+    """Return how much of the shared secret the new key takes; CKR_ATTRIBUTE_VALUE_INVALID and others."""
+    length = derived_length(attributes, _SECRET)
+    if length < _SHORTEST:
+        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"a key of {length} bytes, want {_SHORTEST} to {_SECRET}")
+    return length
 
 
 register(ML_KEM, KeyPairGeneration(), MlKem())

@@ -35,11 +35,12 @@ BY_TICKET = frozenset((CKA.USAGE_LIMIT, CKA.START_DATE, CKA.END_DATE, CKA.ADMIN_
 
 EXPORTING = {
     CKA.SENSITIVE: TRUE, CKA.EXTRACTABLE: FALSE, CKA.DECRYPT: FALSE, CKA.SIGN: FALSE, CKA.MODIFIABLE: FALSE,
-    CKA.DERIVE: FALSE, CKA.ENCRYPT: FALSE, CKA.UNWRAP: FALSE,
+    CKA.DERIVE: FALSE, CKA.ENCRYPT: FALSE, CKA.UNWRAP: FALSE, CKA.VERIFY: FALSE,
 }  # fmt: skip
 """What a CKA_EXPORT key is, where it has the attribute at all: good for wrapping, and so for ever.
 
-The last two are ours: what the key wraps it would otherwise unwrap in clear, or decrypt by encrypting it once more.
+The last three are ours: what the key wraps it would otherwise unwrap in clear, or decrypt by encrypting it once more;
+and who has a MAC of one byte of one block checked learns what encrypting the block gives.
 """
 
 BOUND = (CKA.EXPORT, CKA.EXPORTABLE, CKA.WRAP_WITH_TRUSTED, CKA.TRUSTED)

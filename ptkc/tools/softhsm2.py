@@ -201,6 +201,8 @@ def _database(path: str) -> Iterator[dict[int, tuple[int, Value]]]:
         for table, kind in _TABLES.items():
             rows = connection.execute(f"SELECT object_id, type, value FROM attribute_{table}")  # noqa: S608 - our names
             for owner, number, value in rows:
+                if not isinstance(number, int):
+                    raise _DamagedError("the type of an attribute is no number")
                 if owner in found:
                     found[owner][number & _ALL_BITS] = kind, _cell(value, kind)
         if not found:

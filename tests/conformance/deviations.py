@@ -204,6 +204,9 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "C_WaitForSlotEvent does not look whether the library is initialized": (
         "return_codes.library_that_starts_and_stops_answers_with_the_code[C_WaitForSlotEvent-CRYPTOKI_NOT_INITIALIZED]",
     ),
+    "wrong PINs do not lock": (
+        "return_codes.library_that_starts_and_stops_answers_with_the_code[C_InitToken-PIN_LOCKED]",
+    ),
     "another code, or CKR_OK (see `softhsm2_codes`)": CODES,
     "a signature must have full length": ("sign_ec.shorter_ecdsa_signature_is_accepted",),
 }

@@ -74,7 +74,7 @@ other operations and objects do not stand in the way of this call
   OPERATION_ACTIVE: CancelFunction CloseSession CopyObject CreateObject DecapsulateKey DecryptDigestUpdate
     DecryptFinal DecryptMessageNext DecryptUpdate DecryptVerifyUpdate DeriveKey DestroyObject DigestEncryptUpdate
     DigestFinal DigestKey DigestUpdate EncapsulateKey EncryptFinal EncryptMessageNext EncryptUpdate FindObjects
-    FindObjectsFinal GenerateKey GenerateRandom GetAttributeValue GetFunctionStatus GetObjectSize GetOperationState
+    FindObjectsFinal GenerateRandom GetAttributeValue GetFunctionStatus GetObjectSize GetOperationState
     GetSessionInfo GetSessionValidationFlags InitPIN Login LoginUser Logout SeedRandom SessionCancel
     SetAttributeValue SetOperationState SetPIN SignEncryptUpdate SignFinal SignMessageNext SignRecover SignUpdate
     UnwrapKey UnwrapKeyAuthenticated VerifyFinal VerifyMessageNext VerifyRecover VerifyUpdate WrapKey
@@ -144,8 +144,6 @@ the call that compares says so
   SIGNATURE_LEN_RANGE: VerifySignatureInit
 64 operations may wait to be joined: the tests of asynchronous sessions have it
   STATE_UNSAVEABLE: AsyncGetID
-secret keys are made at once
-  PENDING: GenerateKey
 """
 
 

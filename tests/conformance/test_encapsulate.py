@@ -252,7 +252,7 @@ class TestMlKem:
             (_NEW | {CKA.MODULUS: b"\1"}, CKR.TEMPLATE_INCONSISTENT),
             (_NEW | {0x7FFF1234: b""}, CKR.ATTRIBUTE_TYPE_INVALID),
             (_NEW | {CKA.ENCRYPT: b"\2"}, CKR.ATTRIBUTE_VALUE_INVALID),
-            (_NEW | {CKA.VALUE_LEN: 16}, CKR.ATTRIBUTE_VALUE_INVALID),
+            (_NEW | {CKA.VALUE_LEN: 15}, CKR.ATTRIBUTE_VALUE_INVALID),
             (_NEW | {CKA.KEY_TYPE: CKK.RSA}, CKR.ATTRIBUTE_VALUE_INVALID),
         ],
     )

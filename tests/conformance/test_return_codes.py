@@ -159,9 +159,7 @@ _ALONE = [pair for pair in _PROVOKED if pair in _OUTSIDE]
         for function, code in _ALONE
     ],
 )
-def test_library_that_starts_and_stops_answers_with_the_code(
-    outside: dict[str, str], function: str, code: str
-) -> None:
+def test_library_that_starts_and_stops_answers_with_the_code(outside: dict[str, str], function: str, code: str) -> None:
     """Calls before C_Initialize, C_Initialize itself, C_Finalize and C_InitToken get their codes."""
     assert f"CKR_{code}" == outside[f"{function} {code}"]
 
@@ -173,4 +171,3 @@ def test_every_pair_is_provoked_or_has_a_reason() -> None:
     assert set() == {pair for pair in CASES if pair not in LISTED or reason(*pair)}
     assert 104 == len({function for function, _ in LISTED})
     assert NEVER
-

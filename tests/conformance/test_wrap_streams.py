@@ -13,7 +13,7 @@ from .cryptoki import Cryptoki, Session, expect
 from .fresh_token import SO_PIN, USER_PIN
 from .keys import AES_KEY, aes
 from .messages import Gcm
-from .parameters import Mechanism, ccm, chacha20, chacha20_poly1305, ctr, gcm
+from .parameters import Mechanism, ccm, chacha20, chacha20_poly1305, ctr, gcm, ulong
 from .test_wrap_generating import Wrap
 
 _IV = b"an iv of sixteen"
@@ -78,3 +78,19 @@ def test_two_keys_under_one_iv_tell_each_other(session: Session, kind: int, plac
     )
     one, two = (session.wrap(_STREAMS[kind][place], wrapping, aes(session, value)) for value in (bytes(32), _VICTIM))
     assert _VICTIM[0] >> 7 == (one[0] ^ two[0]) >> 7
+
+
+@pytest.mark.needs(CKM.AES_MAC_GENERAL)
+def test_export_key_confirms_no_block(cryptoki: Cryptoki, changeable: int) -> None:
+    """Attack: the check of MACs of one byte tells the cipher byte by byte, and so the stream of any IV."""
+    session = cryptoki.open(changeable)
+    session.login(SO_PIN, CKU.SO)
+    exporting = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: AES_KEY, CKA.PRIVATE: False}
+    expect(CKR.TEMPLATE_INCONSISTENT, session.create, {**exporting, CKA.EXPORT: True, CKA.VERIFY: True})
+    key = session.create({**exporting, CKA.EXPORT: True, CKA.WRAP: True, CKA.TOKEN: True})
+    session.logout()
+    session.login(USER_PIN)
+    expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.init, "Verify", ulong(CKM.AES_MAC_GENERAL, 1), key)
+    expect(CKR.MECHANISM_INVALID, session.wrap, ctr(_IV), key, aes(session, bytes(32)))
+    session.wrap(_OTHERS[0], key, aes(session, bytes(32)))
+    session.close()

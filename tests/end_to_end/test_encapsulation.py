@@ -33,7 +33,7 @@ def functions(slot_token: pkcs11.Token, prepared: Initialised) -> Iterator[Sessi
 def test_ml_kem_and_ecdh_encapsulate(functions: Session) -> None:
     """Both sides have the same key, and a length query makes none."""
     kem = functions.generate_pair(Mechanism(CKM.ML_KEM_KEY_PAIR_GEN), {CKA.PARAMETER_SET: CKP.ML_KEM_768}, {})
-    curve = functions.generate_pair(Mechanism(CKM.EC_KEY_PAIR_GEN), {CKA.EC_PARAMS: _P256}, {})
+    curve = functions.generate_pair(Mechanism(CKM.EC_KEY_PAIR_GEN), {CKA.EC_PARAMS: _P256}, {CKA.DECAPSULATE: True})
     for mechanism, (public, private) in ((Mechanism(CKM.ML_KEM), kem), (ecdh(b""), curve)):
         ciphertext, key = functions.encapsulate(mechanism, public, _NEW)
         other = functions.decapsulate(mechanism, private, _NEW, ciphertext)
@@ -43,7 +43,8 @@ def test_ml_kem_and_ecdh_encapsulate(functions: Session) -> None:
 
 def test_a_key_is_wrapped_with_a_generated_iv(functions: Session) -> None:
     """IV and tag come back into the caller's memory; other associated data are refused."""
-    wrapping = functions.generate(Mechanism(CKM.AES_KEY_GEN), {CKA.VALUE_LEN: 32, CKA.WRAP: True, CKA.UNWRAP: True})
+    uses = {CKA.WRAP: True, CKA.UNWRAP: True, CKA.DECRYPT: True}  # to unwrap something readable is to decrypt
+    wrapping = functions.generate(Mechanism(CKM.AES_KEY_GEN), {CKA.VALUE_LEN: 32, **uses})
     target = functions.generate(Mechanism(CKM.AES_KEY_GEN), {**_NEW, CKA.VALUE_LEN: 32})
     given = Gcm(bytes(12), generator=CKG.GENERATE_RANDOM)
     wrapped = functions.wrap_authenticated(Mechanism(CKM.AES_GCM, given.structure, given), wrapping, target, _AAD)

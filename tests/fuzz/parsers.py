@@ -8,10 +8,12 @@ checked too: what was read is written as it was.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import struct
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -234,6 +236,36 @@ def _softhsm2(data: bytes) -> None:
     softhsm2._file(str(path))
 
 
+def _softhsm2_token(data: bytes) -> None:
+    """Read a database as a whole token, with its objects."""
+    directory = Path(_SCRATCH.name) / "token"
+    directory.mkdir(exist_ok=True)
+    (directory / "sqlite3.db").write_bytes(data)
+    token = softhsm2._read(str(directory))
+    if token is not None:
+        for record in token._records:
+            list(softhsm2._in_clear(record, bytes(32)))
+
+
+def _softhsm2_database() -> bytes:
+    """Return a database as SoftHSM2 makes it, with a token and a key."""
+    path = Path(_SCRATCH.name) / "made.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE object (id INTEGER PRIMARY KEY)")
+        kinds = {"boolean": "INTEGER", "integer": "INTEGER", "binary": "BLOB", "array": "BLOB"}
+        rows = {"boolean": (1, 1), "integer": (0, 4), "binary": (3, b"label"), "array": (0x40000211, bytes(8))}
+        for name, kind in kinds.items():
+            columns = f"id INTEGER PRIMARY KEY, value {kind}, type INTEGER, object_id INTEGER"
+            connection.execute(f"CREATE TABLE attribute_{name} ({columns})")
+        for number in (1, 2):
+            connection.execute("INSERT INTO object VALUES (?)", (number,))
+            for name, (attribute, value) in rows.items():
+                row = None, value, attribute, number
+                connection.execute(f"INSERT INTO attribute_{name} VALUES (?, ?, ?, ?)", row)
+        connection.commit()
+    return path.read_bytes()
+
+
 def _softhsm2_pin(data: bytes) -> None:
     softhsm2._unlocked(data, "1234")
 
@@ -299,6 +331,7 @@ TARGETS: dict[str, Target] = {
     "configuration": Target(_configuration, (_CONFIGURATION,)),
     "server": Target(_server, (b"127.0.0.1:12396", b"[::1]:1"), _bytes),
     "object file of SoftHSM2": Target(_softhsm2, (_OBJECT_FILE,), (ValueError, ToolError)),
+    "database of SoftHSM2": Target(_softhsm2_token, (_softhsm2_database(),), (ValueError, ToolError)),
     "PIN blob of SoftHSM2": Target(_softhsm2_pin, (bytes(8 + 16 + 48),), (ValueError, ToolError)),
     "attributes of a backup": Target(unpack_attributes, (pack_attributes({CKA.CLASS: ulong(CKO.SECRET_KEY)}),)),
     "WrapKey file": Target(read_wrapkey, (bytes(120),)),
