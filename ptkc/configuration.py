@@ -111,7 +111,8 @@ ITEMS = (
     ),
     Item(
         "ET_HSM_NETSERVER_CLIENT_CONNECTIONS", "number", (1, 65536), "128", "128",
-        "Connections that a server has at once with one client address.", "default",
+        "Connections that a server has at once with one client address (of IPv6, one /64), and applications that "
+        "such a one has begun with one HSM.", "default",
     ),
     Item(
         "ET_HSM_NETSERVER_APPLICATIONS", "number", (1, 65536), "256", "256",
@@ -123,8 +124,8 @@ ITEMS = (
     ),
     Item(
         "ET_HSM_NETSERVER_MESSAGE", "number", (65536, 268439552), "67108864", "67108864",
-        "Bytes that a request to a server may have, and that the session objects of one application may take together.",
-        "default",
+        "Bytes that a request to a server may have, and that the session objects of one application may take "
+        "together; a server takes 8 times as much of each at once.", "default",
     ),
     Item(
         "ET_HSM_NETSERVER_IDLE", "number", (10, 86400), "600", "600",

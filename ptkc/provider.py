@@ -138,7 +138,7 @@ def _device(hsm: Hsm, handles: Handles, configuration: Configuration) -> Device 
 def _encoded(device: Device) -> Device:
     """Return a device behind the codec."""
     from ptkc.client.remote import EncodedDevice  # noqa: PLC0415 - for tests
-    from ptkc.hsm.endpoint import answer  # noqa: PLC0415
+    from ptkc.hsm.calls import answer  # noqa: PLC0415
 
     return EncodedDevice(lambda request: answer(device, request))
 
@@ -148,14 +148,23 @@ def _protected(device: Device, letters: str | None = None) -> Device | None:
 
     Its sessions, logins and handles stay: it is the same application.
     """
-    known = _remote.get(device)
-    if known is not None:
-        return known if known is not device else None
     application, configuration = _local.get(device), _State.configuration
     if application is None or configuration is None:
         return None
+    remote = _remote.get(device)
+    if remote is None:
+        remote = _remote[device] = _behind_channels(application, configuration, letters)
+        _remote[remote] = remote
+    sessions = list(application.sessions.items())
+    remote.adopt({handle: (session.slot, session.token.serial.encode()) for handle, session in sessions})
+    return remote
+
+
+def _behind_channels(application: Application, configuration: Configuration, letters: str | None) -> RemoteDevice:
+    """Return an application of this process as a device that is reached through channels."""
     loading.check_version()
-    from ptkc.client.pool import Connection, Pool  # noqa: PLC0415 - only where a policy wants it
+    from ptkc.client.connection import Connection  # noqa: PLC0415 - only where a policy wants it
+    from ptkc.client.pool import Pool  # noqa: PLC0415
     from ptkc.client.protection import Protection  # noqa: PLC0415
     from ptkc.client.remote import RemoteDevice  # noqa: PLC0415
     from ptkc.client.transport import DirectTransport  # noqa: PLC0415
@@ -174,11 +183,7 @@ def _protected(device: Device, letters: str | None = None) -> Device | None:
         return Connection(transport, float("inf"), protection.epoch)
 
     most = configuration.number("ET_HSM_NETCLIENT_CONNECTIONS")
-    remote = RemoteDevice(Pool(connect, protection, most, configuration.number("ET_HSM_NETCLIENT_READ_TIMEOUT")))
-    sessions = list(application.sessions.items())
-    remote.adopt({handle: (session.slot, session.token.serial.encode()) for handle, session in sessions})
-    _remote[device] = _remote[remote] = remote
-    return remote
+    return RemoteDevice(Pool(connect, protection, most, configuration.number("ET_HSM_NETCLIENT_READ_TIMEOUT")))
 
 
 def _certificates(configuration: Configuration) -> CertificateStore | None:

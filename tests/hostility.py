@@ -88,9 +88,9 @@ _OUTPUTS: dict[str, Strategy] = {
     "fill": st.one_of(
         rooms.map(lambda room: (("out", room), room)), st.tuples(st.just(("out", 16)), st.sampled_from(HUGE[1:]))
     ),
-    "list": st.sampled_from([
+    **dict.fromkeys(("list", "slots"), st.sampled_from([
         (("out", MEMORY), ("count", 512)), (("out", MEMORY), ("count", 1)), (None, ("count", 0)), (None, None),
-    ]),
+    ])),
     "found": st.tuples(
         st.just(("out", MEMORY)), st.sampled_from((0, 1, 16, 2**64 - 1)), st.sampled_from([*[("count", 0)] * 9, None])
     ),

@@ -63,13 +63,13 @@ def serials(port: int) -> tuple[str, ...]:
 class Peer:
     """A connection with one HSM; `channel` is None until hands were shaken."""
 
-    def __init__(self, port: int, serial: str, group: bytes | None = None) -> None:
-        """Connect and say which HSM it is to be; `status` is the answer."""
+    def __init__(self, port: int, serial: str, group: bytes | None = None, source: str = "") -> None:
+        """Connect, from another address of this machine if one is given, and say which HSM; `status` is the answer."""
         self.serial = serial
         self.group = os.urandom(GROUP_LENGTH) if group is None else group
         self.channel: Channel | None = None
         self.bound: dict[int, bytes] = {}
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(write_request(TALK, serial, self.group))
         self.status, _ = read_reply(_take(self.socket, REPLY_LENGTH))

@@ -15,9 +15,8 @@ from ptkc.hsm.endpoint import Endpoint
 from ptkc.hsm.handles import Handles
 from ptkc.sms.bodies import JOINED, NEW, UNKNOWN
 from ptkc.sms.errors import RefusedError
-from ptkc.spec.constants import CKA, CKF, CKO, CKR, CKU
+from ptkc.spec.constants import CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError, PeerError
-from ptkc.spec.values import FALSE, ulong
 
 
 @pytest.fixture(scope="module")
@@ -167,24 +166,6 @@ def test_sessions_of_an_application_are_limited(board: Board) -> None:
     client.open()
 
 
-def test_session_objects_of_an_application_are_limited(board: Board) -> None:
-    """CKR_DEVICE_MEMORY beyond so many bytes, for a changed object too; what is destroyed or closed makes room."""
-    _limited(board, memory=50000)
-    client = board.client()
-    session, other = client.open(), client.open()
-
-    def template(size: int) -> tuple[tuple[int, bytes], ...]:
-        return ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(size)))
-
-    first = client.call("C_CreateObject", session, template(30000))
-    small = client.call("C_CreateObject", other, template(1))
-    assert CKR.DEVICE_MEMORY == code_of(client, "C_CreateObject", other, template(30000))
-    assert CKR.DEVICE_MEMORY == code_of(client, "C_SetAttributeValue", other, small, ((CKA.LABEL, b"x" * 30000),))
-    client.call("C_DestroyObject", session, first)
-    client.call("C_CreateObject", session, template(30000))
-    client.call("C_CloseSession", session)
-    client.call("C_CreateObject", other, template(30000))
-
 
 def test_applications_are_limited(board: Board) -> None:
     """Beyond, clear requests are CKR_DEVICE_MEMORY and channels refused; what ends makes room."""
@@ -212,6 +193,47 @@ def test_applications_that_were_left_keep_nobody_out(board: Board) -> None:
     assert back.channel is not None
     assert UNKNOWN == back.channel.outcome
     assert 2 == len(board.applications.all())
+
+
+def test_newcomer_costs_no_stranger_a_session(board: Board) -> None:
+    """Connected or not: it gets the place of who has none, else CKR_DEVICE_MEMORY until one is left for good."""
+    clock = _limited(board, most=2, linger=60.0)
+    left, empty = board.client(address="192.0.2.1").shake_hands(), board.client(address="192.0.2.2").shake_hands()
+    session = left.open()
+    for each in (left, empty):
+        clock[0] += 1
+        each.connection.close()
+    newcomer = board.client(address="192.0.2.3")
+    newcomer.open()
+    late = board.client(address="192.0.2.4")
+    assert CKR.DEVICE_MEMORY == code_of(late, "C_GetSlotList", True)  # noqa: FBT003 - a CK_BBOOL
+    with pytest.raises(RefusedError):
+        board.client(address="192.0.2.4").shake_hands()
+    back = board.client(address="192.0.2.9").shake_hands(secret=_secret(left))
+    back.bound = left.bound
+    assert CKR.OK == code_of(back, "C_GetSessionInfo", session)
+
+
+def test_one_origin_does_not_fill_the_table(board: Board) -> None:
+    """Its share is full before: its own lingering ones go, connected ones stay, and others come in."""
+    clock = _limited(board, most=4, most_of_client=2, linger=60.0)
+    first, second = board.client(address="2001:db8::1").shake_hands(), board.client(address="2001:db8::2").shake_hands()
+    session = first.open()
+    with pytest.raises(RefusedError):
+        board.client(address="2001:db8::3").shake_hands()
+    second.open()
+    second.connection.close()
+    clock[0] += 1
+    board.client(address="2001:db8::3").shake_hands()
+    board.client(address="2001:db8:0:1::1").shake_hands()
+    assert CKR.OK == code_of(first, "C_GetSessionInfo", session)
+    again = board.client(address="2001:db8:0:1::2").shake_hands(secret=_secret(second))
+    assert again.channel is not None
+    assert UNKNOWN == again.channel.outcome
+
+
+
+
 
 
 def test_slots_do_not_change_under_others(board: Board) -> None:

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptkc.client.remote import EncodedDevice
-from ptkc.hsm.endpoint import answer
+from ptkc.hsm.calls import answer
 from ptkc.spec import layouts, parameters
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire import codec
 from ptkc.wire.commands import BY_NAME, COMMANDS, Device
+from ptkc.wire.reader import HEAD
 
 CROSSING = [command for command in COMMANDS if not command.library]
 
@@ -43,7 +44,8 @@ IN = {
     "given": st.none()
     | st.builds(layouts.CcmMessage, ULONG, BLOB, ULONG, ULONG, BLOB, ULONG)
     | st.builds(layouts.ChaChaMessage, BLOB, BLOB),
-    "sealing": st.none() | st.tuples(ULONG, st.none() | st.builds(layouts.GcmMessage, BLOB, ULONG, ULONG, ULONG, ULONG)),
+    "sealing": st.none()
+    | st.tuples(ULONG, st.none() | st.builds(layouts.GcmMessage, BLOB, ULONG, ULONG, ULONG, ULONG)),
     "opening": st.none() | st.tuples(ULONG, st.none() | st.builds(layouts.ChaChaMessage, BLOB, BLOB)),
     "secret": st.none() | BLOB,
     "last": st.none() | BLOB,
@@ -70,6 +72,7 @@ OUT = {
     "last_buffer": ULONG | BLOB,
     "fill": BLOB,
     "list": HANDLES,
+    "slots": HANDLES,
     "found": HANDLES,
     "written": st.lists(ULONG | BLOB, max_size=4).map(tuple),
     "values": st.tuples(ULONG, st.lists(st.none() | BLOB, max_size=4).map(tuple)),
@@ -138,7 +141,7 @@ def test_any_bytes_are_a_request_or_a_peer_error(request):
 @given(number=st.integers(0, 120), body=st.binary(max_size=200))
 def test_any_body_behind_a_right_head_is_a_request_or_a_peer_error(number, body):
     """The same with a head that fits, so that the fields are reached."""
-    _decode_request(codec._HEAD.pack(codec.VERSION, 0, number) + body)
+    _decode_request(HEAD.pack(codec.VERSION, 0, number) + body)
 
 
 @given(data=st.data())
@@ -162,7 +165,7 @@ def _decode_request(request):
 @given(number=st.integers(0, 120), code=st.sampled_from([0, CKR.BUFFER_TOO_SMALL, 5]), body=st.binary(max_size=200))
 def test_any_bytes_are_a_reply_or_a_peer_error(number, code, body):
     """The client holds its HSM to the same rule."""
-    reply = codec._HEAD.pack(codec.VERSION, 1, number) + code.to_bytes(8, "little") + body
+    reply = HEAD.pack(codec.VERSION, 1, number) + code.to_bytes(8, "little") + body
     for candidate in (reply, body):
         with suppress(PeerError, CryptokiError):
             codec.decode_reply(CROSSING[number % len(CROSSING)], candidate)
@@ -170,7 +173,7 @@ def test_any_bytes_are_a_reply_or_a_peer_error(number, code, body):
 
 def test_count_without_its_items_allocates_nothing():
     """A template of 2^60 entries in 40 bytes is refused before any list is made."""
-    head = codec._HEAD.pack(codec.VERSION, 0, BY_NAME["C_FindObjectsInit"].number)
+    head = HEAD.pack(codec.VERSION, 0, BY_NAME["C_FindObjectsInit"].number)
     with pytest.raises(PeerError):
         codec.decode_request(head + bytes(8) + (2**60).to_bytes(8, "little") + bytes(32))
 

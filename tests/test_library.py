@@ -100,7 +100,7 @@ def _code(call: Callable[..., object], *arguments: object) -> int:
 
 def _names(library: Library) -> dict[int, str]:
     """Return what is in each slot of the list."""
-    return {slot: library.get_token_info(slot)[0] for slot in library.get_slot_list(present=True)}
+    return {slot: library.get_token_info(slot)[0] for slot in library.get_slot_list(present=True, look=True)}
 
 
 def test_slots_of_several_hsms_are_numbered_through(three: Boards) -> None:
@@ -198,11 +198,27 @@ def test_certificate_is_fetched_by_device_number(three: Boards) -> None:
     assert CKR.DEVICE_REMOVED == _code(library.ct_fetch_certificate, 1, kind, 99)
 
 
+def test_session_is_the_protected_devices_though_it_was_opened_on_the_way_there() -> None:
+    """A thread that is in C_OpenSession while another one puts what protects messages in the device's place."""
+    library, direct, protected = Library(), Board("A", 2), Board("B", 2)
+    library.begin([direct], admin_slots=True, protected=lambda device: protected if device is direct else None)
+    opened = direct.open_session
+
+    def overtaken(slot: int, flags: int) -> int:
+        session = opened(slot, flags)
+        assert library.protect(0, direct)
+        return session
+
+    direct.open_session = overtaken  # type: ignore[method-assign]
+    session = library.open_session(0, CKF.SERIAL_SESSION)
+    assert ([protected], protected) == (library.devices, library.sessions[session])
+
+
 def test_end_of_the_library_forgets_the_slots(three: Boards) -> None:
     """After C_Finalize there is no slot, and no session."""
     library, *_ = three
     session = library.open_session(0, CKF.SERIAL_SESSION)
     _names(library)
     library.end()
-    assert () == library.get_slot_list(present=True)
+    assert () == library.get_slot_list(present=True, look=True)
     assert CKR.SESSION_HANDLE_INVALID == _code(library.ct_get_hsm_id, session)

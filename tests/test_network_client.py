@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ptkc import log
+from ptkc.client.connection import Opened
 from ptkc.client.network import Server, SocketTransport, Times
 from ptkc.client.remote import NetworkDevice
 from ptkc.client.servers import Servers
@@ -368,7 +369,7 @@ def test_child_of_a_fork_leaves_the_parents_connection_alone(scripted: Scripted)
 
 
 def test_close_wakes_who_waits_for_an_answer(scripted: Scripted) -> None:
-    """C_Finalize in another thread."""
+    """C_Finalize in another thread interrupts; the descriptor is closed by the thread that uses it."""
     asked = threading.Event()
 
     def behave(connection: socket.socket) -> None:
@@ -381,9 +382,11 @@ def test_close_wakes_who_waits_for_an_answer(scripted: Scripted) -> None:
     thread = threading.Thread(target=lambda: codes.append(_refused(transport.exchange, REQUEST, 60).code))
     thread.start()
     assert asked.wait(10)
-    transport.close()
+    transport.interrupt()
     thread.join(10)
     assert [CKR.DEVICE_ERROR] == codes
+    transport.interrupt()
+    transport.close()
 
 
 # Servers and devices
@@ -460,4 +463,42 @@ def test_slots_of_an_hsm_are_asked_for_only_where_somebody_looks(scripted: Scrip
     for _ in range(2):
         assert CKR.DEVICE_REMOVED == _refused(device.get_slot_list, True).code  # noqa: FBT003
     assert (0, 1, 2) == device.get_slot_list(False)  # noqa: FBT003
+    device.close()
+
+
+def _absent(scripted: Scripted, directory: Path) -> NetworkDevice:
+    """Return an HSM whose server is gone since it was named."""
+    (device,) = _servers(directory, scripted).look()
+    scripted.close()
+    return device
+
+
+def test_hsm_that_another_thread_finds_again_just_then_is_no_bug(
+    scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known of its absence is looked at once."""
+    device = _absent(scripted, tmp_path)
+    assert CKR.DEVICE_REMOVED == _refused(device.get_slot_list, True).code  # noqa: FBT003 - a CK_BBOOL
+
+    def found_meanwhile() -> float:
+        device._away = None
+        return 0.0
+
+    monkeypatch.setattr("ptkc.client.remote.monotonic", found_meanwhile)
+    assert CKR.DEVICE_REMOVED == _refused(device.get_slot_list, True).code  # noqa: FBT003
+
+
+def test_sessions_that_another_thread_opens_do_not_disturb_the_end(scripted: Scripted, tmp_path: Path) -> None:
+    """C_Finalize goes over those that there were."""
+    device = _absent(scripted, tmp_path)
+
+    class Busy(Opened):
+        """A session; when it is looked at, another thread opens one."""
+
+        @property
+        def binding(self) -> bytes:
+            device.sessions[len(device.sessions)] = Opened(1, None, 0)
+            return bytes(24)
+
+    device.sessions = {number: Busy.__new__(Busy) for number in range(2)}
     device.close()

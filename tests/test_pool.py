@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from processes import wait_for
 
-from ptkc.client.pool import Connection, Opened, Pool
+from ptkc.client.connection import Connection, Opened
+from ptkc.client.pool import Pool
 from ptkc.client.protection import Protection
 from ptkc.client.transport import DirectTransport, NotSentError, Transport
 from ptkc.sms.frames import clear, decode
@@ -27,6 +29,7 @@ class Wire(Transport):
         self.unasked = b""
         self.is_open = True
         self.is_dropped = False
+        self.is_interrupted = False
 
     def exchange(self, frame: bytes, limit: float | None = None) -> bytes:
         """Answer as the function does."""
@@ -46,6 +49,10 @@ class Wire(Transport):
     def send(self, frame: bytes) -> None:
         """Keep it."""
         self.asked.append(frame)
+
+    def interrupt(self) -> None:
+        """Take a note."""
+        self.is_interrupted = True
 
     def close(self) -> None:
         """End."""
@@ -282,7 +289,7 @@ def test_close_says_the_last_words_and_ends_all() -> None:
 
 
 def test_close_wakes_who_waits_for_an_answer() -> None:
-    """Connections that are in use are closed too."""
+    """Connections that are in use are interrupted; only who uses one closes it, and no other thread under his feet."""
     rig = Rig()
     inside, go_on = threading.Event(), threading.Event()
 
@@ -296,9 +303,37 @@ def test_close_wakes_who_waits_for_an_answer() -> None:
     thread.start()
     assert inside.wait(10)
     rig.pool.close()
-    assert not rig.wires[0].is_open
+    assert (True, True) == (rig.wires[0].is_interrupted, rig.wires[0].is_open)
     go_on.set()
     thread.join(10)
+    assert not rig.wires[0].is_open
+
+
+def test_close_wakes_all_who_wait_for_a_connection() -> None:
+    """CKR_DEVICE_REMOVED for each of them, though the one connection is never given back."""
+    rig = Rig(most=1, patience=60.0)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def answer(payload: bytes) -> bytes:
+        inside.set()
+        assert go_on.wait(20)
+        return payload
+
+    rig.answer = answer
+    user = threading.Thread(target=rig.pool.exchange, args=(b"a",))
+    user.start()
+    assert inside.wait(10)
+    codes: list[int] = []
+    waiting = [threading.Thread(target=lambda: codes.append(_code(rig.pool.exchange, b"b"))) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    wait_for(lambda: 3 == len(rig.pool._waiting), "three that wait")
+    rig.pool.close()
+    for thread in waiting:
+        thread.join(10)
+    assert [CKR.DEVICE_REMOVED] * 3 == codes
+    go_on.set()
+    user.join(10)
 
 
 def test_child_of_a_fork_says_nothing_on_the_parents_connections() -> None:

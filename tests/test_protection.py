@@ -13,7 +13,8 @@ from machine import Machine
 from network import reached
 
 from ptkc.client.certificates import OWNER, CertificateStore, certificate_file
-from ptkc.client.pool import Connection, Pool
+from ptkc.client.connection import Connection, Opened
+from ptkc.client.pool import Pool
 from ptkc.client.protection import Protection
 from ptkc.client.remote import RemoteDevice
 from ptkc.client.transport import DirectTransport, NotSentError, Transport
@@ -29,9 +30,10 @@ from ptkc.sms.protection import (
     SENSITIVE_ENCRYPTED,
     policy_of_letters,
 )
-from ptkc.sms.state import HELLO, KINDS, QUESTION, REPLY, REQUEST, STATEMENT, TERMINATE
+from ptkc.sms.state import HELLO, KINDS, PLAIN_REPLY, QUESTION, REPLY, REQUEST, STATEMENT, TERMINATE
 from ptkc.spec.constants import CKA, CKF, CKR, CKU
 from ptkc.spec.errors import CryptokiError
+from ptkc.wire.commands import BY_NAME
 
 READ_WRITE = CKF.SERIAL_SESSION | CKF.RW_SESSION
 USER_PIN = b"user-1234"
@@ -305,6 +307,29 @@ def test_flags_that_are_added_protect_from_the_next_call_on(rig: Rig) -> None:
     assert CKR.DEVICE_RESET == _code(rig.device.get_session_info, session)
 
 
+def test_flags_that_another_thread_has_met_first_are_nobodys_error(rig: Rig) -> None:
+    """Its question has raised the policy between this thread's call and the refusal: the call is repeated as well."""
+    class Overtaken(Pool):
+        """A pool in which another thread comes between the first call and its refusal."""
+
+        __slots__ = ("calls",)
+
+        def exchange(self, message: bytes, opened: Opened | None = None) -> bytes:
+            self.calls += 1
+            reply = super().exchange(message, opened)
+            if self.calls == 1:
+                assert rig.works(session)
+            return reply
+
+    pool = rig.device.pool = Overtaken(rig.connect, rig.protection, 4, 5)
+    pool.calls = 1
+    rig.hold()
+    session = rig.session()
+    rig.set_flags("NU")
+    pool.calls = 0
+    assert 3 == rig.device.get_session_info(session)[1]
+
+
 def test_flags_that_are_added_to_a_channel_make_another_one(rig: Rig) -> None:
     """The old one protects too little: CKR_BAD_PROTECTION, which the library answers by a handshake."""
     rig.set_flags("u")
@@ -440,6 +465,24 @@ def test_request_is_bound_to_slot_and_token(rig: Rig) -> None:
     sessions = client.device.sessions
     sessions[user].number, sessions[admin].number = sessions[admin].number, sessions[user].number
     assert [CKR.SMS_ERROR] * 2 == [_code(client.device.get_session_info, session) for session in (user, admin)]
+
+
+def test_new_session_is_none_that_is_open_already(rig: Rig) -> None:
+    """C_OpenSession and its reply are not protected: another session's handle in it is CKR_SMS_ERROR."""
+    rig.set_flags("NU")
+    rig.hold()
+    session = rig.session()
+    number = rig.device.sessions[session].number
+    command = BY_NAME["C_OpenSession"].number.to_bytes(2, "little")
+
+    def change(frame: bytes) -> bytes:
+        is_reply = frame[1] == PLAIN_REPLY and frame[HEADER_LENGTH + 2 : HEADER_LENGTH + 4] == command
+        return frame[:-8] + number.to_bytes(8, "little") if is_reply else frame
+
+    rig.change = change
+    assert CKR.SMS_ERROR == _code(rig.device.open_session, 0, READ_WRITE)
+    rig.change = bytes
+    assert rig.works(session)
 
 
 def test_another_client_reaches_none_of_the_sessions(rig: Rig) -> None:

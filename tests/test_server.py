@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -23,13 +24,18 @@ from processes import SEEN, free_port, listening, wait_for
 
 from ptkc.hsm.admission import Admission
 from ptkc.hsm.attempts import Attempts
+from ptkc.hsm.budget import Budget
+from ptkc.hsm.pace import Pace
 from ptkc.hsm.server import Limits, Server
 from ptkc.sms.errors import RefusedError, TerminatedError
-from ptkc.sms.frames import HEADER_LENGTH, clear, header
+from ptkc.sms.frames import HEADER_LENGTH, clear, decode, header
 from ptkc.sms.state import PLAIN_REPLY, PLAIN_REQUEST
 from ptkc.spec.constants import CKR, CKU
 from ptkc.spec.errors import CryptokiError
+from ptkc.token.hsms import Hsm
 from ptkc.wire import prelude
+from ptkc.wire.codec import encode_request
+from ptkc.wire.commands import BY_NAME
 
 _HEARTBEAT, _ANSWER = clear(PLAIN_REQUEST, b""), clear(PLAIN_REPLY, b"")
 
@@ -60,9 +66,9 @@ class _Running:
         """Whether an event was told."""
         return any(event == one for one, _ in self.events)
 
-    def peer(self, group: bytes | None = None) -> Peer:
+    def peer(self, group: bytes | None = None, source: str = "") -> Peer:
         """Return a client."""
-        return Peer(self.port, self.board.serial, group)
+        return Peer(self.port, self.board.serial, group, source)
 
     def stop(self) -> None:
         """Stop it, and wait for the end."""
@@ -222,6 +228,103 @@ def test_who_is_turned_away_keeps_nobody_out() -> None:
     assert prelude.BUSY_FOR_CLIENT == admission.enter("greedy")
     admission.leave("greedy", prelude.OK)
     assert prelude.OK == admission.enter("late")
+
+
+def test_address_of_ipv6_counts_with_its_network() -> None:
+    """Whoever has a network of 2^64 addresses is one client; an IPv4 address and a user are one each."""
+    admission = Admission(8, 1)
+    assert prelude.OK == admission.enter("2001:db8:0:1::1")
+    assert prelude.BUSY_FOR_CLIENT == admission.enter("2001:db8:0:1:ffff:ffff:ffff:ffff")
+    others = ("2001:db8:0:2::1", "fe80::1%eth0", "192.0.2.1", "192.0.2.2", "user 1000")
+    assert [prelude.OK] * len(others) == [admission.enter(address) for address in others]
+    admission.leave("2001:db8:0:1::2", prelude.OK)
+    assert prelude.OK == admission.enter("2001:db8:0:1::3")
+    assert prelude.BUSY_FOR_CLIENT == admission.enter("fe80::2%eth1")
+
+
+def _seeded(peer: Peer) -> bytes:
+    """Return a request of 190,000 bytes in clear, in a session of its own."""
+    return clear(PLAIN_REQUEST, encode_request(BY_NAME["C_SeedRandom"], (peer.open(), bytes(190000))))
+
+
+def test_long_frames_of_one_address_wait_for_memory_and_hinder_no_other_one(start: Callable[..., _Running]) -> None:
+    """Eight of the longest frames at once are the most that a server takes, four of one address; others wait."""
+    server = start(message=200000)
+    with contextlib.ExitStack() as opened:
+        peers = [opened.enter_context(server.peer()) for _ in range(5)]
+        frames = [_seeded(peer) for peer in peers]
+        for peer, frame in zip(peers[:4], frames, strict=False):
+            peer.send(frame[:-1])
+        wait_for(lambda: 4 * 190000 < server.server._frames._lent.total(), "four frames that have begun")
+        last = peers[4]
+        last.send(frames[4])
+        assert [] == select.select([last.socket], [], [], 0.2)[0]
+        stranger = opened.enter_context(server.peer(source="127.0.0.2"))
+        assert 12 < len(stranger.exchange(_seeded(stranger)))
+        peers[0].send(frames[0][-1:])
+        replies = [decode(peer.receive()).kind for peer in (peers[0], last)]
+        assert [PLAIN_REPLY] * 2 == replies
+        for peer, frame in zip(peers[1:4], frames[1:4], strict=True):
+            peer.send(frame[-1:])
+            peer.receive()
+    wait_for(lambda: not server.server._frames._lent, "all memory given back")
+
+
+def test_frame_without_memory_ends_its_connection(start: Callable[..., _Running]) -> None:
+    """The log says why; short frames are taken all the same."""
+    server = start(message=200000)
+    with server.peer() as peer:
+        frame = _seeded(peer)
+        server.server._frames = Budget(0)
+        with server.peer() as late:
+            late.send(frame[:HEADER_LENGTH])
+            assert _ends(late)
+            assert server.said("no memory")
+        with server.peer() as short:
+            assert _ANSWER == short.exchange(_HEARTBEAT)
+
+
+def test_random_numbers_are_lent_as_frames_are(start: Callable[..., _Running]) -> None:
+    """The one answer that is longer than its request: CKR_DEVICE_MEMORY for more than an address may have at once."""
+    server = start(message=100000)
+    with server.peer() as peer:
+        session = peer.open()
+        assert 400000 == len(peer.call("C_GenerateRandom", session, 400000))
+        with pytest.raises(CryptokiError) as refused:
+            peer.call("C_GenerateRandom", session, 400001)
+        assert CKR.DEVICE_MEMORY == refused.value.code
+        assert 4 == len(peer.call("C_GenerateRandom", session, 4))
+
+
+def test_lent_memory_comes_back_and_wakes_who_waits() -> None:
+    """At most half for one; what is not there in time is not lent, and less is always given."""
+    budget = Budget(100)
+    mine, also_mine, others = budget.share("a"), budget.share("a"), budget.share("b")
+    assert [True, False, False] == [mine.hold(40), also_mine.hold(11), others.hold(51)]
+    assert [True, True, False] == [also_mine.hold(10), others.hold(50), mine.hold(41, 0.01)]
+    waiting = threading.Thread(target=lambda: results.append(mine.hold(50, 20)))
+    results: list[bool] = []
+    waiting.start()
+    assert also_mine.hold(0)
+    waiting.join(20)
+    assert [True] == results
+    assert [True, True] == [mine.hold(0), others.hold(0)]
+    assert not budget._lent
+
+
+def test_applications_of_one_address_leave_room_for_others(start: Callable[..., _Running]) -> None:
+    """One has as many as it may have connections; those that it left go for its own new ones, no stranger's do."""
+    server = start(client_connections=2, applications=3)
+    group = os.urandom(16)
+    with server.peer(group, "127.0.0.2") as stranger:
+        kept = stranger.open()
+    for _ in range(6):
+        with server.peer() as peer:
+            peer.open()
+    wait_for(lambda: 7 == sum(event == "disconnected" for event, _ in server.events), "the end of the connections")
+    with server.peer(group, "127.0.0.2") as back:
+        assert 0 == back.call("C_GetSessionInfo", kept)[0]
+    assert 3 == len(server.server._applications[server.board.serial].all())
 
 
 def test_length_of_a_frame_is_limited(start: Callable[..., _Running]) -> None:
@@ -428,6 +531,34 @@ def test_server_counts_wrong_pins(start: Callable[..., _Running], monkeypatch: p
     assert ["127.0.0.1"] * 2 == made
 
 
+def test_signatures_of_one_origin_have_their_pace() -> None:
+    """400 at once, then 200 a second; who comes from elsewhere does not wait."""
+    now, waits = [100.0], []
+    pace = Pace(lambda: now[0], waits.append)
+    for _ in range(400):
+        pace.keep("here")
+    assert [] == waits
+    pace.keep("here")
+    pace.keep("here")
+    pace.keep("elsewhere")
+    assert [0.005, 0.01] == [round(wait, 6) for wait in waits]
+    now[0] += 10
+    pace.keep("here")
+    assert 2 == len(waits)
+
+
+def test_server_counts_signatures(start: Callable[..., _Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question and each handshake; commands cost none."""
+    made: list[str] = []
+    monkeypatch.setattr("ptkc.hsm.pace.Pace.keep", lambda _, origin: made.append(origin))
+    server = start()
+    with server.peer() as peer:
+        peer.stated(server.board.certificate)
+        peer.shake_hands(server.board.certificate)
+        peer.call("C_GenerateRandom", peer.open(), 4)
+    assert ["127.0.0.1"] * 2 == made
+
+
 # ptkc serve
 
 
@@ -525,6 +656,31 @@ def test_serve_takes_its_limits_from_the_configuration(board: Board) -> None:
         assert not is_there()
         assert prelude.BUSY_FOR_CLIENT == peers[-1].status
     serving.end()
+
+
+def test_serve_offers_hsms_that_are_added_while_it_runs(board: Board) -> None:
+    """To who asks which there are, and to who asks for that one; only those that it was told to offer."""
+    place, port, other = board.place, free_port(), free_port()
+    serving = _Serving(board, "--listen", f"127.0.0.1:{port}")
+    choosy = _Serving(board, "--listen", f"127.0.0.1:{other}", board.serial)
+    wait_for(lambda: listening(port) and listening(other), "the ports")
+    assert (board.serial,) == serials(port)
+    Hsm.add(place.data_path, place.key_path, "1310").close()
+
+    def is_there() -> bool:
+        with Peer(port, "1310") as peer:
+            return prelude.OK == peer.status and 2 == len(peer.plain("C_GetSlotList", True))  # noqa: FBT003
+
+    wait_for(is_there, "the new HSM")
+    assert {board.serial, "1310"} == {*serials(port)}
+    assert (board.serial,) == serials(other)
+    Hsm.open(place.data_path, place.key_path, "1310").destroy()
+    assert (board.serial,) == serials(port)
+    Hsm.add(place.data_path, place.key_path, "1310").close()
+    wait_for(is_there, "another HSM of the same serial")
+    choosy.end()
+    _, lines = serving.end()
+    assert 2 == sum('"offered"' in line for line in lines)
 
 
 def test_serve_tells_systemd_that_it_is_ready(board: Board, tmp_path: Path) -> None:

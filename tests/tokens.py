@@ -8,7 +8,7 @@ from typing import NamedTuple
 from modules import Module
 from processes import run
 
-__all__ = ["Initialised", "initialise", "openssl"]
+__all__ = ["Initialised", "initialise", "openssl", "public_key"]
 
 
 class Initialised(NamedTuple):
@@ -48,3 +48,16 @@ def initialise(module: Module, env: dict[str, str]) -> Initialised:
 def openssl(token: Initialised, *words: str | Path) -> str:
     """Run the openssl command on its own: it knows nothing of the module."""
     return run("openssl", *words, env={**token.env, "OPENSSL_CONF": "/dev/null"})
+
+
+def public_key(token: Initialised, key_id: str, directory: Path) -> Path:
+    """Have p11tool write the public key with this id, two hexadecimal digits, as PEM; return the file.
+
+    With any module, pkcs11-tool 0.23 reads EC keys out of memory that it has freed: `cannot create EVP_PKEY` for P-384,
+    and now and then for other curves.
+    """
+    path = directory / f"{key_id}.pem"
+    uri = f"pkcs11:token={token.label};id=%{key_id};type=public"
+    env = {**token.env, "GNUTLS_PIN": token.pin}
+    run("p11tool", "--provider", token.path, "--batch", "--login", "--export-pubkey", "--outfile", path, uri, env=env)
+    return path

@@ -95,6 +95,7 @@ _OUTPUTS = {
         "if room is None: n_{0}[0] = {1}\n"
         "elif n_{0}:\n    size = n_{0}[0] = len({1})\n    memmove(p_{0}, {1}, size)",
     ),
+    "slots": ("p_{0}, n_{0}", "if not n_{0}: raise BadArgument('{0}')", "not p_{0}", "write_list(p_{0}, n_{0}, {1})"),
     "fill": (
         "p_{0}, n_{0}",
         "if n_{0} and not p_{0} or n_{0} > LARGE and is_absurd(p_{0}, n_{0}): raise BadArgument('{0}')",
@@ -137,6 +138,8 @@ def _source(command: Command) -> str:
         parameters.append(c_names.format(name))
         before.append(statements.format(name))
         arguments.append(argument.format(name))
+    if command.method == "session_cancel":
+        arguments[-1] += " & PUBLIC"  # the rest is the library's own to say
     outputs = [field for field in _fields(command.outputs) if field[1] in _OUTPUTS]
     if command.method == "derive_key":
         outputs[0] = outputs[0][0], "derived"
@@ -152,7 +155,7 @@ def _source(command: Command) -> str:
         writing = writing.format(name, result, kind)
         asks = kind == "ulong" and room
         after.insert(0 if kind == "written" else len(after), f"if room is not None: {writing}" if asks else writing)
-        room = f"n_{name}" if kind in ("buffer", "last_buffer", "list") else room
+        room = f"n_{name}" if kind in ("buffer", "last_buffer", "list", "slots") else room
     for name, kind in _fields(command.outputs):
         if kind in ("ulong_in", "reserved"):
             parameters.append(name)
@@ -207,6 +210,7 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
         "WITHOUT_KEY": WITHOUT_KEY,
         "CryptokiError": CryptokiError,
         "TooSmall": BufferTooSmallError,
+        "PUBLIC": MESSAGE_ALONE - 1,
         "UNPROTECTED": CKR.BAD_PROTECTION,
     }
     exec(compile(_source(command), f"<{command.name}>", "exec"), names)  # noqa: S102 - our own table, not input

@@ -43,6 +43,7 @@ class Library:
         self.sessions: dict[int, Device] = {}
         self._known: dict[Device, list[int]] = {}
         self._seen: dict[Device, tuple[int, ...]] = {}
+        self._listed: tuple[int, ...] | None = None
         self.admin_slots = True
         self._look: Callable[[], list[Device]] = list
         self._protected: Callable[[Device], Device | None] = _nothing
@@ -61,6 +62,7 @@ class Library:
         self.devices = devices
         self._known = {}
         self._seen = {}
+        self._listed = None
         self.admin_slots = admin_slots
         self._look = look
         self._protected = protected or _nothing
@@ -78,6 +80,7 @@ class Library:
         self.devices = []
         self._known = {}
         self._seen = {}
+        self._listed = None
         self._look = list
         self._protected = _nothing
         self.sessions.clear()
@@ -95,13 +98,16 @@ class Library:
         """Put what protects messages in the place of a device and return it; None if there is nothing."""
         with self._switching:
             new = self._protected(device)
-            if new is not None and device in self.devices:
-                self.devices[self.devices.index(device)] = new
+            if new is None:
+                return None
+            devices = self.devices
+            if device in devices:
+                devices[devices.index(device)] = new
                 self._known.pop(device, None)
                 self._seen.pop(device, None)
-                for session, owner in list(self.sessions.items()):
-                    if owner is device:
-                        self.sessions[session] = new
+            for session, owner in list(self.sessions.items()):
+                if owner is device:
+                    self.sessions[session] = new
         return new
 
     def _slots(self, *, look: bool = False) -> list[tuple[Device, int, CryptokiError | None]]:
@@ -136,10 +142,12 @@ class Library:
             raise away
         return device, number
 
-    def get_slot_list(self, present: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - every slot has its token
-        """C_GetSlotList."""
-        self.devices += self._look()
-        return tuple(slot for slot, (_, _, away) in enumerate(self._slots(look=True)) if away is None)
+    def get_slot_list(self, present: bool, look: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - all have tokens
+        """C_GetSlotList: the slots that are there now if we are to `look`, else those that were there then."""
+        if look or self._listed is None:
+            self.devices += self._look()
+            self._listed = tuple(slot for slot, (_, _, away) in enumerate(self._slots(look=True)) if away is None)
+        return self._listed
 
     def get_slot_info(self, slot: int) -> Any:  # noqa: ANN401 - as the device answers
         """C_GetSlotInfo."""
@@ -178,6 +186,8 @@ class Library:
             device = protected
             session = device.open_session(number, flags)
         self.sessions[session] = device
+        if device not in self.devices:
+            self._protect(device)  # another thread put something in its place meanwhile, and could not know of this one
         return session
 
     def close_session(self, session: int) -> None:
@@ -268,9 +278,10 @@ class Library:
 
     def _number(self, device: Device) -> int:
         """Return an HSM's number; CKR_DEVICE_REMOVED if C_Finalize came in between."""
-        if device not in self.devices:
-            raise CryptokiError(CKR.DEVICE_REMOVED, "the library was finalized")
-        return self.devices.index(device)
+        try:
+            return self.devices.index(device)
+        except ValueError:
+            raise CryptokiError(CKR.DEVICE_REMOVED, "the library was finalized") from None
 
     def ct_fetch_certificate(self, hsm: int, kind: int, room: int | None) -> Any:  # noqa: ANN401
         """CT_FetchCertificate, without a session; CKR_ARGUMENTS_BAD where no HSM has this number."""

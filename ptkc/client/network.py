@@ -249,11 +249,7 @@ class SocketTransport(Transport):
     def _check_ours(self) -> None:
         """Refuse to go on with a descriptor that a daemon closed: it may be another file's now."""
         connected = self._whole()
-        try:
-            found = os.fstat(connected.fileno())
-        except OSError:
-            found = None
-        if found is None or (found.st_dev, found.st_ino) != self._file:
+        if not self._is_ours(connected):
             self._socket = None
             connected.detach()
             raise NotSentError("the process closed the connection's descriptor")
@@ -297,33 +293,36 @@ class SocketTransport(Transport):
 
     # The end
 
-    def close(self) -> None:
-        """Close the socket, if it is still ours; another thread that waits for it is woken."""
-        connected, self._socket = self._socket, None
-        if connected is None:
-            return
+    def _is_ours(self, connected: socket) -> bool:
+        """Whether the descriptor is still the connection's: a daemon may have closed it, and opened something else."""
         try:
             found = os.fstat(connected.fileno())
-            if (found.st_dev, found.st_ino) == self._file:
-                connected.shutdown(2)
         except OSError:
-            pass
-        else:
-            if (found.st_dev, found.st_ino) != self._file:
-                connected.detach()
-                return
-        connected.close()
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
+    def interrupt(self) -> None:
+        """Shut the connection down, which wakes who waits for it.
+
+        The descriptor stays: closed under another thread's feet it might be somebody else's file when that one reads.
+        """
+        connected = self._socket
+        if connected is not None and self._is_ours(connected):
+            try:
+                connected.shutdown(2)
+            except OSError:
+                return  # the server has closed it, or the other thread just now
+
+    def close(self) -> None:
+        """Close the socket, if it is still ours."""
+        self.interrupt()
+        self.drop_after_fork()
 
     def drop_after_fork(self) -> None:
-        """Close the child's descriptor of the connection; the parent's stays."""
+        """Close this process's descriptor of the connection, which is all of it but in a child of a fork."""
         connected, self._socket = self._socket, None
         if connected is not None:
-            try:
-                found = os.fstat(connected.fileno())
-                same = (found.st_dev, found.st_ino) == self._file
-            except OSError:
-                same = False
-            if same:
+            if self._is_ours(connected):
                 connected.close()
             else:
                 connected.detach()

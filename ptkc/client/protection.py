@@ -23,7 +23,7 @@ from ptkc.wire.codec import is_sensitive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ptkc.client.pool import Connection
+    from ptkc.client.connection import Connection
     from ptkc.sms.bodies import Statement
     from ptkc.sms.trust import Verifier
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ptkc.client.pool import EndedError, Opened
+from ptkc.client.connection import EndedError, Opened
 from ptkc.sms.errors import TerminatedError
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, PeerError
@@ -93,6 +93,7 @@ class RemoteDevice(EncodedDevice):
 
     def _call(self, command: Command, arguments: tuple[Any, ...], opened: Opened | None) -> Any:  # noqa: ANN401
         request = encode_request(command, arguments)
+        policy = self.pool.protection.policy
         for repeated in (False, True):
             try:
                 return _result(command, arguments, self.pool.exchange(request, opened))
@@ -110,7 +111,7 @@ class RemoteDevice(EncodedDevice):
                 raise
             except CryptokiError as error:
                 # The flags want more than before; nothing was done yet.
-                if error.code != CKR.BAD_PROTECTION or repeated or not self.pool.ask():
+                if error.code != CKR.BAD_PROTECTION or repeated or not self.pool.ask(policy):
                     raise
         raise AssertionError  # the second time is the last
 
@@ -130,10 +131,15 @@ class RemoteDevice(EncodedDevice):
     # Commands that are about the numbers of sessions
 
     def open_session(self, slot: int, flags: int) -> int:
-        """C_OpenSession: the session is bound to the slot and to the token that is in it now."""
+        """C_OpenSession: the session is bound to the slot and to the token that is in it now.
+
+        An HSM gives no number twice; somebody on the wire may, since nothing protects this reply: CKR_SMS_ERROR.
+        """
         bound = binding(slot, self.get_token_info(slot)[_SERIAL])
         opened = Opened(0, None, 0)
         opened.number = self._call(_OPEN_SESSION, (slot, flags), opened)
+        if any((other.number, other.epoch) == (opened.number, opened.epoch) for other in list(self.sessions.values())):
+            raise CryptokiError(CKR.SMS_ERROR, "the HSM calls a new session as one that is open")
         opened.binding = bound
         session = opened.number if self._name is None else self._name(opened)
         self.sessions[session] = opened
@@ -177,11 +183,11 @@ class RemoteDevice(EncodedDevice):
         """Take over sessions that were opened by calls: the slot of each, and the serial number of its token."""
         epoch = self.pool.protection.epoch
         for session, (slot, serial) in sessions.items():
-            self.sessions[session] = Opened(session, binding(slot, serial), epoch)
+            self.sessions.setdefault(session, Opened(session, binding(slot, serial), epoch))
 
     def close(self) -> None:
         """End the sessions, as far as the HSM can be reached, and the connections."""
-        slots = {opened.binding[:8] for opened in self.sessions.values() if opened.binding}
+        slots = {opened.binding[:8] for opened in list(self.sessions.values()) if opened.binding}
         self.sessions.clear()
         self.pool.close([encode_request(_CLOSE_ALL, (int.from_bytes(slot, "little"),)) for slot in sorted(slots)])
 
@@ -207,8 +213,9 @@ class NetworkDevice(RemoteDevice):
         One that was away is looked for again only after as long as a look may take.
         """
         if present or self._slots is None:
-            if self._away is not None and monotonic() < self._again:
-                raise CryptokiError(*self._away)
+            away = self._away  # once: another thread may find it there again
+            if away is not None and monotonic() < self._again:
+                raise CryptokiError(*away)
             try:
                 slots = self.call(BY_NAME["C_GetSlotList"], (True,))
             except CryptokiError as error:

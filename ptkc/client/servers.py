@@ -12,8 +12,9 @@ from _thread import allocate_lock
 from time import monotonic
 
 from ptkc import log
+from ptkc.client.connection import Connection
 from ptkc.client.network import Server, Times
-from ptkc.client.pool import Connection, Pool
+from ptkc.client.pool import Pool
 from ptkc.client.protection import Protection
 from ptkc.client.remote import NetworkDevice
 from ptkc.sms.protection import policy_of_letters

@@ -60,8 +60,11 @@ class Transport:
         """
         raise NotImplementedError
 
+    def interrupt(self) -> None:
+        """Have an exchange of another thread end soon: that thread then closes. A call ends by itself."""
+
     def close(self) -> None:
-        """End the connection; a second time does nothing."""
+        """End the connection; a second time does nothing. Of the thread that uses it."""
         raise NotImplementedError
 
     def drop_after_fork(self) -> None:
@@ -97,9 +100,10 @@ class DirectTransport(Transport):
 
     def send(self, frame: bytes) -> None:
         """Call, and leave what is answered."""
-        if self._end is not None:
+        end = self._end
+        if end is not None:
             try:
-                self._end.answer(frame)
+                end.answer(frame)
             except (CryptokiError, PeerError):
                 self.close()
 

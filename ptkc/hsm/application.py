@@ -12,6 +12,7 @@ from _thread import RLock
 from ptkc.hsm import policy, usage
 from ptkc.hsm.features import Feature
 from ptkc.hsm.handles import Handles
+from ptkc.hsm.held import Held, Login
 from ptkc.hsm.session import Session
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKR, CKS, CKU
@@ -27,43 +28,9 @@ if TYPE_CHECKING:
     from ptkc.hsm.channels import Conversation
     from ptkc.hsm.room import Room
 
-__all__ = ["Application", "Held", "Login"]
+__all__ = ["Application"]
 
 _STATE_KEY = 32
-
-
-class Login:
-    """Who is logged in to a token: CKU_SO or CKU_USER, and the token key the PIN opened; `over` after the logout."""
-
-    __slots__ = ("key", "over", "role")
-
-    def __init__(self, role: int, key: bytes) -> None:
-        """Keep the role and the token key (32 bytes)."""
-        self.role = role
-        self.key = key
-        self.over = False
-
-
-class Held:
-    """What an object handle stands for: a session object, a token object as it was at `stamp`, or a feature."""
-
-    __slots__ = ("feature", "object", "record", "session", "stamp", "token")
-
-    def __init__(
-        self,
-        token: Token,
-        record: int | None,
-        obj: Object | None,
-        session: Session | None = None,
-        feature: Feature | None = None,
-    ) -> None:
-        """Hold a token object by its record number, a session object with the session that made it, or a feature."""
-        self.token = token
-        self.feature = feature
-        self.record = record
-        self.object = obj
-        self.session = session
-        self.stamp: int | None = None
 
 
 class Application:
@@ -118,6 +85,7 @@ class Application:
                 raise CryptokiError(CKR.SESSION_COUNT, f"there are {self.most_sessions} sessions, which are the most")
             if not session.writable and self.role(token) == CKU.SO:
                 raise CryptokiError(CKR.SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in")
+            session.room = self.room
             session.handle = self.handles.add(session)
             self.sessions[session.handle] = session
             self._by_token.setdefault(token, {})[session.handle] = session
@@ -189,12 +157,15 @@ class Application:
             self.handles.pop(session.handle, None)
             if session.handle in self.conversations:
                 self.conversations.pop(session.handle).close()
-            for handle in list(session.objects):
+            gone, session.objects = session.objects, {}
+            for handle in list(gone):
                 self.handles.pop(handle, None)
             others = self._by_token[session.token]
             others.pop(session.handle, None)
             if not others:
                 self._end_login(session.token)
+            if self.room is not None:
+                self.room.give(gone.values()) if self.sessions else self.room.clear()
 
     def sessions_with(self, token: Token) -> list[Session]:
         """Return the open sessions with `token`."""
@@ -313,7 +284,10 @@ class Application:
         elif held.feature is not None:
             self._features.pop((held.token, held.feature.key), None)
         elif held.session is not None:
-            held.session.objects.pop(handle, None)
+            with self._lock:
+                gone = held.session.objects.pop(handle, None)
+                if gone is not None and self.room is not None:
+                    self.room.give((gone,))
 
     def exchange(self, handle: int, former: Object, obj: Object) -> bool:
         """Put another object in the place of a session object; False if another thread put one there before.

@@ -4,6 +4,7 @@ An application is known by its secret: the first channel gives it one, and each 
 handshake. Connections without a channel have a group, random bytes that the client chose, which is all that they have
 in common, and the wire can steal it. An application's first channel takes over what its group had before; from then on
 the group alone reaches none of it. Without connections an application ends after a time, and with a restart of the HSM.
+Before that it goes only where there is no room for another one: for one of the same origin, or if it has no session.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 from time import monotonic
 
+from ptkc.hsm.admission import origin
 from ptkc.hsm.application import Application
 from ptkc.hsm.device import LocalDevice
 from ptkc.hsm.handles import Handles
@@ -23,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ptkc.hsm.budget import Budget
     from ptkc.hsm.endpoint import Connection
     from ptkc.sms.channel import Channel
     from ptkc.token.hsms import Hsm
@@ -31,13 +34,17 @@ __all__ = ["Applications", "OneApplication", "Served"]
 
 
 class Served:
-    """An application with its device and its connections; `identifier` is empty as long as it had no channel."""
+    """An application with its device and its connections; `identifier` is empty as long as it had no channel.
 
-    __slots__ = ("application", "connections", "device", "identifier", "left", "secret")
+    `origin` is where its first connection came from (`admission.origin`).
+    """
 
-    def __init__(self, application: Application) -> None:
+    __slots__ = ("application", "connections", "device", "identifier", "left", "origin", "secret")
+
+    def __init__(self, application: Application, begun: str = "") -> None:
         """Serve an application; what it may do on which connection is the endpoint's to check."""
         self.application = application
+        self.origin = begun
         self.device = LocalDevice(application.hsm, application)
         self.identifier = self.secret = b""
         self.connections: set[Connection] = set()
@@ -99,21 +106,23 @@ class Applications:
     reasons = False
 
     __slots__ = (
-        "_boot", "_by_group", "_by_identifier", "_clock", "_hsm", "_linger", "_lock", "_memory", "_most", "_sessions",
+        "_boot", "_budget", "_by_group", "_by_identifier", "_clock", "_hsm", "_linger", "_lock", "_memory", "_most",
+        "_most_of_client", "_sessions",
     )  # fmt: skip
 
     def __init__(
-        self, hsm: Hsm, *, most: int = 256, sessions: int = 1024, linger: float = 60.0,
-        memory: int = 1 << 26, clock: Callable[[], float] = monotonic,
+        self, hsm: Hsm, *, most: int = 256, most_of_client: int = 128, sessions: int = 1024, linger: float = 60.0,
+        memory: int = 1 << 26, budget: Budget | None = None, clock: Callable[[], float] = monotonic,
     ) -> None:  # fmt: skip
-        """Serve at most so many applications with at most so many sessions each.
+        """Serve at most so many applications, and so many that one origin began, with at most so many sessions each.
 
-        Session objects of one take at most `memory` bytes.
+        Session objects of one take at most `memory` bytes, those of all what the budget has.
         `linger` is how many seconds an application without connections lives on.
         """
         self._hsm = hsm
         self._most, self._sessions, self._linger, self._clock = most, sessions, linger, clock
-        self._memory = memory
+        self._most_of_client = most_of_client
+        self._memory, self._budget = memory, budget
         self._boot = hsm.boot
         self._lock = allocate_lock()
         self._by_group: dict[bytes, Served] = {}
@@ -139,8 +148,8 @@ class Applications:
         with self._lock:
             served = self._by_group.get(group)
             if served is None:
-                gone = self._make_room()
-                served = self._by_group[group] = self._new()
+                gone = self._make_room(begun := origin(connection.address))
+                served = self._by_group[group] = self._new(begun)
             served.connections.add(connection)
         if gone is not None:
             gone.application.end()
@@ -162,8 +171,8 @@ class Applications:
             if served is None:
                 served = self._by_group.pop(group, None)
                 if served is None:
-                    gone = self._make_room()
-                    served = self._new()
+                    gone = self._make_room(begun := origin(connection.address))
+                    served = self._new(begun)
                 served.take(channel)
                 self._by_identifier[served.identifier] = served
             served.connections.add(connection)
@@ -171,30 +180,35 @@ class Applications:
             gone.application.end()
         return served
 
-    def _make_room(self) -> Served | None:
-        """Have room for one more: where there is none, return the application that goes, which the caller ends.
+    def _make_room(self, begun: str) -> Served | None:
+        """Have room for one more of an origin: where there is none, return the application that the caller ends.
 
-        It is the one that has been without connections for the longest time: else who begins many applications and
-        leaves them would keep all others out. CKR_DEVICE_MEMORY if each has connections.
+        It has no connections, and was begun there too, or has no session: nobody's coming costs a stranger anything.
+        Of those it is one without sessions if there is one, then the one that was left first. CKR_DEVICE_MEMORY if
+        there is none.
         """
         everyone = [*self._by_group.items(), *self._by_identifier.items()]
-        if len(everyone) < self._most:
+        may_begin = sum(one.origin == begun for _, one in everyone) < self._most_of_client
+        if may_begin and len(everyone) < self._most:
             return None
-        left = [(name, one) for name, one in everyone if not one.connections]
+        left = [
+            (name, one) for name, one in everyone
+            if not one.connections and (one.origin == begun or (may_begin and not one.application.sessions))
+        ]  # fmt: skip
         if not left:
-            raise LocalError(CKR.DEVICE_MEMORY, f"there are {self._most} applications, which are the most")
-        name, gone = min(left, key=lambda item: item[1].left)
+            raise LocalError(CKR.DEVICE_MEMORY, f"{len(everyone)} applications, and no room for one more of {begun}")
+        name, gone = min(left, key=lambda item: (bool(item[1].application.sessions), item[1].left))
         (self._by_identifier if gone.identifier else self._by_group).pop(name)
         return gone
 
-    def _new(self) -> Served:
-        """Return a new application."""
+    def _new(self, begun: str) -> Served:
+        """Return a new application of an origin."""
         application = Application(self._hsm, Handles())
         application.accepted = EVERYTHING
         application.most_sessions = self._sessions
-        application.room = Room(self._memory)
+        application.room = Room(self._memory, None if self._budget is None else self._budget.share(begun))
         application.served = self.all
-        served = Served(application)
+        served = Served(application, begun)
         served.left = self._clock()
         return served
 

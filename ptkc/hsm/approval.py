@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    Check = Callable[["Mechanism", object], None]
     Method = Callable[..., Any]
 
 __all__ = ["approve", "check_parameter", "is_allowed", "key_type_of", "mechanism_for"]
@@ -65,9 +66,6 @@ _COUNTING_THEMSELVES = (
 _WRAPPING = ("wrap", "wrap_generating", "wrap_authenticated")
 # Whoever says which IV a stream is made of has two keys wrapped under the same one, and finds one by the other.
 _TRUSTED = (CKA.TRUSTED, CKA.EXPORT)
-_PARAMETERS_LATER = ("message_encrypt", "message_decrypt")
-# Those whose parameter is that of a message, which the cipher checks.
-_PARAMETERS_OF_MESSAGES = ("wrap_generating", "wrap_authenticated", "unwrap_authenticated")
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -121,21 +119,51 @@ def approve(obj: Object, kind: str, number: int, mode: int) -> Method:
     if obj.spend is not None and kind not in _COUNTING_THEMSELVES:
         run = _counting(run, obj.spend)
 
-    own_iv = mechanism.streams and kind in _WRAPPING and not mode & CKF.PURE_P11 and any(map(obj.is_true, _TRUSTED))
+    check = _CHECKS.get(kind, check_parameter)
+    if mechanism.streams and kind in _WRAPPING and not mode & CKF.PURE_P11 and any(map(obj.is_true, _TRUSTED)):
+        check = _with_own_iv(check)
 
     def method(key: Object, parameter: object, *rest: object) -> object:
-        if own_iv and getattr(parameter, "generator", CKG.NO_GENERATE) == CKG.NO_GENERATE:
-            raise CryptokiError(CKR.MECHANISM_INVALID, f"{name_of(CKM, number)} with a trusted key and the caller's IV")
-        if kind not in _PARAMETERS_LATER:
-            besides = mechanism.wrap_parameters if kind == "unwrap" else None
-            if kind not in _PARAMETERS_OF_MESSAGES and not (besides and besides.accepts(parameter)):
-                check_parameter(mechanism, parameter)
-        elif parameter is not None:
-            raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "each message has its parameter, the Init has none")
+        check(mechanism, parameter)
         return run(key, parameter, *rest)
 
     obj.approved[kind, number, mode] = method
     return method
+
+
+def _check_unwrapping(mechanism: Mechanism, parameter: object) -> None:
+    """Refuse, as `check_parameter`, what neither the mechanism takes nor its wrapping with a generated IV."""
+    if not (mechanism.wrap_parameters and mechanism.wrap_parameters.accepts(parameter)):
+        check_parameter(mechanism, parameter)
+
+
+def _check_later(mechanism: Mechanism, parameter: object) -> None:  # noqa: ARG001 - as the others
+    """Refuse any parameter: CKR_MECHANISM_PARAM_INVALID."""
+    if parameter is not None:
+        raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, "each message has its parameter, the Init has none")
+
+
+def _check_nothing(mechanism: Mechanism, parameter: object) -> None:
+    """Leave a parameter that is that of a message to the cipher."""
+
+
+def _with_own_iv(check: Check) -> Check:
+    """Return a check that also refuses, with CKR_MECHANISM_INVALID, an IV that is the caller's."""
+
+    def generated(mechanism: Mechanism, parameter: object) -> None:
+        if getattr(parameter, "generator", CKG.NO_GENERATE) == CKG.NO_GENERATE:
+            number = name_of(CKM, mechanism.type)
+            raise CryptokiError(CKR.MECHANISM_INVALID, f"{number} with a trusted key and the caller's IV")
+        check(mechanism, parameter)
+
+    return generated
+
+
+_CHECKS: dict[str, Check] = {
+    "unwrap": _check_unwrapping,
+    **dict.fromkeys(("message_encrypt", "message_decrypt"), _check_later),
+    **dict.fromkeys(("wrap_generating", "wrap_authenticated", "unwrap_authenticated"), _check_nothing),
+}
 
 
 def _check_use(obj: Object, kind: str, mechanism: Mechanism, usage: int) -> None:

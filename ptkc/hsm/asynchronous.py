@@ -34,6 +34,7 @@ _MOST_RUNNING = 4  # threads for one application; more is done at once, as in an
 _MOST_RUNNING_IN_ALL = 16
 _MOST_KEPT = 64  # operations that outlive their sessions
 _KEPT_FOR = 3600.0  # seconds
+_AROUND = 1 << 14  # bytes that a key takes beside its template, about
 _FLAGS = {"C_GenerateKey": CKF.GENERATE, "C_GenerateKeyPair": CKF.GENERATE_KEY_PAIR}
 
 
@@ -43,7 +44,7 @@ class Pending:
     `role` is who was logged in when it began. `number` is what C_AsyncGetID answered, 0 if it was not asked.
     """
 
-    __slots__ = ("boot", "error", "goes_on", "made", "number", "role", "serial", "until", "work")
+    __slots__ = ("boot", "claim", "error", "goes_on", "made", "number", "role", "serial", "until", "work")
 
     def __init__(self, work: Work, owner: Application, session: Session) -> None:
         """Keep what is to be done and for whom."""
@@ -56,6 +57,7 @@ class Pending:
         self.error: BaseException | None = None
         self.number = 0
         self.until = 0.0
+        self.claim = None if session.room is None else session.room.claim(work.templates)
 
     def run(self) -> None:
         """Do the work: the whole life of its thread."""
@@ -141,6 +143,8 @@ class AsynchronousCommands(KeyCommands):
         if not (work.slow and session.flags & CKF.ASYNC_SESSION):
             return super()._produce(session, work)
         pending = Pending(work, self.application, session)
+        if pending.claim is not None:
+            pending.claim.hold(len(work.templates) * _AROUND)
         if session.pending.setdefault(work.function, pending) is not pending:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{work.function} is pending")
         if _start(pending, self.application):
@@ -159,6 +163,7 @@ class AsynchronousCommands(KeyCommands):
             raise CryptokiError(CKR.PENDING, f"{pending.work.function} goes on")
         if session.pending.pop(pending.work.function, None) is not pending or not _take(pending):
             raise CryptokiError(CKR.OPERATION_NOT_INITIALIZED, "another call has completed or cancelled it")
+        pending.claim = None  # the keys have room of their own, and the error refers to what refers to it
         if pending.error is not None:
             raise pending.error
         for attributes in pending.work.templates:

@@ -1,10 +1,10 @@
 """PIN guessing slowed per address: what a server adds to the delays that each token has.
 
 A token delays whoever tries its PIN; an address that tries many tokens would meet no delay. So wrong PINs are counted
-by address, whichever token they were for. After the first few, attempts from there are made one after the other, and
-each waits before it is made, longer each time; where many wait, more are refused. A right PIN does not make up for
-wrong ones; time does. A try that a token refuses with CKR_PIN_LOCKED says nothing of the PIN and does not count: else
-who keeps a token locked would have the addresses of all its users slowed too.
+by address (`admission.origin`), whichever token they were for. After the first few, attempts from there are made one
+after the other, and each waits before it is made, longer each time; where many wait, more are refused. A right PIN does
+not make up for wrong ones; time does. A try that a token refuses with CKR_PIN_LOCKED says nothing of the PIN and does
+not count: else who keeps a token locked would have the addresses of all its users slowed too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from _thread import LockType, allocate_lock
 from time import monotonic, sleep
 
+from ptkc.hsm.admission import origin
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 
@@ -60,9 +61,10 @@ class Attempts:
 
     def make(self, address: str, attempt: Callable[[], Any]) -> Any:  # noqa: ANN401 - as `attempt`
         """Return what an attempt with a PIN gives, a value or the `CryptokiError` that it is refused with."""
+        place = origin(address)
         with self._lock:
-            source = self._sources.pop(address, None) or _Source()
-            self._sources[address] = source
+            source = self._sources.pop(place, None) or _Source()
+            self._sources[place] = source
             if len(self._sources) > _MOST:
                 del self._sources[next(iter(self._sources))]
             source.age(self._clock())

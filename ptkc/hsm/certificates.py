@@ -6,11 +6,12 @@ other calls go through. Identity keys do nothing but what stands here: no usage 
 
 from __future__ import annotations
 
+from ptkc.hsm.active import Active
 from ptkc.hsm.approval import approve, check_parameter, key_type_of, mechanism_for
 from ptkc.hsm.identity_commands import IdentityCommands, is_identity
 from ptkc.hsm.keys import given_mechanism
 from ptkc.hsm.portables import need_no_pin
-from ptkc.hsm.session import Active, Session
+from ptkc.hsm.session import Session
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKC, CKM, CKO, CKR

@@ -2,8 +2,8 @@
 
 A connection is used by one thread at a time, for one exchange after the other. It has at most one channel; what is sent
 beside it, or without one, is plain. Whether a command had the protection that it needs is decided here, for each
-request, by the flags in force at that moment and by what the channel was made for. This is one of the two places where
-a `CryptokiError` becomes a CK_RV. Any other exception of a device is a bug: logged without values, CKR_GENERAL_ERROR.
+request, by the flags in force at that moment and by what the channel was made for. What goes wrong inside is a bug:
+logged without values, CKR_GENERAL_ERROR.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from time import time
 
 from ptkc import log, sms
+from ptkc.hsm.calls import encoded, run
 from ptkc.sms.bodies import refusal
 from ptkc.sms.errors import MALFORMED, FrameError, TerminatedError
 from ptkc.sms.frames import HEADER_LENGTH, clear, decode
@@ -19,10 +20,10 @@ from ptkc.sms.protection import EVERYTHING, policy_of_flags, reply_needs, reques
 from ptkc.sms.state import CONFIRM, HELLO, HSM, PLAIN_REPLY, PLAIN_REQUEST, QUESTION, REQUEST, TERMINATE
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
-from ptkc.wire.codec import binding, decode_request, encode_reply, is_sensitive
+from ptkc.wire.codec import binding, decode_request, is_sensitive
 from ptkc.wire.commands import COMMANDS
 
-__all__ = ["Connection", "Endpoint", "answer"]
+__all__ = ["Connection", "Endpoint"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,45 +36,22 @@ if TYPE_CHECKING:
     from ptkc.sms.channel import Channel
     from ptkc.sms.handshake import Offer
     from ptkc.token.hsms import Hsm
-    from ptkc.wire.commands import Command, Device
-
-
-def _run(device: Device, command: Command, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the command's result
-    """Return what a command gives, or the `CryptokiError` that it is refused with."""
-    try:
-        return getattr(device, command.method)(*arguments)
-    except CryptokiError as error:
-        return error
-    except Exception:  # noqa: BLE001 - the boundary: nothing but a CK_RV leaves an HSM
-        log.bug(command.name)
-        return CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log")
-
-
-def _encoded(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as above
-    """Return a reply; CKR_DEVICE_MEMORY in it if it would be too long, CKR_GENERAL_ERROR if the result is none."""
-    try:
-        return encode_reply(command, result)
-    except CryptokiError as error:
-        return encode_reply(command, error)
-    except Exception:  # noqa: BLE001 - the boundary, as above
-        log.bug(command.name)
-        return encode_reply(command, CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log"))
-
-
-def answer(device: Device, request: bytes) -> bytes:
-    """Return a device's reply to a request; `PeerError` if it is none. No policy, no application: for one device."""
-    command, arguments = decode_request(request)
-    return _encoded(command, _run(device, command, arguments))
+    from ptkc.wire.commands import Command
 
 
 def _silent(_event: str, **_facts: object) -> None:
     """Tell nobody."""
 
 
+def _grant(size: int) -> bool:  # noqa: ARG001 - as what takes its place
+    """Say that there is room."""
+    return True
+
+
 class Endpoint:
     """What connections to one HSM have in common."""
 
-    __slots__ = ("_presented", "applications", "attempts", "hsm", "tell")
+    __slots__ = ("_presented", "applications", "attempts", "hsm", "pace", "tell")
 
     def __init__(
         self, hsm: Hsm, applications: Applications | OneApplication, tell: Callable[..., None] = _silent
@@ -83,14 +61,17 @@ class Endpoint:
         self.applications = applications
         self.tell = tell
         self.attempts: Callable[[str, Callable[[], Any]], Any] | None = None
+        self.pace: Callable[[str], None] | None = None
         self._presented: Presented | None = None
 
     def connection(self, address: str, group: bytes) -> Connection:
         """Return the end of a new connection; `group` is the client's prelude's, `address` for limits and logs."""
         return Connection(self, address, group)
 
-    def presented(self) -> Presented:
-        """Return what speaks for the HSM in handshakes."""
+    def presented(self, address: str | None = None) -> Presented:
+        """Return what speaks for the HSM in handshakes; to whoever is at an address when it is that one's turn."""
+        if self.pace is not None and address is not None:
+            self.pace(address)
         if self._presented is None:
             sms.load()
             from ptkc.hsm.statement import Presented  # noqa: PLC0415 - behind `load`
@@ -103,10 +84,12 @@ class Connection:
     """The HSM's end of one connection.
 
     `farewell` is what may still be sent when `answer` raised; `is_over` says that nothing will be answered any more.
+    `hold` is asked for room for an answer that is as long as the client wants it.
     """
 
     __slots__ = (
-        "_endpoint", "_ends", "_group", "_offer", "_served", "address", "channel", "farewell", "is_over", "since",
+        "_endpoint", "_ends", "_group", "_offer", "_served", "address", "channel", "farewell", "hold", "is_over",
+        "since",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, address: str, group: bytes) -> None:
@@ -119,6 +102,7 @@ class Connection:
         self.address = address
         self.channel: Channel | None = None
         self.since = 0.0
+        self.hold = _grant
         self.farewell = b""
         self.is_over = False
 
@@ -198,7 +182,8 @@ class Connection:
     @property
     def application(self) -> Application | None:
         """The application that it takes part in."""
-        return None if self._served is None else self._served.application
+        served = self._served  # once: another thread lists channels than the one that closes this
+        return None if served is None else served.application
 
     def close(self) -> None:
         """Forget channel and application: there is nobody at the other end any more."""
@@ -215,7 +200,7 @@ class Connection:
         """HELLO: ANSWER."""
         if self.channel is not None or self._offer is not None:
             raise FrameError(CKR.SMS_ERROR, "a second HELLO")
-        presented = self._endpoint.presented()
+        presented = self._endpoint.presented(self.address)
         from ptkc.sms.handshake import read_greeting  # noqa: PLC0415 - behind `load`
 
         number = 1 + int.from_bytes(os.urandom(6), "little")
@@ -242,7 +227,7 @@ class Connection:
 
     def _state(self, data: bytes) -> bytes:
         """QUESTION: STATEMENT."""
-        presented = self._endpoint.presented()
+        presented = self._endpoint.presented(self.address)
         from ptkc.sms.statement import read_inquiry  # noqa: PLC0415 - behind `load`
 
         frame: bytes = read_inquiry(data).answer(presented.identity())
@@ -300,10 +285,12 @@ class Connection:
 
     def _perform(self, served: Served, command: Command, arguments: tuple[Any, ...]) -> bytes:
         """Return the reply to a command that may be done."""
+        if command.number in _FILLED and not self.hold(arguments[-1]):
+            return self._reply(command, CryptokiError(CKR.DEVICE_MEMORY, f"no room for {arguments[-1]} bytes"))
         attempts = self._endpoint.attempts
         if attempts is not None and command.number in _WITH_PIN:
-            return self._reply(command, attempts(self.address, lambda: _run(served.device, command, arguments)))
-        return self._reply(command, _run(served.device, command, arguments))
+            return self._reply(command, attempts(self.address, lambda: run(served.device, command, arguments)))
+        return self._reply(command, run(served.device, command, arguments))
 
     def _reply(self, command: Command, result: Any) -> bytes:  # noqa: ANN401 - the command's result
         """Return a reply; why a command is refused stays with the HSM if the client is somebody else."""
@@ -314,11 +301,15 @@ class Connection:
                 "refusal", address=self.address, command=command.name, code=result.code, reason=result.message
             )
             result = CryptokiError(result.code)
-        return _encoded(command, result)
+        return encoded(command, result)
 
 
 _WITH_PIN = frozenset(
     command.number for command in COMMANDS if any(field.endswith(":secret") for field in command.inputs)
+)
+# Whose last argument says how long the reply is to be.
+_FILLED = frozenset(
+    command.number for command in COMMANDS if any(field.rpartition(":")[2] == "fill" for field in command.outputs)
 )
 
 _STEPS: dict[int, Callable[[Connection, bytes], bytes]] = {

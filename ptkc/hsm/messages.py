@@ -7,9 +7,11 @@ verified is an ordinary operation, begun anew for each, and every signature mech
 
 from __future__ import annotations
 
+from ptkc.hsm.active import ActiveMessages
 from ptkc.hsm.approval import approve
 from ptkc.hsm.operations import MechanismValue, OperationCommands
-from ptkc.hsm.session import BEGIN, LAST, MESSAGE, PART, ActiveMessages
+from ptkc.hsm.session import BEGIN, LAST, MESSAGE, PART
+from ptkc.mechanisms.parts import Parts
 from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
 from ptkc.spec.parameters import MAXIMUM
@@ -241,18 +243,23 @@ class MessageCommands(OperationCommands):
 class _Parts:
     """A message in parts that is signed or verified: of a mechanism with a single part, they are kept until the end."""
 
-    __slots__ = ("_kept", "_operation", "_size")
+    __slots__ = ("_kept", "_operation")
 
     def __init__(self, operation: Any) -> None:  # noqa: ANN401 - Operation or Verification
         """Begin with no parts."""
         self._operation = operation
-        self._kept: list[bytes] | None = None if operation.multi_part else []
-        self._size = 0
+        self._kept = None if operation.multi_part else Parts()
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts are kept."""
+        kept: int = self._operation.kept if self._kept is None else self._kept.size
+        return kept
 
     def length(self, size: int) -> int:
         """Return the most bytes that the signature has after `size` further bytes."""
         length: int = (
-            self._operation.finish_length() if self._kept is None else self._operation.length(self._size + size)
+            self._operation.finish_length() if self._kept is None else self._operation.length(self._kept.size + size)
         )
         return length
 
@@ -261,18 +268,16 @@ class _Parts:
         if self._kept is None:
             self._operation.update(data)
         else:
-            if self._size + len(data) > MAXIMUM:
+            if self._kept.size + len(data) > MAXIMUM:
                 raise CryptokiError(CKR.DATA_LEN_RANGE, f"more than {MAXIMUM} bytes in parts")
-            self._size += len(data)
-            if data:
-                self._kept.append(data)
+            self._kept.add(data)
 
     def finish(self, *signature: bytes) -> Any:  # noqa: ANN401 - bytes of a signature, None of a verification
         """Return the signature, or check the one that is given."""
         if self._kept is None:
             return self._operation.finish(*signature)
         try:
-            return self._operation.single(b"".join(self._kept), *signature)
+            return self._operation.single(self._kept.join(), *signature)
         except CryptokiError as error:
             # Data in parts are never CKR_DATA_INVALID: no function that takes a part has it in its list.
             code = CKR.DATA_LEN_RANGE if error.code == CKR.DATA_INVALID else error.code

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from ptkc.hsm import policy
+from ptkc.hsm.active import Active, ActiveMessages
 from ptkc.hsm.approval import approve, check_parameter, is_allowed, mechanism_for
 from ptkc.hsm.objects import ObjectCommands
-from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Active, ActiveMessages, Session
+from ptkc.hsm.session import FINISH, SINGLE, UPDATE, Session
 from ptkc.mechanisms import MECHANISMS, load
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKO, CKR
@@ -20,7 +21,7 @@ MechanismValue = tuple[int, object]
 
 # What a key with CKA_ALWAYS_AUTHENTICATE wants a login for each time ("sign or decrypt", specification 4.9).
 _GUARDED = ("sign", "sign_recover", "decrypt", "message_sign", "message_decrypt")
-_MESSAGES = ("message_encrypt", "message_decrypt", "message_sign", "message_verify")
+_MESSAGES = dict.fromkeys(("message_encrypt", "message_decrypt", "message_sign", "message_verify"), ActiveMessages)
 
 
 class OperationCommands(ObjectCommands):
@@ -73,7 +74,7 @@ class OperationCommands(ObjectCommands):
         method = approve(obj, kind, number, self.application.mode)
         attributes = obj.attributes
         login = self.application.logins.get(session.token) if attributes[CKA.PRIVATE] == TRUE else None
-        return (ActiveMessages if kind in _MESSAGES else Active)(
+        return _MESSAGES.get(kind, Active)(
             method(obj, parameter),
             number,
             parameter,
@@ -165,7 +166,7 @@ class OperationCommands(ObjectCommands):
             if obj.spend is not None:
                 obj.spend()
             # A key's value is never part of a saved state.
-            active.given = None
+            active.forget()
             if obj.private:
                 active.login = self.application.logins.get(session.token)
             session.operations["digest"] = active

@@ -14,13 +14,15 @@ import socket
 import stat
 import threading
 from select import select
-from struct import Struct
 from time import monotonic, sleep
 
-from ptkc.hsm.admission import Admission, Limits
+from ptkc.hsm.admission import Admission, Limits, origin
 from ptkc.hsm.applications import Applications
 from ptkc.hsm.attempts import Attempts
+from ptkc.hsm.budget import Budget, Share
 from ptkc.hsm.endpoint import Connection, Endpoint
+from ptkc.hsm.pace import Pace
+from ptkc.hsm.sockets import address_of, answers, prepare
 from ptkc.hsm.stream import GoneError, IdleError, LateError, Stream
 from ptkc.sms.bodies import refusal
 from ptkc.sms.frames import HEADER_LENGTH, length_that_follows
@@ -31,39 +33,44 @@ from ptkc.wire import prelude
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from ptkc.token.hsms import Hsm
 
-__all__ = ["Limits", "Server", "is_loopback"]
+__all__ = ["Limits", "Server"]
 
 _PRELUDE = 10.0  # seconds
-_CREDENTIALS = Struct("@iII")  # struct ucred: process, user, group
 _BACKLOG = 128
 _MANY = 4096  # bytes, each of which says to stop
 _SWEEP, _PAUSE = 10.0, 0.1  # seconds
-_SILENCE, _PROBES = 60, 3
+_LONG = 120 << 10  # bytes of a frame that are lent out of a budget: many clients at once may have less
+_AT_ONCE = 8  # frames of the greatest length, and session objects of so many applications that take all they may
+_AGAIN = 1.0  # seconds until HSMs that came later are looked for again
+
+
+def _none(_known: Collection[str]) -> list[Hsm]:
+    """Find no other HSM."""
+    return []
 
 
 class Server:
     """Offers HSMs; `listen` and `listen_at` before `serve`, which returns after `stop`."""
 
-    def __init__(self, hsms: list[Hsm], limits: Limits, tell: Callable[..., None]) -> None:
-        """Offer these; `tell(event, **facts)` is the log."""
+    def __init__(
+        self, hsms: list[Hsm], limits: Limits, tell: Callable[..., None],
+        find: Callable[[Collection[str]], list[Hsm]] = _none,
+    ) -> None:  # fmt: skip
+        """Offer these; `tell(event, **facts)` is the log, `find` opens the HSMs that came beside those known."""
         self.limits = limits
         self._tell = tell
+        self._find, self._found = find, 0.0
+        self._finding = threading.Lock()
         self._endpoints: dict[str, Endpoint] = {}
         self._applications: dict[str, Applications] = {}
-        attempts = Attempts()
+        self._attempts, self._pace = Attempts(), Pace()
+        self._frames, self._objects = Budget(_AT_ONCE * limits.message), Budget(_AT_ONCE * limits.message)
         for hsm in hsms:
-            applications = Applications(
-                hsm, most=limits.applications, sessions=limits.sessions, linger=limits.linger, memory=limits.message
-            )
-            self._applications[hsm.serial] = applications
-            endpoint = self._endpoints[hsm.serial] = Endpoint(hsm, applications, self._of(hsm.serial))
-            endpoint.attempts = attempts.make
-            with contextlib.suppress(CryptokiError):  # each handshake would say so
-                endpoint.presented().identity()  # the first client need not wait for what is loaded
+            self._offer(hsm)
         self._listeners: list[socket.socket] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -72,6 +79,31 @@ class Server:
         self._is_stopping = False
         self._ear, self._mouth = socket.socketpair()
         self._mouth.setblocking(False)  # noqa: FBT003 - socket's own
+
+    def _offer(self, hsm: Hsm) -> None:
+        """Offer an HSM."""
+        limits = self.limits
+        applications = Applications(
+            hsm, most=limits.applications, most_of_client=limits.client_connections, sessions=limits.sessions,
+            linger=limits.linger, memory=limits.message, budget=self._objects,
+        )  # fmt: skip
+        endpoint = Endpoint(hsm, applications, self._of(hsm.serial))
+        endpoint.attempts = self._attempts.make
+        endpoint.pace = lambda address: self._pace.keep(origin(address))
+        with contextlib.suppress(CryptokiError):  # each handshake would say so
+            endpoint.presented().identity()  # the first client need not wait for what is loaded
+        self._applications[hsm.serial] = applications
+        self._endpoints[hsm.serial] = endpoint
+
+    def _look(self) -> None:
+        """Offer the HSMs that have come; they are not looked for twice in a moment, whoever asks."""
+        with self._finding:
+            if monotonic() < self._found:
+                return
+            for hsm in self._find([serial for serial, one in self._endpoints.items() if _is_there(one.hsm)]):
+                self._offer(hsm)
+                self._tell("offered", hsm=hsm.serial)
+            self._found = monotonic() + _AGAIN
 
     def _of(self, serial: str) -> Callable[..., None]:
         """Return what tells events of one HSM."""
@@ -102,7 +134,7 @@ class Server:
         listener = socket.socket(socket.AF_UNIX)
         try:
             with contextlib.suppress(FileNotFoundError):
-                if stat.S_ISSOCK(os.lstat(path).st_mode) and not _answers(path):
+                if stat.S_ISSOCK(os.lstat(path).st_mode) and not answers(path):
                     os.unlink(path)
             before = os.umask(0o177)
             try:
@@ -125,7 +157,7 @@ class Server:
         while not self._is_stopping:
             if select([self._ear], [], [], _SWEEP)[0]:
                 self._ear.recv(_MANY)
-            for applications in self._applications.values():
+            for applications in list(self._applications.values()):
                 with contextlib.suppress(CryptokiError):  # the HSM was taken away
                     applications.sweep()
         self._tell("stopping", connections=len(self._open))
@@ -172,7 +204,7 @@ class Server:
                 self._tell("not accepted", reason=error.strerror)  # of descriptors, say, there are too few
                 sleep(_PAUSE)
                 continue
-            address = _address_of(connection, peer)
+            address = address_of(connection, peer)
             with self._lock:
                 status = None if self._is_stopping else self._admission.enter(address)
                 if status is None:
@@ -190,7 +222,7 @@ class Server:
     def _run(self, connection: socket.socket, address: str, status: int) -> None:
         """Serve a connection to its end."""
         try:
-            _prepare(connection)
+            prepare(connection)
             self._begin(connection, address, status)
         except (GoneError, LateError, OSError):
             pass
@@ -214,14 +246,17 @@ class Server:
         endpoint = self._endpoints.get(serial)
         if self._is_stopping:
             status = prelude.CLOSING
-        elif status == prelude.OK and purpose == prelude.TALK:
+        elif status == prelude.OK and (endpoint is None or not _is_there(endpoint.hsm)):
+            self._look()
+            endpoint = self._endpoints.get(serial)
+        if status == prelude.OK and purpose == prelude.TALK:
             if endpoint is None or not _is_there(endpoint.hsm):
                 status = prelude.NO_SUCH_HSM
             elif self._applications[serial].knows(group):
                 status = prelude.KNOWN
         serials: tuple[str, ...] = ()
         if status == prelude.OK and purpose == prelude.LIST:
-            serials = tuple(serial for serial, one in self._endpoints.items() if _is_there(one.hsm))
+            serials = tuple(serial for serial, one in list(self._endpoints.items()) if _is_there(one.hsm))
         wire.put(prelude.write_reply(status, serials), _PRELUDE)
         if status not in (prelude.OK, prelude.KNOWN):
             self._tell("turned away", address=address, hsm=serial, status=prelude.STATUSES[status])
@@ -233,10 +268,12 @@ class Server:
     def _talk(self, wire: Stream, connection: Connection) -> None:
         """Answer frames until one side ends it."""
         limits = self.limits
+        share = self._frames.share(origin(connection.address))
+        connection.hold = lambda size: share.hold(size, limits.transfer)
         try:
             while not connection.is_over and not self._is_stopping:
                 try:
-                    frame = self._frame(wire)
+                    frame = self._frame(wire, connection, share)
                 except IdleError:
                     if connection.application is not None and connection.application.sessions:
                         continue  # it is silent, and means to come back to them; of a dead one the system tells
@@ -244,6 +281,7 @@ class Server:
                 answer = connection.answer(frame)
                 if answer:
                     wire.put(answer, limits.transfer)
+                share.hold(0)
             if not connection.is_over:
                 wire.put(connection.end(), _PRELUDE)
         except GoneError:
@@ -252,14 +290,21 @@ class Server:
             wire.put(connection.farewell or connection.end(CKR.SMS_ERROR) or refusal(CKR.SMS_ERROR), _PRELUDE)
             raise
         finally:
+            share.hold(0)
             connection.close()
 
-    def _frame(self, wire: Stream) -> bytes:
-        """Return the next frame; `PeerError` if its beginning is none, or it is longer than allowed."""
+    def _frame(self, wire: Stream, connection: Connection, share: Share) -> bytes:
+        """Return the next frame; `PeerError` if its beginning is none, or it is longer than allowed.
+
+        One that is long is read only when there is memory for it; `LateError` if that takes too long.
+        """
         start = wire.look(HEADER_LENGTH, self.limits.idle, self.limits.transfer)
         length = length_that_follows(start, HSM)
         if length > self.limits.message:
             raise PeerError(f"a frame of {length} bytes, {self.limits.message} are the most")
+        if length > _LONG and not share.hold(length, self.limits.transfer):
+            self._tell("no memory", address=connection.address, bytes=length)
+            raise LateError
         return wire.take(HEADER_LENGTH + length, self.limits.transfer)
 
 
@@ -269,33 +314,3 @@ def _is_there(hsm: Hsm) -> bool:
         return bool(hsm.tokens)
     except CryptokiError:
         return False
-
-
-def _answers(path: str) -> bool:
-    """Whether somebody listens on a UNIX socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) == 0
-
-
-def _prepare(stream: socket.socket) -> None:
-    """Have small frames go out at once, and silent deaths be noticed."""
-    if stream.family == socket.AF_UNIX:
-        return
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENCE)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _SILENCE // _PROBES)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
-
-
-def _address_of(stream: socket.socket, peer: tuple[str, int]) -> str:
-    """Return a client's address without its port; `user <number>` of one on a UNIX socket."""
-    if stream.family != socket.AF_UNIX:
-        return str(peer[0])
-    raw = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return f"user {_CREDENTIALS.unpack(raw)[1]}"
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    return address == "::1" or address.startswith("127.")

@@ -11,6 +11,7 @@ message that is under way, never the operation. `MESSAGES` is its state machine,
 
 from __future__ import annotations
 
+from ptkc.hsm.active import PARTS, READY, Active, ActiveMessages
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKF, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = [
-    "BEGIN", "FINISH", "LAST", "MESSAGE", "PART", "SINGLE", "UPDATE", "Active", "ActiveMessages", "Session",
-]  # fmt: skip
+    from ptkc.hsm.room import Room
 
-READY, PARTS, END = "ready", "parts", "end"
+__all__ = ["BEGIN", "FINISH", "LAST", "MESSAGE", "PART", "SINGLE", "UPDATE", "Session"]
+
+END = "end"
 SINGLE, UPDATE, FINISH = "single", "update", "finish"
 
 NEXT = {
@@ -46,88 +47,13 @@ MESSAGES = {
     (READY, FINISH): END,
 }
 
-REMEMBERED = 1 << 20
-"""How many bytes of what an operation was given are kept for C_GetOperationState; with more it cannot be saved."""
-
-
-class Active:
-    """An operation in a session: what the mechanism gave, how far it is, and what it needs before it may go on.
-
-    `given` are the parts so far, from which C_SetOperationState makes the operation anew; None if they cannot be saved.
-    """
-
-    __slots__ = (
-        "given",
-        "key",
-        "locked",
-        "login",
-        "mechanism",
-        "operation",
-        "parameter",
-        "signature",
-        "state",
-    )
-
-    def __init__(
-        self,
-        operation: Any,  # noqa: ANN401 - Operation or Verification
-        mechanism: int,
-        parameter: object = None,
-        key: Object | None = None,
-        *,
-        login: Any = None,  # noqa: ANN401 - an application's Login
-        locked: bool = False,
-        signature: bytes = b"",
-    ) -> None:
-        """Keep an operation of a mechanism.
-
-        `signature` is the one that C_VerifySignatureInit got. `login` is the one that a private key was used under: the
-        operation ends with it. `locked` until a context-specific login (CKA_ALWAYS_AUTHENTICATE).
-        """
-        self.operation = operation
-        self.mechanism = mechanism
-        self.parameter = parameter
-        self.key = key
-        self.state = READY
-        self.login = login
-        self.locked = locked
-        self.signature = signature
-        self.given: bytearray | None = bytearray()
-
-    def remember(self, part: bytes) -> None:
-        """Keep a part that the operation has taken, as long as there is room."""
-        if self.given is not None:
-            if len(self.given) + len(part) > REMEMBERED:
-                self.given = None
-            else:
-                self.given += part
-
-
-class ActiveMessages(Active):
-    """A message-based operation: `operation` begins messages, `message` is the one that is under way in parts.
-
-    Each message is a use of the key: `guarded` keys want a context-specific login for each, and limited ones count it.
-    """
-
-    __slots__ = ("guarded", "message")
-
-    def __init__(self, *arguments: Any, locked: bool = False, **more: Any) -> None:  # noqa: ANN401 - as `Active`
-        """Keep what begins messages."""
-        super().__init__(*arguments, locked=locked, **more)
-        self.guarded = locked
-        self.message: Any = None
-
-    def end_message(self) -> None:
-        """Be ready for another message, which a guarded key wants another login for."""
-        self.state = READY
-        self.message = None
-        self.locked = self.guarded
-
-
 class Session:
-    """A session of an application with a token."""
+    """A session of an application with a token.
 
-    __slots__ = ("flags", "found", "handle", "objects", "operations", "pending", "slot", "token")
+    Where there is a `room`, operations have what they keep of their input out of it.
+    """
+
+    __slots__ = ("flags", "found", "handle", "objects", "operations", "pending", "room", "slot", "token")
 
     def __init__(self, token: Token, flags: int) -> None:
         """Open it; `flags` are those of C_OpenSession. `slot` stays what it was, should slots be deleted."""
@@ -139,6 +65,7 @@ class Session:
         self.operations: dict[str, Active] = {}
         self.pending: dict[str, Any] = {}  # by function: hsm.asynchronous
         self.found: list[int] | None = None
+        self.room: Room | None = None
 
     @property
     def writable(self) -> bool:
@@ -146,7 +73,9 @@ class Session:
         return bool(self.flags & CKF.RW_SESSION)
 
     def begin(self, kind: str, active: Active) -> None:
-        """Begin an operation; CKR_OPERATION_ACTIVE if one of this kind is under way."""
+        """Begin an operation; CKR_OPERATION_ACTIVE if one of this kind is under way, CKR_DEVICE_MEMORY."""
+        if self.room is not None:
+            self.count(active)
         if self.operations.setdefault(kind, active) is not active:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{kind} is under way")
 
@@ -187,9 +116,7 @@ class Session:
                 result = operation.single(data)
             elif step is UPDATE:
                 result = operation.update(data)
-                active.state = PARTS
-                active.remember(data)
-                self.operations[kind] = active
+                self._go_on(kind, active, data)
             else:
                 result = operation.finish()
             length = len(result)
@@ -198,13 +125,40 @@ class Session:
         self.operations[kind] = active
         raise BufferTooSmallError(length)
 
+    def _go_on(self, kind: str, active: Active, part: bytes) -> None:
+        """Let an operation go on after a part; it ends where it keeps its parts and there is no room for this one."""
+        active.state = PARTS
+        active.remember(part)
+        if self.room is not None:
+            self.count(active)
+        self.operations[kind] = active
+
+    def count(self, active: Active) -> None:
+        """Have room for what an operation keeps; CKR_DEVICE_MEMORY. What could only be saved goes before that."""
+        room = self.room
+        if room is None:
+            return
+        if active.claim is None:
+            active.claim = room.claim((active.parameter, active.signature))
+        try:
+            active.claim.hold(active.kept)
+        except CryptokiError:
+            active.forget()
+            active.claim.hold(active.kept)
+        if active.given is None:
+            return
+        if active.spare is None:
+            active.spare = room.claim(spare=True)
+        try:
+            active.spare.hold(active.given.size)
+        except CryptokiError:
+            active.forget()
+
     def absorb(self, kind: str, data: bytes) -> None:
         """Do a part that gives no output (C_DigestUpdate, C_SignUpdate, C_VerifyUpdate)."""
         active = self._take(kind, UPDATE)
         active.operation.update(data)
-        active.state = PARTS
-        active.remember(data)
-        self.operations[kind] = active
+        self._go_on(kind, active, data)
 
     def produce_both(self, kind: str, other: str, data: bytes, room: int | None) -> bytes | int:
         """Do a part of two operations: `kind` gives output, `other` takes what is in clear (specification 5.14).
@@ -221,15 +175,15 @@ class Session:
             if not isinstance(result, int):
                 clear = data if kind == "encrypt" else result
                 active.operation.update(clear)
-                active.state = PARTS
-                active.remember(clear)
+                self._go_on(other, active, clear)
+            else:
+                self.operations[other] = active
         except BufferTooSmallError:
             self.operations[other] = active
             raise
         except CryptokiError:
             self.operations.pop(kind, None)
             raise
-        self.operations[other] = active
         return result
 
     def check(self, kind: str, step: str, data: bytes, signature: bytes | None = None) -> None:
@@ -258,6 +212,7 @@ class Session:
                 raise CryptokiError(CKR.USER_NOT_LOGGED_IN, f"{kind} needs a context-specific login for each message")
             try:
                 result = work(active)
+                self.count(active)
             except BufferTooSmallError:
                 raise
             except BaseException:
@@ -268,6 +223,8 @@ class Session:
             elif following == PARTS:
                 active.state = PARTS
         finally:
+            if active.claim is not None:
+                active.claim.hold(active.kept)  # what it kept before, or less
             self.operations[kind] = active
         return result
 

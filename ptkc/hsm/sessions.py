@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from ptkc.hsm import policy
+from ptkc.hsm.active import ActiveMessages
 from ptkc.hsm.application import Application
-from ptkc.hsm.session import ActiveMessages, Session
+from ptkc.hsm.session import Session
 from ptkc.sms.protection import SENSITIVE_ENCRYPTED
 from ptkc.spec.constants import CK, CKF, CKR, CKS, CKU
 from ptkc.spec.errors import CryptokiError

@@ -1,18 +1,20 @@
 """C_GetOperationState and C_SetOperationState (specification 5.6).
 
 A saved state is what began an operation and what it was given since, and restoring gives that to a new operation. So
-every mechanism with parts can be saved, and no library needs to show its inner state; an operation that was given more
-than `session.REMEMBERED` bytes, or a key (C_DigestKey), is CKR_STATE_UNSAVEABLE. The state is sealed under a key of the
-application: nobody else can read, change or restore it. Keys are not in it, only what tells them apart. Restoring is a
-new use of the key: permissions are looked at again, uses counted, and a context-specific login is wanted again.
+every mechanism with parts can be saved, and no library needs to show its inner state. CKR_STATE_UNSAVEABLE is what was
+given more than `active.REMEMBERED` bytes, or more than a served application has room for, or a key (C_DigestKey). The
+state is sealed under a key of the application: nobody else can read, change or restore it. Keys are not in it, only
+what tells them apart. Restoring is a new use of the key: permissions are looked at again, uses counted, and a
+context-specific login is wanted again.
 """
 
 from __future__ import annotations
 
 from struct import Struct
 
+from ptkc.hsm.active import PARTS, READY, Active
 from ptkc.hsm.operations import OperationCommands
-from ptkc.hsm.session import PARTS, READY, Active, Session
+from ptkc.hsm.session import Session
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKR
@@ -125,6 +127,7 @@ class StateCommands(OperationCommands):
             active.operation.update(saved.data)
             active.state = PARTS
             active.remember(saved.data)
+        session.count(active)
         return active
 
 
@@ -135,7 +138,7 @@ def _savable(session: Session) -> dict[str, Active]:
     for kind, active in list(session.operations.items()):
         if kind not in _KINDS or (active.login is not None and active.login.over):
             continue
-        if active.given is None:
+        if not active.is_savable:
             raise CryptokiError(CKR.STATE_UNSAVEABLE, f"{kind}: a key was digested, or too much was given to it")
         found[kind] = active
         places.add(_KINDS[kind])
@@ -158,7 +161,7 @@ def _packed(kind: str, active: Active) -> bytes:
         layouts.pack(active.mechanism, active.parameter),
         b"" if active.key is None else _mark(active.key),
         active.signature,
-        bytes(active.given or b""),
+        b"" if active.given is None else active.given.join(),
     )
     head = _HEAD.pack(_NUMBERS.index(kind), active.state != READY, active.mechanism, *map(len, fields))
     return head + b"".join(fields)

@@ -8,7 +8,7 @@ the last in CKA_TIME_STAMP. The certificate is taken for its public key alone; i
 from __future__ import annotations
 
 from ptkc.hsm import usage
-from ptkc.hsm.application import Held
+from ptkc.hsm.held import Held
 from ptkc.objects import template as templates
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError, name_of

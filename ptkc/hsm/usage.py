@@ -20,7 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ptkc.hsm.application import Application, Held
+    from ptkc.hsm.application import Application
+    from ptkc.hsm.held import Held
     from ptkc.hsm.session import Session
 
 __all__ = ["bind", "check_destroyed", "check_wrapped", "consumes", "count", "move", "update"]

@@ -19,6 +19,7 @@ from ptkc.mechanisms.generating_wrap import GeneratingWrap
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import Operation, register
 from ptkc.mechanisms.messages import CCM_MESSAGES, GCM_MESSAGES
+from ptkc.mechanisms.parts import Parts
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKM, CKR
 from ptkc.spec.errors import CryptokiError
@@ -243,7 +244,7 @@ class _GmacAccumulator:
         """Start with a fresh cipher, or with no parts where the IV is short."""
         self._key = key
         self._parameter = parameter
-        self._parts: list[bytes] = []
+        self._parts = Parts()
         self._context: AEADEncryptionContext | None = None
         if len(parameter.iv) >= _SHORT_IV:
             self._context = cipher(key, modes.GCM(parameter.iv)).encryptor()
@@ -251,14 +252,19 @@ class _GmacAccumulator:
     def update(self, data: bytes) -> None:
         """Take a further part."""
         if self._context is None:
-            self._parts.append(data)
+            self._parts.add(data)
         else:
             self._context.authenticate_additional_data(data)
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._parts.size
 
     def finalize(self) -> bytes:
         """Return the tag."""
         if self._context is None:
-            return _libcrypto_gcm(self._key, self._parameter, b"".join(self._parts), b"", encrypt=True)
+            return _libcrypto_gcm(self._key, self._parameter, self._parts.join(), b"", encrypt=True)
         self._context.finalize()
         return self._context.tag
 

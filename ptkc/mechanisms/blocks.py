@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from ptkc.mechanisms.mechanism import Mechanism, Operation
+from ptkc.mechanisms.parts import Parts
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
@@ -225,7 +226,7 @@ class Kept(Operation):
     `limit` bytes of input are refused with `error`.
     """
 
-    __slots__ = ("_error", "_growth", "_limit", "_parts", "_run", "_size")
+    __slots__ = ("_error", "_growth", "_limit", "_parts", "_run")
 
     def __init__(self, run: Callable[[bytes], bytes], growth: int, limit: int, error: int) -> None:
         """Start with no parts."""
@@ -233,8 +234,7 @@ class Kept(Operation):
         self._growth = growth
         self._limit = limit
         self._error = error
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._parts = Parts()
 
     def length(self, size: int) -> int:
         """Return the length of the output; 0 for an input that is too short, which `single` refuses."""
@@ -248,19 +248,24 @@ class Kept(Operation):
 
     def update(self, data: bytes) -> bytes:
         """Keep a part; CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE."""
-        self._size += len(data)
-        if self._size > self._limit:
-            raise CryptokiError(self._error, f"got {self._size} bytes, want no more than {self._limit}")
-        self._parts.append(data)
+        size = self._parts.size + len(data)
+        if size > self._limit:
+            raise CryptokiError(self._error, f"got {size} bytes, want no more than {self._limit}")
+        self._parts.add(data)
         return b""
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._parts.size
 
     def finish_length(self) -> int:
         """Return the length of the whole output."""
-        return self.length(self._size)
+        return self.length(self._parts.size)
 
     def finish(self) -> bytes:
         """Return the whole output."""
-        return self._run(b"".join(self._parts))
+        return self._run(self._parts.join())
 
 
 def counter_room(parameter: Ctr, block: int) -> int:

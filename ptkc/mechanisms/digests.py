@@ -46,6 +46,11 @@ class Accumulation(Operation):
         self._accumulator = accumulator
         self._size = size
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return getattr(self._accumulator, "kept", 0)
+
     def length(self, size: int) -> int:  # noqa: ARG002 - whatever goes in
         """Return the length of the result."""
         return self._size

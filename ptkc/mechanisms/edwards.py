@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from ptkc.mechanisms.curves import CURVES, Curve, find
 from ptkc.mechanisms.eddsa_variants import signing, verifying
 from ptkc.mechanisms.mechanism import KeyType, Mechanism, Operation, Verification, register
+from ptkc.mechanisms.parts import Parts
 from ptkc.mechanisms.private_key_info import check_public_key_info, parse
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
@@ -159,7 +160,7 @@ class _Signature(Operation):
         """Start without any data."""
         self._sign = sign
         self._size = size
-        self._parts: list[bytes] = []
+        self._parts = Parts()
 
     def length(self, size: int) -> int:  # noqa: ARG002 - the same for all
         """Return the length of R and S."""
@@ -169,14 +170,19 @@ class _Signature(Operation):
         """Return R and S."""
         return self._sign(data)  # type: ignore[no-any-return]
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._parts.size
+
     def update(self, data: bytes) -> bytes:
         """Keep a further part."""
-        self._parts.append(data)
+        self._parts.add(data)
         return b""
 
     def finish(self) -> bytes:
         """Return R and S over all parts."""
-        return self._sign(b"".join(self._parts))  # type: ignore[no-any-return]
+        return self._sign(self._parts.join())  # type: ignore[no-any-return]
 
 
 class _Verification(Verification):
@@ -188,7 +194,7 @@ class _Verification(Verification):
         """Start without any data."""
         self._verify = verify
         self._size = size
-        self._parts: list[bytes] = []
+        self._parts = Parts()
 
     def single(self, data: bytes, signature: bytes) -> None:
         """Check R and S."""
@@ -199,13 +205,18 @@ class _Verification(Verification):
         except InvalidSignature:
             raise CryptokiError(CKR.SIGNATURE_INVALID) from None
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._parts.size
+
     def update(self, data: bytes) -> None:
         """Keep a further part."""
-        self._parts.append(data)
+        self._parts.add(data)
 
     def finish(self, signature: bytes) -> None:
         """Check R and S over all parts."""
-        self.single(b"".join(self._parts), signature)
+        self.single(self._parts.join(), signature)
 
 
 register(

@@ -32,6 +32,11 @@ class _MacVerification(Verification):
         self._accumulator = accumulator
         self._size = size
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return getattr(self._accumulator, "kept", 0)
+
     def update(self, data: bytes) -> None:
         """Take a further part."""
         self._accumulator.update(data)

@@ -30,12 +30,17 @@ class Operation:
     session's two-call rule needs before anything is consumed: `length(n)` for `single` over n bytes and
     `finish_length()` are upper bounds, exact where `exact` is true; `update_length(n)` is always exact. Where a bound
     is not exact the result is computed, compared with the caller's room and thrown away if it does not fit: `single`
-    and `finish` must then be repeatable.
+    and `finish` must then be repeatable. What keeps parts until its end says how many bytes.
     """
 
     __slots__ = ()
     exact = True
     multi_part = True
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return 0
 
     def length(self, size: int) -> int:
         """Return the most bytes that `single` gives for `size` bytes of input."""
@@ -68,6 +73,11 @@ class Verification:
 
     __slots__ = ()
     multi_part = True
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return 0
 
     def single(self, data: bytes, signature: bytes) -> None:
         """Check `signature` over the whole `data`."""

@@ -132,6 +132,12 @@ class Message:
         self._operation: Any = None
         self._given = self._out = 0
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of the message and what is authenticated with it are kept."""
+        kept: int = 0 if self._operation is None else self._operation.kept
+        return kept + len(self._associated)
+
     def sized(self, length: int) -> Message:
         """Return itself, with the length of a key to be wrapped: what CCM is told of it is ignored (6.14.5)."""
         if isinstance(self._parameter, CcmMessage):

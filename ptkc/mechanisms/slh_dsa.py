@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ptkc.mechanisms.mechanism import Mechanism, Operation, Verification, register
 from ptkc.mechanisms.parameter_sets import ParameterSet, ParameterSetKey
+from ptkc.mechanisms.parts import Parts
 from ptkc.mechanisms.pqc_signing import PREHASHES, context_of
 from ptkc.mechanisms.pqcrypto_library import InvalidSignatureError, find, hash_algorithm
 from ptkc.objects.object import Object
@@ -91,20 +92,25 @@ class _Signature(Operation):
         """Start without any data."""
         self._sign = sign
         self._size = size
-        self._parts: list[bytes] = []
+        self._parts = Parts()
 
     def length(self, size: int) -> int:  # noqa: ARG002 - the same for all
         """Return the length of the signature."""
         return self._size
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._parts.size
+
     def update(self, data: bytes) -> bytes:
         """Keep a further part."""
-        self._parts.append(data)
+        self._parts.add(data)
         return b""
 
     def finish(self) -> bytes:
         """Return the signature."""
-        return self._sign(b"".join(self._parts))
+        return self._sign(self._parts.join())
 
 
 class _Verification(Verification):
@@ -116,18 +122,23 @@ class _Verification(Verification):
         """Start without any data."""
         self._verify = verify
         self._size = size
-        self._parts: list[bytes] = []
+        self._parts = Parts()
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._parts.size
 
     def update(self, data: bytes) -> None:
         """Keep a further part."""
-        self._parts.append(data)
+        self._parts.add(data)
 
     def finish(self, signature: bytes) -> None:
         """Check the signature."""
         if len(signature) != self._size:
             raise CryptokiError(CKR.SIGNATURE_LEN_RANGE, f"{len(signature)} bytes, want {self._size}")
         try:
-            self._verify(b"".join(self._parts), signature)
+            self._verify(self._parts.join(), signature)
         except (InvalidSignatureError, ValueError):
             raise CryptokiError(CKR.SIGNATURE_INVALID) from None
 

@@ -17,6 +17,7 @@ from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.generic import derived_length, random_bytes
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import KEY_TYPES, Mechanism, register
+from ptkc.mechanisms.parts import Parts
 from ptkc.mechanisms.prf import check_work
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
@@ -254,16 +255,22 @@ class _FinishedAccumulator:
     def __init__(self, prf: Prf, secret: bytes, label: bytes, length: int) -> None:
         self._prf = prf
         self._secret = secret
-        self._parts = [label]
+        self._parts = Parts()
+        self._parts.add(label)
         self._length = length
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of parts it keeps."""
+        return self._parts.size
 
     def update(self, data: bytes) -> None:
         """Take a further part."""
-        self._parts.append(bytes(data))
+        self._parts.add(bytes(data))
 
     def finalize(self) -> bytes:
         """Return the verify_data."""
-        return self._prf(self._secret, b"".join(self._parts), self._length)
+        return self._prf(self._secret, self._parts.join(), self._length)
 
 
 class TlsFinished(Mac):

@@ -345,8 +345,10 @@ def parse(mechanism_type: int, raw: bytes, memory: Memory) -> object:
     layout = LAYOUTS.get(mechanism_type)
     if layout is None:
         return raw
-    wrapping = WRAPPING.get(mechanism_type)
-    return (wrapping if wrapping and wrapping.size == len(raw) else layout).parse(raw, memory)
+    value = layout.parse(raw, memory)
+    if value is MALFORMED and mechanism_type in WRAPPING and WRAPPING[mechanism_type].size == len(raw):
+        return WRAPPING[mechanism_type].parse(raw, memory)
+    return value
 
 
 def pack(mechanism_type: int, value: object) -> bytes:

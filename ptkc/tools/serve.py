@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 from ptkc import log, mechanisms, sms
 from ptkc.configuration import DEFAULT_PORT, Configuration, read_server
 from ptkc.hsm import policy
-from ptkc.hsm.server import Limits, Server, is_loopback
+from ptkc.hsm.server import Limits, Server
+from ptkc.hsm.sockets import is_loopback
 from ptkc.sms.protection import SENSITIVE_ENCRYPTED
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.token import place
+from ptkc.token.hsms import Hsm
 from ptkc.tools import common
 from ptkc.tools.hsm import Paths
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from ptkc.token.hsms import Hsm
+    from collections.abc import Collection
 
 __all__ = ["add_commands"]
 
@@ -66,7 +68,7 @@ def _tell(event: str, **facts: object) -> None:
 def _serve(options: Namespace) -> int:
     """Offer HSMs to clients over TCP and UNIX sockets, until SIGTERM or SIGINT.
 
-    A server reads the HSMs of its data path when it starts; those that are added later are offered after a restart.
+    HSMs that are added to the data path later are offered as soon as a client asks for them.
     """
     _bring_in_module()
     _return_large_memory()
@@ -77,11 +79,12 @@ def _serve(options: Namespace) -> int:
     wanted = [(text, *_address(text)) for text in options.listen]
     if not wanted and not options.socket:
         wanted = [(f"{_LOOPBACK}:{DEFAULT_PORT}", _LOOPBACK, DEFAULT_PORT)]
-    hsms = _open(options.serials)
+    asked = [text.removeprefix(_PREFIX) for text in options.serials]
+    hsms = _open(asked)
     try:
         mechanisms.load()
         sms.load()
-        server = Server(hsms, _limits(configuration), _tell)
+        server = Server(hsms, _limits(configuration), _tell, lambda known: _open_later(asked, known, hsms))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
         signal.set_wakeup_fd(server.waker)
@@ -132,9 +135,8 @@ def _address(text: str) -> tuple[str, int]:
     return host, port
 
 
-def _open(serials: list[str]) -> list[Hsm]:
-    """Open the HSMs that are to be offered."""
-    asked = [text.removeprefix(_PREFIX) for text in serials]
+def _open(asked: list[str]) -> list[Hsm]:
+    """Open the HSMs that are to be offered, all or those that are asked for."""
     try:
         found = Paths.configured().open_all()
     except CryptokiError as error:
@@ -149,6 +151,25 @@ def _open(serials: list[str]) -> list[Hsm]:
             hsm.close()
         raise common.ToolError(f"there is no HSM {', '.join(missing)}".rstrip(), "`ptkc hsm list` shows them")
     return chosen
+
+
+def _open_later(asked: list[str], known: Collection[str], hsms: list[Hsm]) -> list[Hsm]:
+    """Open those that have come since, beside the known ones, and add them to `hsms`, which are closed in the end.
+
+    One that cannot be opened may be so in a moment: it is just being made.
+    """
+    paths = Paths.configured()
+    found = []
+    with contextlib.suppress(CryptokiError):
+        for serial in place.serials(paths.data_path):
+            if serial in known or (asked and serial not in asked):
+                continue
+            try:
+                found.append(Hsm.open(paths.data_path, paths.key_path, serial, paths.credentials))
+            except CryptokiError as error:
+                _tell("absent", hsm=serial, code=error.code, reason=error.message)
+    hsms += found
+    return found
 
 
 def _limits(configuration: Configuration) -> Limits:

@@ -18,6 +18,7 @@ from ptkc.spec import layouts
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire.commands import COMMANDS
+from ptkc.wire.reader import HEAD, IS_LONG, LARGEST, VERSION, Reader
 
 __all__ = [
     "LARGEST", "VERSION", "binding", "decode_reply", "decode_request", "encode_reply", "encode_request", "is_sensitive",
@@ -30,15 +31,11 @@ if TYPE_CHECKING:
 
     from ptkc.wire.commands import Command
 
-VERSION = 1
-LARGEST = 1 << 28  # bytes in a message, and in what a request may ask for
 _LONGEST_REASON = 1024
 _MOST_ATTRIBUTES = 1 << 16  # in a template or a list of types: each takes many times its bytes in memory
-_IS_LONG = 1 << 12  # bytes of which each copy is worth avoiding
 
 _REQUEST = 0
 _REPLY = 1
-_HEAD = Struct("<BBH")
 _ULONG = Struct("<Q")
 _LIMIT = 1 << 64
 
@@ -51,84 +48,7 @@ _INFO = {
 }
 
 
-class _Reader:
-    """The bytes of a message and how far they are read."""
-
-    __slots__ = ("data", "position")
-
-    def __init__(self, data: bytes, kind: int) -> None:
-        """Keep them, past the head."""
-        if not _HEAD.size <= len(data) <= LARGEST:
-            raise PeerError(f"message of {len(data)} bytes")
-        version, found, _ = _HEAD.unpack_from(data)
-        if (version, found) != (VERSION, kind):
-            raise PeerError(f"message of version {version}, kind {found}")
-        self.data = data
-        self.position = _HEAD.size
-
-    @property
-    def number(self) -> int:
-        """The command number in the head."""
-        return int.from_bytes(self.data[2:4], "little")
-
-    def take(self, length: int) -> bytes:
-        """Return the next `length` bytes."""
-        end = self.position + length
-        if end > len(self.data):
-            raise PeerError("message is cut short")
-        value = self.data[self.position : end]
-        self.position = end
-        return value
-
-    def ulong(self) -> int:
-        """Return the next number."""
-        position = self.position
-        if position + 8 > len(self.data):
-            raise PeerError("message is cut short")
-        self.position = position + 8
-        return _ULONG.unpack_from(self.data, position)[0]  # type: ignore[no-any-return]
-
-    def flag(self) -> bool:
-        """Return the next boolean."""
-        value = self.take(1)
-        if value > b"\x01":
-            raise PeerError(f"boolean {value[0]}")
-        return value == b"\x01"
-
-    def blob(self) -> bytes:
-        """Return the next bytes with their length."""
-        return self.take(self.ulong())
-
-    def view(self) -> bytes | memoryview:
-        """Return the next bytes with their length; of many, a view on the message, since they are copied once more."""
-        length = self.ulong()
-        start = self.position
-        value = self.take(length) if length <= _IS_LONG else memoryview(self.data)[start : start + length]
-        if len(value) < length:
-            raise PeerError("message is cut short")
-        self.position = start + length
-        return value
-
-    def optional_blob(self) -> bytes | None:
-        """Return the next bytes that may be absent."""
-        return self.blob() if self.flag() else None
-
-    def count(self, smallest: int, most: int = LARGEST) -> int:
-        """Return the count of items, at most `most`, of at least `smallest` bytes each; all of them must be there."""
-        count = self.ulong()
-        if count > most:
-            raise PeerError(f"{count} items, {most} are the most")
-        if count * smallest > len(self.data) - self.position:
-            raise PeerError("message is cut short")
-        return count
-
-    def end(self) -> None:
-        """Refuse what is left."""
-        if self.position != len(self.data):
-            raise PeerError("message is too long")
-
-
-# Values: a writer returns bytes, a reader takes them from a _Reader.
+# Values: a writer returns bytes, a reader takes them from a `Reader`.
 
 
 def _blob(value: bytes) -> bytes:
@@ -153,7 +73,7 @@ def _template(value: tuple[tuple[int, bytes | None], ...]) -> bytes:
     return _ULONG.pack(len(value)) + b"".join(_ULONG.pack(kind) + _optional(content) for kind, content in value)
 
 
-def _read_template(reader: _Reader) -> tuple[tuple[int, bytes | None], ...]:
+def _read_template(reader: Reader) -> tuple[tuple[int, bytes | None], ...]:
     return tuple((reader.ulong(), reader.optional_blob()) for _ in range(reader.count(9, _MOST_ATTRIBUTES)))
 
 
@@ -161,7 +81,7 @@ def _ulongs(value: tuple[int, ...]) -> bytes:
     return _ULONG.pack(len(value)) + b"".join(map(_ULONG.pack, value))
 
 
-def _read_ulongs(reader: _Reader) -> tuple[int, ...]:
+def _read_ulongs(reader: Reader) -> tuple[int, ...]:
     return tuple(reader.ulong() for _ in range(reader.count(8)))
 
 
@@ -170,7 +90,7 @@ def _types(value: tuple[int, ...]) -> bytes:
     return _ulongs(value)
 
 
-def _read_types(reader: _Reader) -> tuple[int, ...]:
+def _read_types(reader: Reader) -> tuple[int, ...]:
     return tuple(reader.ulong() for _ in range(reader.count(8, _MOST_ATTRIBUTES)))
 
 
@@ -178,7 +98,7 @@ def _room(value: int | None) -> bytes:
     return b"\x00" if value is None else b"\x01" + _ULONG.pack(value)
 
 
-def _read_room(reader: _Reader) -> int | None:
+def _read_room(reader: Reader) -> int | None:
     return reader.ulong() if reader.flag() else None
 
 
@@ -186,14 +106,14 @@ def _last_room(value: int | bool | None) -> bytes:  # noqa: FBT001 - the value i
     return b"\x02" if value is False else _room(value)
 
 
-def _read_last_room(reader: _Reader) -> int | bool | None:
+def _read_last_room(reader: Reader) -> int | bool | None:
     if reader.data[reader.position : reader.position + 1] == b"\x02":
         reader.position += 1
         return False
     return _read_room(reader)
 
 
-def _read_size(reader: _Reader) -> int:
+def _read_size(reader: Reader) -> int:
     size = reader.ulong()
     if size > LARGEST:
         raise PeerError(f"{size} bytes, more than a message brings")
@@ -204,7 +124,7 @@ def _buffer(value: bytes | int) -> bytes:
     return b"\x00" + _ULONG.pack(value) if isinstance(value, int) else b"\x01" + _blob(value)
 
 
-def _read_buffer(reader: _Reader) -> bytes | memoryview | int:
+def _read_buffer(reader: Reader) -> bytes | memoryview | int:
     return reader.view() if reader.flag() else reader.ulong()
 
 
@@ -213,11 +133,11 @@ def _values(value: tuple[int, tuple[bytes | None, ...]]) -> bytes:
     return _ULONG.pack(code) + _ULONG.pack(len(contents)) + b"".join(map(_optional, contents))
 
 
-def _read_values(reader: _Reader) -> tuple[int, tuple[bytes | None, ...]]:
+def _read_values(reader: Reader) -> tuple[int, tuple[bytes | None, ...]]:
     return reader.ulong(), tuple(reader.optional_blob() for _ in range(reader.count(1)))
 
 
-def _info(kind: str) -> tuple[Callable[..., bytes], Callable[[_Reader], Any]]:
+def _info(kind: str) -> tuple[Callable[..., bytes], Callable[[Reader], Any]]:
     structure = _INFO[kind]
     return lambda value: structure.pack(*value), lambda reader: structure.unpack(reader.take(structure.size))
 
@@ -229,7 +149,7 @@ def _mechanism(value: tuple[int, object] | None) -> bytes:
     return b"\x01" + _ULONG.pack(kind) + _blob(layouts.pack(kind, parameter))
 
 
-def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
+def _read_mechanism(reader: Reader) -> tuple[int, object] | None:
     if not reader.flag():
         return None
     kind = reader.ulong()
@@ -239,8 +159,8 @@ def _read_mechanism(reader: _Reader) -> tuple[int, object] | None:
         raise PeerError(error.message) from error
 
 
-def _message_parameter(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Callable[[_Reader], Any]]:
-    def read(reader: _Reader) -> object:
+def _message_parameter(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Callable[[Reader], Any]]:
+    def read(reader: Reader) -> object:
         try:
             return layouts.unpack_message(forms, reader.blob())
         except CryptokiError as error:
@@ -249,7 +169,7 @@ def _message_parameter(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Ca
     return lambda value: _blob(layouts.pack_message(forms, value)), read
 
 
-def _message_mechanism(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Callable[[_Reader], Any]]:
+def _message_mechanism(forms: tuple[Any, ...]) -> tuple[Callable[..., bytes], Callable[[Reader], Any]]:
     write_parameter, read_parameter = _message_parameter(forms)
 
     def write(value: tuple[int, object] | None) -> bytes:
@@ -262,7 +182,7 @@ def _written(value: tuple[bytes | int, ...]) -> bytes:
     return _ULONG.pack(len(value)) + b"".join(map(_buffer, value))
 
 
-def _read_written(reader: _Reader) -> tuple[bytes | memoryview | int, ...]:
+def _read_written(reader: Reader) -> tuple[bytes | memoryview | int, ...]:
     return tuple(_read_buffer(reader) for _ in range(reader.count(9)))
 
 
@@ -274,7 +194,7 @@ def _parts(fields: list[tuple[Callable[..., bytes], Any]], values: tuple[Any, ..
     """Return the fields of a message."""
     parts: list[bytes] = []
     for (write, _), value in zip(fields, values, strict=True):
-        if value.__class__ is bytes and len(value) > _IS_LONG and write in _LONG:
+        if value.__class__ is bytes and len(value) > IS_LONG and write in _LONG:
             parts += (_LONG[write], _ULONG.pack(len(value)), value)
         else:
             parts.append(write(value))
@@ -282,36 +202,37 @@ def _parts(fields: list[tuple[Callable[..., bytes], Any]], values: tuple[Any, ..
 
 
 # Kind of the table: its writer and its reader, for what goes in …
-_IN: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
-    "session": (_ULONG.pack, _Reader.ulong),
-    "handle": (_ULONG.pack, _Reader.ulong),
-    "ulong": (_ULONG.pack, _Reader.ulong),
-    "ulong_in": (_ULONG.pack, _Reader.ulong),
-    "boolean": (_flag, _Reader.flag),
-    "bytes": (_blob, _Reader.blob),
-    "label": (_blob, _Reader.blob),
-    "name": (_blob, _Reader.blob),
+_IN: dict[str, tuple[Callable[..., bytes], Callable[[Reader], Any]]] = {
+    "session": (_ULONG.pack, Reader.ulong),
+    "handle": (_ULONG.pack, Reader.ulong),
+    "ulong": (_ULONG.pack, Reader.ulong),
+    "ulong_in": (_ULONG.pack, Reader.ulong),
+    "boolean": (_flag, Reader.flag),
+    "bytes": (_blob, Reader.blob),
+    "label": (_blob, Reader.blob),
+    "name": (_blob, Reader.blob),
     "made": _message_parameter(layouts.MADE),
     "given": _message_parameter(layouts.GIVEN),
     "sealing": _message_mechanism(layouts.MADE),
     "opening": _message_mechanism(layouts.GIVEN),
-    "secret": (_optional, _Reader.optional_blob),
-    "last": (_optional, _Reader.optional_blob),
+    "secret": (_optional, Reader.optional_blob),
+    "last": (_optional, Reader.optional_blob),
     "mechanism": (_mechanism, _read_mechanism),
     "template": (_template, _read_template),
     "types": (_types, _read_types),
     "buffer": (_room, _read_room),
     "last_buffer": (_last_room, _read_last_room),
     "fill": (_ULONG.pack, _read_size),
-    "found": (_ULONG.pack, _Reader.ulong),
+    "found": (_ULONG.pack, Reader.ulong),
 }
 # … and for what comes out. A kind that is in neither does not cross in that direction.
-_OUT: dict[str, tuple[Callable[..., bytes], Callable[[_Reader], Any]]] = {
-    "ulong": (_ULONG.pack, _Reader.ulong),
+_OUT: dict[str, tuple[Callable[..., bytes], Callable[[Reader], Any]]] = {
+    "ulong": (_ULONG.pack, Reader.ulong),
     "buffer": (_buffer, _read_buffer),
     "last_buffer": (_buffer, _read_buffer),
-    "fill": (_blob, _Reader.blob),
+    "fill": (_blob, Reader.blob),
     "list": (_ulongs, _read_ulongs),
+    "slots": (_ulongs, _read_ulongs),
     "found": (_ulongs, _read_ulongs),
     "values": (_values, _read_values),
     "written": (_written, _read_written),
@@ -344,13 +265,13 @@ for _command in COMMANDS:
         _REQUESTS[_command.number] = (_command, [_IN[kind] for kind in _inputs if kind in _IN])
         _REPLIES[_command.number] = [_OUT[kind] for kind in _kinds(_command.outputs) if kind in _OUT]
 _CLEAR = frozenset(
-    _HEAD.pack(VERSION, _REQUEST, number) for number, (command, _) in _REQUESTS.items() if not command.sensitive
+    HEAD.pack(VERSION, _REQUEST, number) for number, (command, _) in _REQUESTS.items() if not command.sensitive
 )
 
 
 def is_sensitive(payload: bytes) -> bool:
     """Whether a request may carry a PIN or the value of a key; of bytes that are no request, True."""
-    return payload[: _HEAD.size] not in _CLEAR
+    return payload[: HEAD.size] not in _CLEAR
 
 
 def encode_request(command: Command, arguments: tuple[Any, ...]) -> bytes:
@@ -360,7 +281,7 @@ def encode_request(command: Command, arguments: tuple[Any, ...]) -> bytes:
 
 def decode_request(request: bytes) -> tuple[Command, tuple[Any, ...]]:
     """Return the command and its arguments; `PeerError` for bytes that are none."""
-    reader = _Reader(request, _REQUEST)
+    reader = Reader(request, _REQUEST)
     if reader.number not in _REQUESTS:
         raise PeerError(f"command {reader.number}")
     command, fields = _REQUESTS[reader.number]
@@ -383,7 +304,7 @@ def encode_reply(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as t
 
 def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as the command's method returns it
     """Return the result in a reply to `command`, or raise the `CryptokiError` in it; `PeerError` if it is neither."""
-    reader = _Reader(reply, _REPLY)
+    reader = Reader(reply, _REPLY)
     if reader.number != command.number:
         raise PeerError(f"reply to command {reader.number}, not {command.number}")
     code = reader.ulong()
@@ -402,7 +323,7 @@ def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as th
 
 def _message(kind: int, command: Command, parts: list[bytes]) -> bytes:
     """Return a message; CKR_DEVICE_MEMORY if it is too long."""
-    message = b"".join((_HEAD.pack(VERSION, kind, command.number), *parts))
+    message = b"".join((HEAD.pack(VERSION, kind, command.number), *parts))
     if len(message) > LARGEST:
         raise CryptokiError(CKR.DEVICE_MEMORY, f"message of {len(message)} bytes, {LARGEST} are the most")
     return message

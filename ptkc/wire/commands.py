@@ -29,6 +29,7 @@ Kinds that come out (in the order of the C parameters; a method returns the valu
     last_buffer              as `buffer`; `room` is False where the pointer to the length is NULL: more is to follow
     fill                     bytes, as many as asked for; pointer and length (which also goes in, as int)
     list                     tuple of int; pointer and pointer to the count
+    slots                    the same; the library's method gets one more argument: whether the count is asked for
     found                    tuple of int; pointer, maximum (which also goes in, as int) and pointer to the count
     written                  tuple of bytes and of int (handles): what is written into memory that the mechanism's or
                              message's parameter names (`spec.members`), one for each place, or empty; no C parameter
@@ -132,7 +133,7 @@ L C_Initialize | | |
 L C_Finalize | reserved | |
 L C_GetInfo | | info |
 L C_GetFunctionList | | |
-- C_GetSlotList | present:boolean | list |
+- C_GetSlotList | present:boolean | slots |
 - C_GetSlotInfo | slot:ulong | slot_info |
 - C_GetTokenInfo | slot:ulong | token_info |
 - C_GetMechanismList | slot:ulong | list |

@@ -21,6 +21,7 @@ def token(
     if request.param in FLAGS_OF:
         with reached(request.param, request.getfixturevalue("appliance"), tmp_path) as machine:
             machine.environment["ET_PTKC_GENERAL_HIDE_ADMIN_SLOT"] = "YES"  # its identity is a key that ssh would offer
+            del machine.environment["PYTHONPATH"]  # a client finds its own packages, and the module those of ptkc
             yield initialised(module, machine)
     else:
         yield initialise(module, env)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from modules import CI
 from processes import beside, free_port, listening, run
-from tokens import Initialised, openssl
+from tokens import Initialised, openssl, public_key
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -88,11 +88,11 @@ def test_a_program_whose_openssl_loads_the_module_works(
     token: Initialised, loaded_at_once: dict[str, str], ec_key: str, message: Path, tmp_path: Path
 ) -> None:
     """With OPENSSL_CONF naming the module (init = 1) openssl itself signs with a token key."""
-    signature, public = tmp_path / "signature", tmp_path / "public.pem"
+    signature = tmp_path / "signature"
     uri = f"pkcs11:token={token.label};object={ec_key};type=private?pin-value={token.pin}"
     words = ("dgst", "-sha256", "-engine", "pkcs11", "-keyform", "engine", "-sign", uri, "-out", signature, message)
     run("openssl", *words, env=loaded_at_once)
-    token.tool("--read-object", "--type", "pubkey", "--id", "02", "--output-file", public)
+    public = public_key(token, "02", tmp_path)
     assert "Verified OK" in openssl(token, "dgst", "-sha256", "-verify", public, "-signature", signature, message)
 
 
@@ -107,8 +107,7 @@ def test_pkcs11_tool_works_where_openssl_loads_the_module(
     digest = tmp_path / "digest"
     openssl(token, "dgst", "-sha256", "-binary", "-out", digest, message)
     here.tool("--sign", *chosen, "--input-file", digest, "--output-file", signature)
-    public = tmp_path / "public"
-    token.tool("--read-object", "--type", "pubkey", "--id", "31", "--output-file", public)
+    public = public_key(token, "31", tmp_path)
     assert "Verified OK" in openssl(token, "dgst", "-sha256", "-verify", public, "-signature", signature, message)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from processes import run
-from tokens import Initialised, openssl
+from tokens import Initialised, openssl, public_key
 
 
-def _public_key(token: Initialised, key_id: str, directory: Path) -> Path:
-    """Read the public key with this id out of the token, and return it as a file that openssl takes."""
+def _read_out(token: Initialised, key_id: str, directory: Path) -> Path:
+    """Read an RSA or Ed25519 public key out of the token, and return it as a file that openssl takes."""
     path = directory / f"{key_id}.public"
     token.tool("--read-object", "--type", "pubkey", "--id", key_id, "--output-file", path)
     return path
@@ -67,7 +67,7 @@ def test_an_rsa_signature_verifies_with_openssl(
     chosen = ("--mechanism", "SHA256-RSA-PKCS", "--id", "01", "--input-file", message)
     token.tool("--sign", *chosen, "--output-file", signature)
     assert "Signature is valid" in token.tool("--verify", *chosen, "--signature-file", signature)
-    public = _public_key(token, "01", tmp_path)
+    public = _read_out(token, "01", tmp_path)
     verified = openssl(token, "dgst", "-sha256", "-verify", public, "-signature", signature, message)
     assert "Verified OK" in verified
 
@@ -79,14 +79,14 @@ def test_a_pss_signature_verifies_with_openssl(token: Initialised, rsa_key: str,
         "--sign", "--mechanism", "SHA256-RSA-PKCS-PSS", "--id", "01",
         "--input-file", message, "--output-file", signature,
     )  # fmt: skip
-    public = _public_key(token, "01", tmp_path)
+    public = _read_out(token, "01", tmp_path)
     padding = ("-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest")
     assert "Verified OK" in openssl(
         token, "dgst", "-sha256", *padding, "-verify", public, "-signature", signature, message
     )
 
 
-@pytest.mark.parametrize("curve", ["prime256v1", "secp521r1"])  # OpenSC 0.23 cannot read P-384 public keys out
+@pytest.mark.parametrize("curve", ["prime256v1", "secp384r1", "secp521r1"])
 def test_an_ecdsa_signature_verifies_with_openssl(
     token: Initialised, curve: str, message: Path, tmp_path: Path
 ) -> None:
@@ -98,7 +98,7 @@ def test_an_ecdsa_signature_verifies_with_openssl(
         "--sign", "--mechanism", "ECDSA", "--id", "02", "--signature-format", "openssl",
         "--input-file", digest, "--output-file", signature,
     )  # fmt: skip
-    public = _public_key(token, "02", tmp_path)
+    public = public_key(token, "02", tmp_path)
     assert "Verified OK" in openssl(token, "dgst", "-sha256", "-verify", public, "-signature", signature, message)
 
 
@@ -113,7 +113,7 @@ def test_ecdsa_with_the_hash_in_the_token_verifies_with_openssl(
         "--sign", "--mechanism", "ECDSA-SHA256", "--id", "02", "--signature-format", "openssl",
         "--input-file", message, "--output-file", signature,
     )  # fmt: skip
-    public = _public_key(token, "02", tmp_path)
+    public = public_key(token, "02", tmp_path)
     assert "Verified OK" in openssl(token, "dgst", "-sha256", "-verify", public, "-signature", signature, message)
 
 
@@ -123,7 +123,7 @@ def test_an_ed25519_signature_verifies(token: Initialised, ed_key: str, message:
     chosen = ("--mechanism", "EDDSA", "--id", "03", "--input-file", message)
     token.tool("--sign", *chosen, "--output-file", signature)
     assert "Signature is valid" in token.tool("--verify", *chosen, "--signature-file", signature)
-    public = _public_key(token, "03", tmp_path)
+    public = _read_out(token, "03", tmp_path)
     verified = openssl(
         token, "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", public, "-in", message, "-sigfile", signature
     )
@@ -132,7 +132,7 @@ def test_an_ed25519_signature_verifies(token: Initialised, ed_key: str, message:
 
 def test_what_openssl_encrypted_is_decrypted(token: Initialised, rsa_key: str, tmp_path: Path) -> None:
     """RSA PKCS #1 v1.5 and OAEP with SHA-1; with SHA-256 on ours."""
-    public = _public_key(token, "01", tmp_path)
+    public = _read_out(token, "01", tmp_path)
     plain, sealed, opened = tmp_path / "plain", tmp_path / "sealed", tmp_path / "opened"
     plain.write_bytes(b"a secret of 24 bytes ...")
     ways = [("RSA-PKCS", (), ()), _oaep("SHA-1", "sha1")]
@@ -161,7 +161,7 @@ def test_ecdh_gives_the_secret_that_openssl_derives(token: Initialised, ec_key: 
     token.tool(
         "--derive", "--mechanism", "ECDH1-DERIVE", "--id", "02", "--input-file", peer_public, "--output-file", ours
     )
-    public = _public_key(token, "02", tmp_path)
+    public = public_key(token, "02", tmp_path)
     openssl(token, "pkeyutl", "-derive", "-inkey", peer, "-peerkey", public, "-out", theirs)
     assert theirs.read_bytes() == ours.read_bytes()
 

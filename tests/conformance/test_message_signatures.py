@@ -221,6 +221,15 @@ def test_signed_messages_are_cancelled(session: Session, key: int, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["Sign", "Verify"])
+def test_bits_that_no_flag_has_cancel_nothing_else(session: Session, key: int, name: str) -> None:
+    """Bit 32 of the mask of C_SessionCancel does not spare the operation."""
+    session.init(f"Message{name}", _CMAC, key)
+    session.call(f"C_{name}MessageBegin", *NONE)
+    session.call("C_SessionCancel", (CKF.MESSAGE_SIGN | CKF.MESSAGE_VERIFY) | 1 << 32)
+    expect(CKR.OPERATION_NOT_INITIALIZED, session.call, f"C_Message{name}Final")
+
+
+@pytest.mark.parametrize("name", ["Sign", "Verify"])
 def test_key_must_be_for_signed_messages(session: Session, name: str) -> None:
     """CKA_SIGN and CKA_VERIFY hold for messages."""
     key = aes(session, SIGN=name != "Sign", VERIFY=name != "Verify")

@@ -60,7 +60,10 @@ _INFO = {
         chance.randbytes(chance.choice((0, 12, 16, 40))) for _ in range(chance.randrange(3))
     ),
     "fill": lambda chance: chance.randbytes(chance.choice((0, 16, 16, 16, 17, 5000))),
-    "list": lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 1, 2, 500)))),
+    **dict.fromkeys(
+        ("list", "slots"),
+        lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 1, 2, 500)))),
+    ),
     "found": lambda chance: tuple(chance.choice(_NUMBERS) for _ in range(chance.choice((0, 1, 500)))),
     "values": lambda chance: (
         chance.choice((CKR.OK, CKR.OK, CKR.ATTRIBUTE_TYPE_INVALID, 2**63)),

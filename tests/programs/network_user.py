@@ -73,6 +73,16 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
+def _slot(cryptoki: Cryptoki, label: str) -> int:
+    """Return the token's slot; LookupError while its server is away, or where it came back between two calls."""
+    try:
+        return cryptoki.find_slot(label)
+    except Refused as refused:
+        if refused.rv != CKR.BUFFER_TOO_SMALL:
+            raise
+        raise LookupError("the list has grown since it was counted") from refused
+
+
 def _log_in(session: Session, pin: str) -> None:
     """Log in, unless another thread did."""
     try:
@@ -92,7 +102,7 @@ def _work(cryptoki: Cryptoki, label: str, pin: str, tally: Tally, until: float) 
     }  # fmt: skip
     while time.monotonic() < until and not tally.wrong:
         try:
-            session = tally.call(cryptoki.open, tally.call(cryptoki.find_slot, label))
+            session = tally.call(cryptoki.open, tally.call(_slot, cryptoki, label))
             tally.opened += 1
             tally.call(_log_in, session, pin)
             key = tally.call(session.create, template)

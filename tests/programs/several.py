@@ -1,7 +1,7 @@
 """A process with sessions on several HSMs: tests/test_several_hsms.py tells it what to do.
 
     python several.py MODULE fork FORKS     threads write to every HSM's token while the process forks
-    python several.py MODULE watch          answers the lines `list`, `look SLOT`, `open SLOT` and `use SLOT`
+    python several.py MODULE watch          answers the lines `list`, `fill`, `look SLOT`, `open SLOT` and `use SLOT`
 
 Tokens are those in slots whose token has a user PIN. Ends with a traceback at the first surprise.
 """
@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 
+from conformance.binding import ffi
 from conformance.cryptoki import Cryptoki, Refused, Session, code_name
 from conformance.fresh_token import USER_PIN
 
@@ -80,6 +81,10 @@ def _answer(cryptoki: Cryptoki, sessions: dict[int, Session], line: str) -> str:
     try:
         if name == "list":
             return " ".join(map(str, cryptoki.slots()))
+        if name == "fill":  # without asking for the count
+            array, count = ffi.new("CK_ULONG[64]"), ffi.new("CK_ULONG *", 64)
+            cryptoki.call("C_GetSlotList", 1, array, count)
+            return " ".join(map(str, array[0 : count[0]]))
         slot = int(words[0])
         if name == "use":
             sessions[slot].destroy(sessions[slot].create(_DATA))
