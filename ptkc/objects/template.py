@@ -52,10 +52,10 @@ _NEW = {_ALWAYS_SENSITIVE: TRUE, _NEVER_EXTRACTABLE: TRUE}
 
 
 def _given(template: Template) -> dict[int, bytes | None]:
-    """Return the template as a dict; CKR_TEMPLATE_INCONSISTENT if it says an attribute twice."""
+    """Return the template as a dict; CKR_TEMPLATE_INCONSISTENT if it says two values for one attribute."""
     given = dict(template)
-    if len(given) != len(template):
-        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template has an attribute twice")
+    if len(given) != len(template) and any(given[attribute] != value for attribute, value in template):
+        raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "the template has two values for one attribute")
     return given
 
 

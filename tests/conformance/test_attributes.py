@@ -143,7 +143,7 @@ def test_attribute_given_twice_with_two_values_is_refused(session: Session) -> N
 
 
 def test_attribute_given_twice_with_one_value_is_once_or_refused(session: Session) -> None:
-    """The same value twice may count once or be CKR_TEMPLATE_INCONSISTENT (4.1.1)."""
+    """The same value twice counts once, as 4.1.1 encourages, or is CKR_TEMPLATE_INCONSISTENT, as it allows."""
     template = [*DATA.items(), (CKA.LABEL, DATA[CKA.LABEL])]
     before = len(session.find(DATA))
     try:

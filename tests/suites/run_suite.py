@@ -5,7 +5,9 @@
     python tests/suites/run_suite.py pykcs11 [MODULE ...]
 
 Without modules: ours and SoftHSM2. With two the exit status is 1 if a test fails on the first and passes on the second.
-Each run has a data path of its own and a token as the suite wants it. `docs/clients.md` has more.
+Each run has a data path of its own and a token as the suite wants it. On ours the suites see SoftHSM2's name, by a
+link and by `named_softhsm2.py`, and the security flags allow weak mechanisms and explicit curves: else they would skip
+tests. `docs/clients.md` has more.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ sys.path.insert(0, str(_TESTS))
 
 from modules import Module, clean_environment, module_under_test  # noqa: E402 - also run as a script
 
-__all__ = ["SOFTHSM2", "SUITES", "Suite", "fetch", "regressions", "run_suite"]
+__all__ = ["SOFTHSM2", "SUITES", "Outcome", "Suite", "fetch", "regressions", "run_suite"]
 
 _CACHE = _TESTS.parent / ".caches" / "suites"
 _SOFTHSM2_PATHS = (
@@ -35,6 +37,13 @@ _SOFTHSM2_PATHS = (
     "/usr/lib64/pkcs11/libsofthsm2.so",
 )
 SOFTHSM2 = Module(next((path for path in _SOFTHSM2_PATHS if Path(path).exists()), _SOFTHSM2_PATHS[0]), ours=False)
+
+
+class Outcome(NamedTuple):
+    """What a test came to: passed, failed or skipped; and the first line of the reason."""
+
+    what: str
+    reason: str
 
 
 class Suite(NamedTuple):
@@ -59,7 +68,7 @@ SUITES = {
             "python-pkcs11", "0.10.1", "tests",
             {
                 "PKCS11_MODULE": "{module}", "PKCS11_TOKEN_LABEL": _TOKEN, "PKCS11_TOKEN_PIN": _PIN,
-                "PKCS11_TOKEN_SO_PIN": _SO_PIN,
+                "PKCS11_TOKEN_SO_PIN": _SO_PIN, "PKCS11_MODULE2": SOFTHSM2.path,
             },
         ),
         Suite("pykcs11", "1.5.20", "test", {"PYKCS11LIB": "{module}"}),
@@ -82,10 +91,28 @@ def fetch(suite: Suite) -> None:
         shutil.copytree(top / suite.folder, suite.tests)
 
 
-def run_suite(suite: Suite, module: Module, directory: Path) -> dict[str, str]:
-    """Run the suite on the module with a new token below `directory`; return {test: passed, failed or skipped}."""
+def _softhsm2_settings(directory: Path) -> dict[str, str]:
+    """Return the variables that have SoftHSM2 keep its tokens below `directory`, which is made."""
+    directory.mkdir()
+    return SOFTHSM2.settings(directory)
+
+
+def _as_softhsm2(module: Module, suite: Suite, directory: Path, env: dict[str, str]) -> str:
+    """Have the suite on our module skip nothing for its name; return the path that it is told."""
+    administer = [str(Path(sys.executable).with_name("ctconf")), "-a0"]
+    pins = {"PTKC_ADMIN_PIN": "administrator", "PTKC_ASO_PIN": "aso-administrator"}
+    for words in (["--yes"], ["-fwE", "--yes"]):
+        subprocess.run([*administer, *words], env=env | pins, check=True, stdout=subprocess.DEVNULL)
+    shutil.copy(Path(__file__).with_name("named_softhsm2.py"), directory / "suite" / "conftest.py")
+    link = directory / "libsofthsm2.so"
+    link.symlink_to(module.path)
+    return str(link) if suite.name == "python-pkcs11" else module.path
+
+
+def run_suite(suite: Suite, module: Module, directory: Path) -> dict[str, Outcome]:
+    """Run the suite on the module with a new token below `directory`; return {test: its outcome}."""
     directory.mkdir(parents=True)
-    env = {**clean_environment(directory), **module.settings(directory)}
+    env = {**clean_environment(directory), **_softhsm2_settings(directory / "second"), **module.settings(directory)}
     tool = ["pkcs11-tool", "--module", module.path]
     prepare = [
         [*tool, "--slot-index", "0", "--init-token", "--label", _TOKEN, "--so-pin", _SO_PIN],
@@ -96,8 +123,9 @@ def run_suite(suite: Suite, module: Module, directory: Path) -> dict[str, str]:
         subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     # A copy, since the suites' tests write beside themselves, and one of them is a package named `tests`.
     shutil.copytree(suite.tests, directory / "suite" / suite.folder)
-    env |= {name: value.format(module=module.path) for name, value in suite.variables.items()}
-    outcomes: dict[str, str] = {}
+    path = _as_softhsm2(module, suite, directory, env) if module.ours else module.path
+    env |= {name: value.format(module=path) for name, value in suite.variables.items()}
+    outcomes: dict[str, Outcome] = {}
     # A process for each file: what a failed test leaves loaded makes no other one fail.
     for file in sorted((directory / "suite" / suite.folder).glob("test_*.py")):
         report = directory / f"{file.stem}.xml"
@@ -111,27 +139,35 @@ def run_suite(suite: Suite, module: Module, directory: Path) -> dict[str, str]:
                 )  # fmt: skip
             except subprocess.TimeoutExpired:
                 log.write(f"{file.name} has no end\n".encode())
-        if report.exists():  # else it hangs or crashed: its tests are missing
+        if report.exists():
             outcomes |= _outcomes(report)
+        else:
+            outcomes[file.stem] = Outcome("failed", "it has no end, or crashed")
     return outcomes
 
 
-def _outcomes(report: Path) -> dict[str, str]:
+_KINDS = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+_WORST = ("failed", "skipped", "passed")
+
+
+def _outcomes(report: Path) -> dict[str, Outcome]:
     """Read a JUnit report; of a test with subtests the worst outcome counts."""
-    outcomes: dict[str, str] = {}
+    outcomes: dict[str, Outcome] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it
         name = f"{case.get('classname')}.{case.get('name')}"
-        kinds = {child.tag for child in case}
-        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        if outcomes.get(name) != "failed":
-            outcomes[name] = outcome
+        said = [Outcome(_KINDS[child.tag], (child.get("message") or "")[:120]) for child in case if child.tag in _KINDS]
+        found = [*said, outcomes.get(name, Outcome("passed", ""))]
+        outcomes[name] = min(found, key=lambda outcome: _WORST.index(outcome.what))
     return outcomes
 
 
-def regressions(ours: dict[str, str], reference: dict[str, str]) -> list[str]:
+def regressions(ours: dict[str, Outcome], reference: dict[str, Outcome]) -> list[str]:
     """Return the tests that pass on the reference and fail, or are missing, on ours."""
+    failed = Outcome("failed", "missing")
     return sorted(
-        name for name, outcome in reference.items() if outcome == "passed" and ours.get(name, "failed") == "failed"
+        name
+        for name, outcome in reference.items()
+        if outcome.what == "passed" and ours.get(name, failed).what == "failed"
     )
 
 
@@ -152,10 +188,12 @@ def main(words: list[str]) -> int:
     for index, module in enumerate(modules or [module_under_test(), SOFTHSM2]):
         outcomes = run_suite(suite, module, top / str(index))
         results.append(outcomes)
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(outcomes.values()).items()))
+        count = Counter(outcome.what for outcome in outcomes.values())
+        counts = ", ".join(f"{number} {what}" for what, number in sorted(count.items()))
         print(f"{module.path}: {counts} ({top / str(index) / 'suite.log'})")
-        for name in sorted(name for name, outcome in outcomes.items() if outcome == "failed"):
-            print(f"  failed: {name}")
+        for name, outcome in sorted(outcomes.items()):
+            if outcome.what != "passed":
+                print(f"  {outcome.what}: {name}: {outcome.reason}")
     lost = regressions(*results) if len(results) == 2 else []
     for name in lost:
         print(f"fails on the first, passes on the second: {name}")
