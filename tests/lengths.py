@@ -6,7 +6,7 @@ The only place these numbers are written.
 import os
 import time
 
-__all__ = ["CROWDED", "EXITS", "FORKS", "HOSTILE", "KILLS", "LOGINS", "PARSED", "SECONDS", "SEED", "SOAK"]
+__all__ = ["CROWDED", "EXITS", "FORKS", "HOSTILE", "KILLS", "LOGINS", "PARSED", "SECONDS", "SEED", "SOAK", "TIMED"]
 
 SOAK = os.environ.get("PTKC_SOAK") == "1"
 
@@ -33,6 +33,9 @@ PARSED = 20 if SOAK else 0.3
 
 SEED = int(os.environ.get("PTKC_SEED", time.time() if SOAK else 1))
 """What the chance of tests begins with; a soak tries something new each time."""
+
+TIMED = 20_000 if SOAK else 400
+"""How often a decryption is timed."""
 
 LOGINS = 16
 """How many processes log in at once."""

@@ -108,7 +108,8 @@ class KeyCommands(OperationCommands):
             wrapping.check_wrapped(self.application, session, wrapper, target)
             targets = [target]
             payload = key_type_of(target.attributes).encode(target.attributes)
-            wrapping.check_length(self.application, wrapper, number, payload, CKR.KEY_SIZE_RANGE)
+            wrapping.check_type(self.application, wrapper, number, target.attributes, CKR.KEY_NOT_WRAPPABLE)
+            wrapping.check_payload(self.application, wrapper, number, payload, CKR.KEY_SIZE_RANGE)
             if generates:
                 made = method(wrapper, parameter, payload, room)
                 wrapped, written = (made, ()) if isinstance(made, int) else made
@@ -144,9 +145,11 @@ class KeyCommands(OperationCommands):
         portables.need_no_pin(unwrapper)
         imposed = wrapping.imposed_by(self.application, unwrapper)
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
+        wrapping.check_type(self.application, unwrapper, number, attributes, CKR.TEMPLATE_INCONSISTENT)
         payload = method(unwrapper, parameter, wrapped, attributes)
-        wrapping.check_length(self.application, unwrapper, number, payload, CKR.WRAPPED_KEY_LEN_RANGE)
-        return self._import(session, templates.UNWRAP, attributes, payload)
+        wrapping.check_payload(self.application, unwrapper, number, payload, CKR.WRAPPED_KEY_LEN_RANGE)
+        produced = wrapping.decoded(number, payload, attributes)
+        return self._keep(session, templates.complete(templates.UNWRAP, attributes, produced))[0]
 
     def _prepare(self, session: Session, origin: str, template: Template, imposed: bytes) -> Attributes:
         """Return the prepared template of a key to be unwrapped; `imposed` is what the unwrapping key demands."""

@@ -7,10 +7,11 @@ at all is `objects.separation`, which the flag Pure PKCS11 lifts.
 from __future__ import annotations
 
 from ptkc.hsm import usage
+from ptkc.hsm.approval import key_type_of
 from ptkc.objects import separation
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKF, CKM, CKO, CKR
+from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import Attributes, pack_template, ulong, unpack_template
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ptkc.hsm.application import Application
     from ptkc.hsm.session import Session
 
-__all__ = ["check_change", "check_length", "check_wrapped", "imposed_by"]
+__all__ = ["check_change", "check_payload", "check_type", "check_wrapped", "decoded", "imposed_by"]
 
 _SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
 _CLASS_PRIVATE = (CKA.CLASS, ulong(CKO.PRIVATE_KEY))
@@ -28,6 +29,13 @@ _AUTHENTICATED = frozenset((
     CKM.AES_KEY_WRAP, CKM.AES_KEY_WRAP_PAD, CKM.AES_KEY_WRAP_KWP, CKM.AES_KEY_WRAP_PKCS7, CKM.AES_GCM, CKM.AES_CCM,
     CKM.CHACHA20_POLY1305,
 ))  # fmt: skip
+_PADDED = frozenset((
+    CKM.AES_CBC_PAD, CKM.DES3_CBC_PAD, CKM.CAMELLIA_CBC_PAD, CKM.ARIA_CBC_PAD, CKM.SEED_CBC_PAD, CKM.BLOWFISH_CBC_PAD,
+))  # fmt: skip
+_CLASS_SECRET = ulong(CKO.SECRET_KEY)
+_OF_FIXED_LENGTH = frozenset(map(ulong, (
+    CKK.AES, CKK.AES_XTS, CKK.DES2, CKK.DES3, CKK.CAMELLIA, CKK.ARIA, CKK.SEED, CKK.CHACHA20, CKK.POLY1305,
+)))  # fmt: skip
 # By which a public key's private half is known, the first that the public key has.
 _HALVES = (CKA.MODULUS, CKA.PUBLIC_KEY_INFO)
 
@@ -99,16 +107,42 @@ def imposed_by(application: Application, unwrapper: Object) -> bytes:
     return pack_template(tuple(wanted.items()))
 
 
-def check_length(application: Application, key: Object, number: int, payload: bytes, code: int) -> None:
-    """Refuse to wrap or unwrap a short secret with a wrapping key, where nothing shows that the bytes were changed.
+# Two ways to ask a wrapping key for a guarded key byte by byte, where nothing shows that wrapped bytes were changed.
 
-    Who cuts wrapped bytes off after the first has a key of one byte, which a MAC or its check value tells: so a
-    guarded key would be found byte by byte.
+
+def check_type(application: Application, key: Object, number: int, attributes: Attributes, code: int) -> None:
+    """Refuse to wrap or unwrap a secret of any length by padded CBC with a wrapping key.
+
+    Each answer would say whether the padding of some bytes is right, since whatever is left would be a key.
+    """
+    if number not in _PADDED or attributes[CKA.CLASS] != _CLASS_SECRET or attributes[CKA.KEY_TYPE] in _OF_FIXED_LENGTH:
+        return
+    if not _is_pure(application) and separation.is_wrapping_key(key.attributes):
+        raise CryptokiError(code, f"{name_of(CKM, number)} with a wrapping key, of a secret of any length")
+
+
+def check_payload(application: Application, key: Object, number: int, payload: bytes, code: int) -> None:
+    """Refuse to wrap or unwrap a short secret with a wrapping key, unless bytes that were changed would be noticed.
+
+    Who cuts wrapped bytes off after the first would have a key of one byte, which a MAC or its check value tells.
     """
     if len(payload) >= _SHORTEST or key.object_class != CKO.SECRET_KEY or number in _AUTHENTICATED:
         return
     if not _is_pure(application) and separation.is_wrapping_key(key.attributes):
         raise CryptokiError(code, f"{name_of(CKM, number)} with a wrapping key, of fewer than {_SHORTEST} bytes")
+
+
+def decoded(number: int, payload: bytes, attributes: Attributes) -> Attributes:
+    """Return the material in an unwrapped payload.
+
+    By padded CBC a payload that is no key has the code of a wrong padding: CKR_WRAPPED_KEY_INVALID.
+    """
+    try:
+        return key_type_of(attributes).decode(payload, attributes)
+    except CryptokiError as error:
+        if number in _PADDED and error.code == CKR.WRAPPED_KEY_LEN_RANGE:
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, error.message) from None
+        raise
 
 
 def check_change(application: Application, before: Attributes, after: Attributes) -> None:
