@@ -410,6 +410,24 @@ def test_audit_records(hsm: Administration) -> None:
     assert expected == recorded
 
 
+def test_pure_pkcs11_lifts_what_keeps_wrapped_keys_wrapped(hsm: Administration) -> None:
+    """With `p` any key wraps and unwraps as the standard alone has it; what trusted keys wrap stays theirs."""
+    hsm.set_mode("p")
+    session = hsm.user()
+    generation = Mechanism(CKM.AES_KEY_GEN)
+    uses = dict.fromkeys((CKA.WRAP, CKA.UNWRAP, CKA.DECRYPT), True)
+    both = session.generate(generation, {CKA.VALUE_LEN: 16, **uses})
+    victim = session.generate(generation, {CKA.VALUE_LEN: 32, CKA.EXTRACTABLE: True})
+    wrapped = session.wrap(Mechanism(CKM.AES_KEY_WRAP), both, victim)
+    template = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.SENSITIVE: False}
+    assert 32 == len(session.get(session.unwrap(Mechanism(CKM.AES_KEY_WRAP), both, wrapped, template), CKA.VALUE))
+    session.set(both, {CKA.WRAP: False, CKA.ENCRYPT: True})
+    hsm.set_mode("0")
+    expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.wrap, Mechanism(CKM.AES_KEY_WRAP), both, victim)
+    other = session.generate(generation, {CKA.VALUE_LEN: 32, **uses})
+    expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, Mechanism(CKM.AES_KEY_WRAP), other, victim)
+
+
 def test_each_key_that_leaves_has_its_record(hsm: Administration) -> None:
     """A backup file of three keys is three records."""
     session = hsm.user()
