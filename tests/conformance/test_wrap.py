@@ -134,10 +134,7 @@ def test_sensitive_key_is_wrapped(session: Session) -> None:
     others = dict.fromkeys(("ENCRYPT", "DECRYPT", "SIGN", "VERIFY", "DERIVE"), False)
     wrapping = aes(session, WRAP=True, UNWRAP=True, SENSITIVE=True, **others)
     key = session.copy(aes(session, _VALUE), {CKA.SENSITIVE: True})
-    wrapped = session.wrap(_WRAP, wrapping, key)
-    assert keywrap.aes_key_wrap(AES_KEY, _VALUE) == wrapped
-    new = session.unwrap(_WRAP, wrapping, wrapped, {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES})
-    assert session.flag(new, CKA.SENSITIVE)
+    assert keywrap.aes_key_wrap(AES_KEY, _VALUE) == session.wrap(_WRAP, wrapping, key)
 
 
 @_needs_wrap
