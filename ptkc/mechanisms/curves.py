@@ -167,7 +167,7 @@ def find(key_type: int, params: bytes | None) -> Curve:
         return _explicit(params)
     if params[:1] in _NAMING and params[1:2] == bytes((len(params[2:]) & 0xFF,)):
         raise CryptokiError(CKR.CURVE_NOT_SUPPORTED, f"CKA_EC_PARAMS {params.hex()} name no curve of this key type")
-    raise CryptokiError(CKR.DOMAIN_PARAMS_INVALID, "CKA_EC_PARAMS is neither object identifier nor curve name")
+    raise CryptokiError(CKR.DOMAIN_PARAMS_INVALID, f"CKA_EC_PARAMS {params[:64].hex()} are neither OID nor curve name")
 
 
 def _explicit(params: bytes) -> Curve:

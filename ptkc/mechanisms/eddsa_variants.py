@@ -38,7 +38,7 @@ def _prepared(library: tuple[Any, Any, Any], size: int, parameter: Eddsa) -> Cal
     if not parameter.ph:
         return bytes
     hashing = library[1] if size == 32 else library[2]  # noqa: PLR2004 - Ed25519, else Ed448
-    return hashing.new
+    return hashing.new  # type: ignore[no-any-return]
 
 
 def signing(private: bytes, parameter: Eddsa) -> Callable[[bytes], bytes]:
@@ -46,7 +46,7 @@ def signing(private: bytes, parameter: Eddsa) -> Callable[[bytes], bytes]:
     library = _library(parameter)
     scheme = library[0].new(library[0].import_private_key(private), "rfc8032", parameter.context)
     prepared = _prepared(library, len(private), parameter)
-    return lambda data: scheme.sign(prepared(data))  # type: ignore[no-any-return]
+    return lambda data: scheme.sign(prepared(data))
 
 
 def verifying(public: bytes, parameter: Eddsa) -> Callable[[bytes, bytes], None]:

@@ -31,6 +31,14 @@ def test_mechanisms_are_listed(token: Initialised) -> None:
     assert "CKM_ECDSA" in listed
 
 
+def test_keys_are_listed_and_what_is_no_key_is_not(token: Initialised, rsa_key: str, ec_key: str) -> None:
+    """Every object shown is a key: profiles, mechanisms, clock and counter do not disturb."""
+    listed = _p11tool(token, "--login", "--list-all", "pkcs11:token=Tests")
+    types = [line.split(":")[1].strip() for line in listed.splitlines() if line.strip().startswith("Type:")]
+    assert len(types) == 4
+    assert all("key" in kind for kind in types), types
+
+
 @pytest.mark.parametrize("kind", [("rsa", "--bits", "2048"), ("ecdsa", "--curve", "secp256r1")])
 def test_a_generated_key_is_found_and_signs(token: Initialised, kind: tuple[str, ...], tmp_path: Path) -> None:
     """`--generate-privkey` makes a pair, `--test-sign` signs with it and verifies with GnuTLS itself."""
