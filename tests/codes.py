@@ -31,10 +31,12 @@ _OURS = {
     **{
         name: {"KEY_FUNCTION_NOT_PERMITTED"}
         for name in (
-            "C_WrapKey", "C_UnwrapKey", "C_WrapKeyAuthenticated", "C_UnwrapKeyAuthenticated", "C_DeriveKey",
+            "C_WrapKey", "C_UnwrapKey", "C_WrapKeyAuthenticated", "C_UnwrapKeyAuthenticated",
             "C_DecapsulateKey",
         )
     },
+    # The derivations by encryption (6.27) say it of data that are too short for the key.
+    "C_DeriveKey": {"KEY_FUNCTION_NOT_PERMITTED", "DATA_LEN_RANGE"},
     # 5.2 says it of every output buffer; the list of C_DecapsulateKey, which has none, has it instead.
     "C_EncapsulateKey": {"KEY_FUNCTION_NOT_PERMITTED", "BUFFER_TOO_SMALL"},
     # 4.9 says it of any call that uses a key with CKA_ALWAYS_AUTHENTICATE: C_DecryptUpdate and C_SignEncryptUpdate have

@@ -17,6 +17,7 @@ from programs.hostile import OBJECTS
 
 from ptkc.mechanisms import MECHANISMS, load
 from ptkc.spec.constants import CKA, CKC, CKG, CKK, CKM, CKO
+from ptkc.spec.parameters import Bytes
 from ptkc.spec.values import ulong
 
 __all__ = [
@@ -132,9 +133,6 @@ _SHAPES: dict[int, Strategy] = {
         _structure(st.integers(1, 12), _turned(_pointer(contents)), _turned(_pointer(_point))),
     ),
 }
-_WITH_IV = (
-    "CBC", "KEY_WRAP", "OFB", "CFB", "CTS", "XTS", "SHA224_RSA", "PRE_MASTER", "DH_PKCS_DERIVE", "POLY1305"
-)  # fmt: skip
 _ivs = st.sampled_from((0, 2, 4, 8, 12, 16, 17, 128, 256)).map(lambda size: b"\x42" * size)
 
 # The same, right; what is not here takes no parameter.
@@ -159,22 +157,21 @@ _RIGHT_SHAPES: dict[int, tuple[Any, ...]] = {
 def shape(number: int) -> Strategy:
     """Return parameters that are right, or nearly, for a mechanism."""
     name = next(name for name, value in vars(CKM).items() if value == number)
-    right: Strategy = st.sampled_from(_RIGHT_SHAPES.get(number, (None,)))
-    drawn = structure(number)
-    if drawn is not None and number not in _RIGHT_SHAPES:
-        return st.one_of(drawn, drawn, drawn, right)
-    if drawn is not None and number not in _SHAPES:
-        near = drawn
-    elif number in _SHAPES:
-        near = _SHAPES[number]
-    elif name.endswith("_PKCS_PSS"):
+    mechanism = MECHANISMS[number]
+    near = _SHAPES.get(number) or structure(number)
+    right: tuple[Any, ...] = _RIGHT_SHAPES.get(number, ())
+    if name.endswith("_PKCS_PSS") and not right:
         digest = getattr(CKM, name.partition("_RSA")[0].replace("SHA1", "SHA_1"), CKM.SHA_1)
-        near, right = _pss, st.sampled_from(_RIGHT_SHAPES.get(number, ((digest, CKG.MGF1_SHA1, 8),)))
+        right, near = ((digest, CKG.MGF1_SHA1, 8),), _pss
     elif name.endswith("_GENERAL"):
-        near, right = _structure(_small), st.just((16,))
-    else:
-        near = _ivs if any(word in name for word in _WITH_IV) else st.none()
-    return st.one_of(right, right, near, *([] if drawn is None else [drawn]))
+        right, near = ((8,), (4,)), _structure(_small)
+    elif isinstance(mechanism.parameters, Bytes):
+        right, near = tuple(b"\x42" * length for length in mechanism.parameters.lengths), _ivs
+    if mechanism.parameters is None or mechanism.optional:
+        right = (*right, None)
+    if near is None:
+        near = _ivs if right == () else st.one_of(st.sampled_from(right), _ivs)
+    return st.one_of(st.sampled_from(right), st.sampled_from(right), near) if right else near
 
 
 def mechanism_pointers(numbers: list[int]) -> Strategy:

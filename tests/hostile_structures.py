@@ -79,20 +79,49 @@ _contents = st.sampled_from((0, 0, 1, 2, 7, 8, 12, 12, 13, 16, 16, 20, 24, 32, 4
 _EXACT = {"block": 16, "half": 8}
 
 
-def _number(chance: Random, name: str) -> Any:  # noqa: ANN401 - or the place of an object
+def _number(chance: Random, name: str, *, clean: bool) -> Any:  # noqa: ANN401 - or the place of an object
     """Return a number for a member of this name."""
     if name in _HANDLES and chance.randrange(8):
         return _handle.draw(chance)
     rare = _huge if name in _BOUNDED else _rare
-    return (_USUAL.get(name, _small) if chance.randrange(12) else rare).draw(chance)
+    return (_USUAL.get(name, _small) if clean or chance.randrange(8) else rare).draw(chance)
+
+
+_DIGEST_FIRST = ("TLS_MASTER", "TLS_EXTENDED_MASTER", "TLS_KEYS", "TLS_KDF", "TLS_MAC")
+_FITTING = {
+    **{(name, "prf"): st.sampled_from(_digests[1:4]) for name in _DIGEST_FIRST},
+    ("PBKDF2", "prf"): st.integers(1, 8),
+    **dict.fromkeys(
+        [
+            (name, "prf")
+            for name in ("SP800_108", "SP800_108_FEEDBACK", "IKE_PRF", "IKE1_PRF", "IKE1_EXTENDED", "IKE2_PRF_PLUS")
+        ],
+        st.sampled_from(_macs),
+    ),
+    ("ECDH", "kdf"): st.sampled_from((CKD.NULL, CKD.SHA256_KDF)),
+    ("ECDH_AES_WRAP", "bits"): st.sampled_from((128, 192, 256)),
+    ("RSA_AES_WRAP", "bits"): st.sampled_from((128, 192, 256)),
+    ("TLS_KEYS", "key_bits"): st.sampled_from((128, 256)),
+    ("TLS_KEYS", "mac_bits"): st.sampled_from((160, 256)),
+    ("TLS_MAC", "length"): st.just(12),
+    ("OAEP", "source"): st.just(1),
+    ("HASH_SIGN_CONTEXT", "hash"): st.just(CKM.SHA256),
+    ("EXTRACT", "bit"): st.sampled_from((0, 1, 64)),
+    ("CTR", "bits"): st.just(128),
+}
+"""What fits a member of a certain structure, where its name alone does not say."""
 
 
 class _Draw:
-    """One structure under way: pointers and the lengths they go by are drawn together."""
+    """One structure under way: pointers and the lengths they go by are drawn together; half of them without a fault."""
 
-    def __init__(self, chance: Random, form: str, parts: dict[str, str], outer: dict[str, int]) -> None:
+    def __init__(
+        self, chance: Random, form: str, parts: dict[str, str], outer: dict[str, int], name: str = "", *, clean: bool
+    ) -> None:
         """Read the form of the structure."""
         self.chance = chance
+        self.name = name
+        self.clean = clean
         self.members = [(*member.split(":"), "")[:3] for member in form.split()]
         self.parts = parts
         self.lengths: dict[str, int] = {}
@@ -108,7 +137,7 @@ class _Draw:
 
     def _pointer(self, name: str, kind: str, number: str, full: str) -> Any:  # noqa: ANN401
         chance = self.chance
-        if not chance.randrange(25):  # NULL, with a length or without
+        if self._fault():  # NULL, with a length or without
             self.lengths[name] = chance.choice((0, 1, 16, *HUGE))
             return None
         if kind in ("output", "in_out"):
@@ -118,18 +147,26 @@ class _Draw:
         if kind == "handle_at":
             return ("out", 8)
         if kind == "part_at":
-            return structure_of(chance, self.parts[name], {**self.outer, **self.lengths})
+            return structure_of(chance, self.parts[name], {**self.outer, **self.lengths}, clean=self.clean)
         if kind == "array":
-            items = [structure_of(chance, self.parts[name])[1] for _ in range(chance.choice((0, 1, 1, 2, 3)))]
-            self.lengths[name] = len(items) if chance.randrange(25) else chance.choice(HUGE)
+            if self.clean and name == "data":
+                items = [_COUNTED, *[_LABELLED] * chance.randrange(2)]
+            else:
+                times = chance.choice((0, 1, 1, 2, 3))
+                items = [structure_of(chance, self.parts[name], clean=self.clean)[1] for _ in range(times)]
+            self.lengths[name] = chance.choice(HUGE) if self._fault() else len(items)
             return ("structs", tuple(items)) if items else None
         if kind == "template":
             entries = self._template()
-            self.lengths[name] = len(entries) if chance.randrange(25) else chance.choice(HUGE)
+            self.lengths[name] = chance.choice(HUGE) if self._fault() else len(entries)
             return ("template", entries)
         data = self._data(name)
-        self.lengths[number or name] = len(data) if chance.randrange(25) else chance.choice((0, *HUGE))
+        self.lengths[number or name] = chance.choice((0, *HUGE)) if self._fault() else len(data)
         return data or None
+
+    def _fault(self) -> bool:
+        """Whether there is to be a fault in this place."""
+        return not self.clean and not self.chance.randrange(20)
 
     def _data(self, name: str) -> bytes:
         chance = self.chance
@@ -139,6 +176,10 @@ class _Draw:
         if name == "public":
             start = chance.choice((b"", b"", b"\4", b"\4\x41\4", b"\2"))
             return start + chance.randbytes(chance.choice((32, 33, 56, 64, 65, 128, 256)))
+        if self.clean and name in ("iv", "nonce"):
+            return chance.randbytes(12)
+        if self.clean and name in ("client", "server"):
+            return chance.randbytes(32)
         if name == "label":
             return chance.choice((b"", b"master secret", b"key expansion", b"x" * 300))
         return chance.randbytes(_contents.draw(chance))
@@ -156,7 +197,7 @@ class _Draw:
     def _member(self, name: str, kind: str) -> tuple[str, Any]:
         chance = self.chance
         if kind == "part":
-            return "S", structure_of(chance, self.parts[name])[1]
+            return "S", structure_of(chance, self.parts[name], clean=self.clean)[1]
         if kind in _EXACT:
             return f"{_EXACT[kind]}s", chance.randbytes(_EXACT[kind])
         if kind == "boolean":
@@ -170,8 +211,14 @@ class _Draw:
             return "L", _no_address(8 * length if kind == "bits" and length < 2**31 else length)
         if kind in ("unused", "zero", "handle"):
             return "L", 0
-        number = _number(chance, name)
+        fitting = _FITTING.get((self.name, name))
+        number = fitting.draw(chance) if fitting and self.clean else _number(chance, name, clean=self.clean)
         return "L", number if isinstance(number, tuple) else _no_address(number)
+
+
+_COUNTED = (("L", 1), ("P", b"\0" * 8 + b"\x20" + b"\0" * 7), ("L", 16))
+_LABELLED = (("L", 4), ("P", b"label"), ("L", 5))
+"""Two CK_PRF_DATA_PARAM that are right: the iteration variable as a counter, and bytes."""
 
 
 def _no_address(number: int) -> int:
@@ -179,10 +226,14 @@ def _no_address(number: int) -> int:
     return number if number < 1 << 16 or number >= 1 << 47 else number >> 32
 
 
-def structure_of(chance: Random, name: str, outer: dict[str, int] | None = None) -> tuple[str, Any]:
-    """Return a structure of the layout called `name`."""
+def structure_of(
+    chance: Random, name: str, outer: dict[str, int] | None = None, *, clean: bool | None = None
+) -> tuple[str, Any]:
+    """Return a structure of the layout called `name`; `clean` ones have no fault."""
     forms, parts = _ROWS[name]
-    return "struct", _Draw(chance, chance.choice((forms[0], forms[0], *forms)), parts, outer or {}).draw()
+    form = chance.choice((forms[0], forms[0], *forms))
+    clean = bool(chance.randrange(2)) if clean is None else clean
+    return "struct", _Draw(chance, form, parts, outer or {}, name, clean=clean).draw()
 
 
 def structure(number: int) -> Strategy | None:
@@ -200,7 +251,8 @@ _MESSAGE_ROWS = (layouts._GCM_MESSAGE, layouts._CCM_MESSAGE, layouts._CHACHA_MES
 def _message(chance: Random) -> Any:  # noqa: ANN401 - a structure, bytes or None
     if not chance.randrange(10):
         return chance.choice((None, bytes(8), bytes(24), bytes(48), bytes(56), bytes(57)))
-    return "struct", _Draw(chance, chance.choice(_MESSAGE_ROWS).format("pointer", "output"), {}, {}).draw()
+    row = chance.choice(_MESSAGE_ROWS).format("pointer", "output")
+    return "struct", _Draw(chance, row, {}, {}, clean=bool(chance.randrange(2))).draw()
 
 
 def _with_length(parameter: Any) -> tuple[Any, int]:  # noqa: ANN401

@@ -36,7 +36,8 @@ from hostile_structures import message_arguments, messages
 from programs.hostile import ADMINISTRATOR, OBJECTS
 
 from ptkc.mechanisms import MECHANISMS
-from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKU
+from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKU
+from ptkc.spec.values import ulong
 from ptkc.wire.commands import BY_NAME, COMMANDS, Command
 
 __all__ = ["sequences"]
@@ -180,7 +181,7 @@ _key_call = st.sampled_from(_KEY_CALLS).flatmap(_CALLS.__getitem__)
 
 # An operation with the right kind of key: Init, and then what follows it, or whatever else one can do.
 _SECRET = {
-    CKK.AES: ("aes", "aes", "aes-public", "aes-bound"), CKK.GENERIC_SECRET: ("generic",),
+    CKK.AES: ("aes", "aes", "aes-public", "aes-bound", "aes-wrap"), CKK.GENERIC_SECRET: ("generic", "master"),
     **{number: (name.lower(),) for name, number in vars(CKK).items() if name.lower() in OBJECTS and name != "AES"},
 }  # fmt: skip
 _PAIRS = {
@@ -216,6 +217,8 @@ _OPERATIONS = {
     "decapsulate": (_PRIVATE, "C_DecapsulateKey"),
     "wrap": (_PUBLIC, "C_WrapKey"),
     "unwrap": (_PRIVATE, "C_UnwrapKey"),
+    "wrap_authenticated": (_PUBLIC, "C_WrapKeyAuthenticated"),
+    "unwrap_authenticated": (_PRIVATE, "C_UnwrapKeyAuthenticated"),
     "derive": (_PRIVATE, "C_DeriveKey"),
 }
 _right_data = st.one_of(contents, st.sampled_from((16, 16, 32, 20, 128)).map(lambda size: b"\x33" * size))
@@ -242,6 +245,17 @@ def _right_call(name: str) -> Strategy:
 
 _ABLE = {"message_sign": "sign", "message_verify": "verify", "verify_signature": "verify"}
 _any_key = st.one_of(st.just(0), object_handles)
+_secret_keys = st.tuples(st.sampled_from((CKK.AES, CKK.GENERIC_SECRET)), st.sampled_from((16, 32, 24, 20, 7))).flatmap(
+    lambda key: st.lists(flag_entries, max_size=1).map(
+        lambda more: (
+            "template",
+            [
+                (CKA.CLASS, ulong(CKO.SECRET_KEY), None), (CKA.KEY_TYPE, ulong(key[0]), None),
+                (CKA.VALUE_LEN, ulong(key[1]), None), *more,
+            ],
+        )
+    )
+)  # fmt: skip
 _unwrapped = st.sampled_from([entries for entries in RIGHT if len(entries) == TYPE_ALONE]).flatmap(
     lambda entries: st.lists(flag_entries, max_size=1).map(lambda more: ("template", [*entries, *more]))
 )
@@ -250,21 +264,30 @@ _unwrapped = st.sampled_from([entries for entries in RIGHT if len(entries) == TY
 @st.composite
 def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
     """Return the calls of an operation, or a call that is one, with a key that the mechanism takes."""
-    kind = draw(st.sampled_from(sorted(_OPERATIONS)))
+    kind = draw(st.sampled_from((*sorted(_OPERATIONS), *["derive"] * 5)))  # which has the most mechanisms
     keys, *names = _OPERATIONS[kind]
     number = draw(st.sampled_from(able(_ABLE.get(kind, kind))))
-    mechanism = ("mechanism", number, draw(shape(number)), None)
+    later = kind in ("message_encrypt", "message_decrypt")  # each message has its parameter
+    parameter = None if later else draw(messages if kind.endswith("authenticated") else shape(number))
+    mechanism = ("mechanism", number, parameter, None)
     labels = [label for key_type in MECHANISMS[number].key_types for label in keys.get(key_type, ())]
     key = ("object", OBJECTS.index(draw(st.sampled_from(labels)))) if labels else draw(_any_key)
     start = (("session", 0), mechanism, *([key] if kind != "digest" else []))
     if kind == "wrap":
         return [(names[0], (*start, draw(object_handles), *draw(buffers)))]
+    if kind.endswith("authenticated"):
+        associated = draw(byte_strings)
+        if kind == "wrap_authenticated":
+            return [(names[0], (*start, draw(object_handles), *associated, *draw(buffers)))]
+        template = draw(_secret_keys)
+        more = (template, len(template[1]), *associated, ("new object",))
+        return [(names[0], (*start, *draw(byte_strings), *more))]
     if kind in ("unwrap", "derive"):
-        template = draw(_unwrapped)
+        template = draw(_secret_keys if kind == "derive" else st.one_of(_secret_keys, _unwrapped))
         data = draw(byte_strings) if kind == "unwrap" else ()
         return [(names[0], (*start, *data, template, len(template[1]), ("new object",)))]
     if kind in ("encapsulate", "decapsulate"):
-        template = draw(_unwrapped)
+        template = draw(_secret_keys)
         rest = draw(buffers) if kind == "encapsulate" else draw(byte_strings)
         return [(names[0], (*start, template, len(template[1]), *rest, ("new object",)))]
     if kind == "verify_signature":
@@ -274,6 +297,51 @@ def _operations(draw: Callable[[Strategy], Any]) -> list[Call]:
     steps = st.one_of(right, right, follow.flatmap(_CALLS.__getitem__), _any_call)
     name = "C_" + kind.title().replace("_", "") + "Init"
     return [(name, start), *draw(st.lists(steps, min_size=1, max_size=4))]
+
+
+# Generation with a template that fits, nearly.
+_PAIR_TEMPLATES = {
+    CKK.RSA: [[(CKA.MODULUS_BITS, ulong(1024), None)]],
+    CKK.EC: [[(CKA.EC_PARAMS, value, None)] for value in (bytes.fromhex("06082a8648ce3d030107"), b"\x06\x01\x2a")],
+    CKK.EC_EDWARDS: [[(CKA.EC_PARAMS, b"\x13\x0cedwards25519", None)]],
+    CKK.EC_MONTGOMERY: [[(CKA.EC_PARAMS, b"\x13\x0acurve25519", None)]],
+    CKK.ML_DSA: [[(CKA.PARAMETER_SET, ulong(number), None)] for number in (1, 2, 3, 99)],
+    CKK.ML_KEM: [[(CKA.PARAMETER_SET, ulong(number), None)] for number in (1, 2, 3, 99)],
+    CKK.SLH_DSA: [[(CKA.PARAMETER_SET, ulong(number), None)] for number in (2, 4, 99)],
+}
+
+
+@st.composite
+def _generations(draw: Callable[[Strategy], Any]) -> list[Call]:
+    """Return a call that generates something."""
+    function = draw(st.sampled_from(("C_GenerateKey", "C_GenerateKeyPair")))
+    number = draw(st.sampled_from(able(_METHODS[function])))
+    mechanism = ("mechanism", number, draw(shape(number)), None)
+    flags = draw(st.lists(flag_entries, max_size=1))
+    if function == "C_GenerateKey":
+        length = draw(st.sampled_from(([], [], [(CKA.VALUE_LEN, ulong(draw(st.sampled_from((16, 32, 64)))), None)])))
+        return [(function, (("session", 0), mechanism, ("template", [*length, *flags]), len(length + flags),
+                            ("new object",)))]  # fmt: skip
+    right = _PAIR_TEMPLATES.get(MECHANISMS[number].generates, [[]])
+    public = draw(st.sampled_from(right))
+    return [(function, (("session", 0), mechanism, ("template", public), len(public), ("template", flags), len(flags),
+                        ("new object",), ("new object",)))]  # fmt: skip
+
+
+@st.composite
+def _both(draw: Callable[[Strategy], Any]) -> list[Call]:
+    """Return the calls of two operations at once."""
+    first, second, function = draw(st.sampled_from((
+        ("Digest", "Encrypt", "C_DigestEncryptUpdate"), ("Digest", "Decrypt", "C_DecryptDigestUpdate"),
+        ("Sign", "Encrypt", "C_SignEncryptUpdate"), ("Verify", "Decrypt", "C_DecryptVerifyUpdate"),
+    )))  # fmt: skip
+    key = ("object", OBJECTS.index("aes"))
+    begun: list[Call] = []
+    for name in (first, second):
+        number = {"Digest": CKM.SHA256}.get(name, CKM.AES_CMAC if name in ("Sign", "Verify") else CKM.AES_CTR)
+        mechanism = ("mechanism", number, draw(shape(number)), None)
+        begun.append((f"C_{name}Init", (("session", 0), mechanism, *([key] if name != "Digest" else []))))
+    return [*begun, *draw(st.lists(st.one_of(_right_call(function), _CALLS[function]), min_size=1, max_size=3))]
 
 
 def _sparing(calls: list[Call]) -> list[Call]:
@@ -291,7 +359,10 @@ def _sparing(calls: list[Call]) -> list[Call]:
 sequences = st.tuples(
     st.sampled_from([*[CKU.USER] * 8, ADMINISTRATOR, ADMINISTRATOR, CKU.SO, None]),
     st.lists(
-        st.one_of(_any_call.map(lambda call: [call]), _key_call.map(lambda call: [call]), _operations(), _operations()),
+        st.one_of(
+            _any_call.map(lambda call: [call]), _key_call.map(lambda call: [call]), _generations(), _both(),
+            *[_operations()] * 4,
+        ),
         min_size=1,
         max_size=10,
     ).map(lambda groups: _sparing([call for group in groups for call in group])),

@@ -54,7 +54,7 @@ _SECRETS = {
 """Further secret keys: the type, which is the label too, and the length of the value."""
 _DRAWN = {
     "ml_dsa": (CKM.ML_DSA_KEY_PAIR_GEN, {CKA.PARAMETER_SET: CKP.ML_DSA_44}),
-    "ml_kem": (CKM.ML_KEM_KEY_PAIR_GEN, {CKA.PARAMETER_SET: CKP.ML_KEM_768}),
+    "ml_kem": (CKM.ML_KEM_KEY_PAIR_GEN, {CKA.PARAMETER_SET: CKP.ML_KEM_768, CKA.ENCAPSULATE: True}),
     "slh_dsa": (CKM.SLH_DSA_KEY_PAIR_GEN, {CKA.PARAMETER_SET: CKP.SLH_DSA_SHAKE_128F}),
 }
 """Further key pairs, and what generates them."""
@@ -62,7 +62,7 @@ _DRAWN = {
 OBJECTS = (
     "aes", "aes-bound", "aes-public", "auth", "certificate", "data", "ec-private", "ec-public", "ed-private",
     "ed-public", "generic", "rsa-private", "rsa-public", "x-private", "x-public",
-    "dh-private", "dh-public", "dsa-private", "dsa-public", *_SECRETS,
+    "aes-wrap", "master", "dh-private", "dh-public", "dsa-private", "dsa-public", *_SECRETS,
     *[f"{name}-{half}" for name in _DRAWN for half in ("private", "public")],
 )  # fmt: skip
 """The labels of the token's objects, in the order of their places."""
@@ -99,7 +99,10 @@ def furnish(session: Session) -> None:
         ("x", keys.import_x25519, keys.private_x25519()),
     ):
         private = {**stay, CKA.LABEL: f"{name}-private", CKA.EXTRACTABLE: True}
-        make(session, key, {CKA.TOKEN: True, CKA.LABEL: f"{name}-public"}, private)
+        public = {CKA.TOKEN: True, CKA.LABEL: f"{name}-public"}
+        if name != "ed":
+            private[CKA.DECAPSULATE], public[CKA.ENCAPSULATE] = True, True
+        make(session, key, public, private)
     public, _ = keys.import_ec(
         session, keys.private_ec(), {}, {**stay, CKA.LABEL: "auth", CKA.ALWAYS_AUTHENTICATE: True}
     )
@@ -119,8 +122,14 @@ def _group() -> dict[str, bytes]:
 
 
 def _furnish_more(session: Session) -> None:
-    """Make keys of the further types, as far as the module has them."""
+    """Make keys of the further types, as far as the module has them, and one for nothing but wrapping."""
     stay = {CKA.TOKEN: True}
+    others = (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.DERIVE, CKA.EXTRACTABLE)
+    wraps = {CKA.WRAP: True, CKA.UNWRAP: True, CKA.SENSITIVE: True, **dict.fromkeys(others, False)}
+    aes = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: keys.AES_KEY}
+    session.create({**aes, **stay, **wraps, CKA.LABEL: "aes-wrap"})
+    master = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.GENERIC_SECRET, CKA.VALUE: b"\3\3" + bytes(46)}
+    session.create({**master, **stay, CKA.LABEL: "master", CKA.DERIVE: True, CKA.EXTRACTABLE: True})
     group = _group()
     domain = {CKA.PRIME: group["P"], CKA.BASE: group["G"]}
     for name, size in _SECRETS.items():
