@@ -35,7 +35,7 @@ _OURS = {
             "C_DecapsulateKey",
         )
     },
-    # The derivations by encryption (6.27) say it of data that are too short for the key.
+    # The section on derivations by encryption says it of data that are too short for the key.
     "C_DeriveKey": {"KEY_FUNCTION_NOT_PERMITTED", "DATA_LEN_RANGE"},
     # 5.2 says it of every output buffer; the list of C_DecapsulateKey, which has none, has it instead.
     "C_EncapsulateKey": {"KEY_FUNCTION_NOT_PERMITTED", "BUFFER_TOO_SMALL"},
