@@ -1,4 +1,4 @@
-"""Has PyKCS11's suite run all of its tests on our module too: it skips some by SoftHSM2's version, and asserts its name.
+"""Has PyKCS11's suite run all its tests on our module too: it skips some by SoftHSM2's version, and asserts its name.
 
 `run_suite.py` copies this file beside the suites as their conftest.py.
 """

@@ -68,7 +68,7 @@ SUITES = {
             "python-pkcs11", "0.10.1", "tests",
             {
                 "PKCS11_MODULE": "{module}", "PKCS11_TOKEN_LABEL": _TOKEN, "PKCS11_TOKEN_PIN": _PIN,
-                "PKCS11_TOKEN_SO_PIN": _SO_PIN, "PKCS11_MODULE2": SOFTHSM2.path,
+                "PKCS11_TOKEN_SO_PIN": _SO_PIN,
             },
         ),
         Suite("pykcs11", "1.5.20", "test", {"PYKCS11LIB": "{module}"}),
@@ -123,7 +123,10 @@ def run_suite(suite: Suite, module: Module, directory: Path) -> dict[str, Outcom
         subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     # A copy, since the suites' tests write beside themselves, and one of them is a package named `tests`.
     shutil.copytree(suite.tests, directory / "suite" / suite.folder)
-    path = _as_softhsm2(module, suite, directory, env) if module.ours else module.path
+    path = module.path
+    if module.ours:
+        path = _as_softhsm2(module, suite, directory, env)
+        env |= {"PKCS11_MODULE2": SOFTHSM2.path}
     env |= {name: value.format(module=path) for name, value in suite.variables.items()}
     outcomes: dict[str, Outcome] = {}
     # A process for each file: what a failed test leaves loaded makes no other one fail.

@@ -10,7 +10,7 @@ from suites.run_suite import SOFTHSM2, SUITES, run_suite
 
 _TOO_SHORT = (
     "wants CKR_FUNCTION_FAILED or CKR_MECHANISM_PARAM_INVALID where the data are too short for the key; the "
-    "specification has CKR_DATA_LEN_RANGE for it (6.44.4)"
+    "specification has CKR_DATA_LEN_RANGE for it (6.44)"
 )
 _COPY = "loads a copy of the shared object from another folder, which ours refuses: its package is not beside it"
 FAILURES = {
