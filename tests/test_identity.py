@@ -120,7 +120,10 @@ def test_a_second_pending_owner_replaces_the_first(board: Board) -> None:
         (template(HSM_OWNER_CERT=True), template(HSM_OWNER_CERT=True, KEY_TYPE=CKK.RSA), CKR.TEMPLATE_INCONSISTENT),
         (template(HSM_OWNER_CERT=True), template(HSM_OWNER_CERT=True, VALUE=b"1"), CKR.ATTRIBUTE_READ_ONLY),
         (template(HSM_OWNER_CERT=True), template(HSM_OWNER_CERT=True, SIGN=b"2"), CKR.ATTRIBUTE_VALUE_INVALID),
-        (template(HSM_OWNER_CERT=True, LABEL="a") * 2, template(HSM_OWNER_CERT=True), CKR.TEMPLATE_INCONSISTENT),
+        (
+            template(HSM_OWNER_CERT=True, LABEL="a") + template(LABEL="b"), template(HSM_OWNER_CERT=True),
+            CKR.TEMPLATE_INCONSISTENT,
+        ),
     ],
 )
 def test_an_owner_key_is_asked_for_in_both_templates(board: Board, public: tuple, private: tuple, code: int) -> None:

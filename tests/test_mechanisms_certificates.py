@@ -33,8 +33,9 @@ from ptkc.mechanisms import asn1, names  # noqa: E402 - behind `load`
 from ptkc.mechanisms.certificates import Signer, named_in  # noqa: E402
 from ptkc.mechanisms.explicit_curves import curve_name  # noqa: E402
 from ptkc.mechanisms.identity import is_on_curve, serial_in  # noqa: E402
+from ptkc.mechanisms.public_key_info import key_identifier, key_material  # noqa: E402
 from ptkc.mechanisms.signatures import SCHEMES, check_signature, scheme_of  # noqa: E402
-from ptkc.mechanisms.x509 import Certificate, Request, key_identifier, key_material, pki_entries  # noqa: E402
+from ptkc.mechanisms.x509 import Certificate, Request, pki_entries  # noqa: E402
 from ptkc.objects.object import Object  # noqa: E402
 
 FOLDER = Path(cryptography_vectors.__file__).parent / "x509"

@@ -11,16 +11,9 @@ from drivers import Driver
 
 from ptkc.mechanisms import KEY_TYPES
 from ptkc.mechanisms.dh import kdf_x9_42
+from ptkc.mechanisms.domain_parameters import DhParameterGeneration, SubgroupParameterGeneration
 from ptkc.mechanisms.dsa import Dsa
-from ptkc.mechanisms.finite_fields import (
-    DH,
-    DSA,
-    X9_42_DH,
-    DhParameterGeneration,
-    Field,
-    FieldKeyPairGeneration,
-    SubgroupParameterGeneration,
-)
+from ptkc.mechanisms.finite_fields import DH, DSA, X9_42_DH, Field, FieldKeyPairGeneration
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.layouts import X942Dh

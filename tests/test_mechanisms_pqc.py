@@ -20,7 +20,7 @@ from drivers import Driver
 
 from ptkc.hsm.approval import approve
 from ptkc.mechanisms import KEY_TYPES, MECHANISMS, load
-from ptkc.mechanisms.x509 import key_material
+from ptkc.mechanisms.public_key_info import key_material
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKH, CKK, CKM, CKO, CKP, CKR
 from ptkc.spec.errors import CryptokiError

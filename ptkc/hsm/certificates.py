@@ -192,7 +192,7 @@ class CertificateCommands(IdentityCommands):
 
     def _decode(self, session: Session, public_key_info: bytes, template: Template) -> int:
         """Make the public key object that a certificate certifies."""
-        from ptkc.mechanisms.x509 import key_material  # noqa: PLC0415 - at the first need
+        from ptkc.mechanisms.public_key_info import key_material  # noqa: PLC0415 - at the first need
 
         try:
             material = key_material(public_key_info)

@@ -21,7 +21,8 @@ from ptkc.mechanisms.identity import (
     serial_in,
     signer,
 )
-from ptkc.mechanisms.x509 import Certificate, certificate_attributes, key_identifier
+from ptkc.mechanisms.public_key_info import key_identifier
+from ptkc.mechanisms.x509 import Certificate, certificate_attributes
 from ptkc.objects import template as templates
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR

@@ -119,7 +119,7 @@ def unwrap(
 
 def _public_material(info: bytes, attributes: Attributes) -> Attributes:
     """Return the material of a public key in its SubjectPublicKeyInfo (DER), and what follows from it."""
-    from ptkc.mechanisms.x509 import key_material  # noqa: PLC0415 - cryptography, which start-up must not load
+    from ptkc.mechanisms.public_key_info import key_material  # noqa: PLC0415 - cryptography, which start-up must not load
 
     try:
         material = key_material(info)

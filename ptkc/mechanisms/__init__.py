@@ -14,9 +14,10 @@ __all__ = ["KEY_TYPES", "MECHANISMS", "load"]
 _FAMILIES = (
     "digests", "macs", "generic", "aes", "aes_aead", "aes_wrap", "des3", "rsa", "rsa_pkcs1", "rsa_raw", "rsa_padding",
     "ec", "edwards", "ecdh", "ml_dsa", "ml_kem", "slh_dsa", "certifying", "derivation", "finite_fields", "dh", "dsa",
-    "dsa_parameters", "rsa_x9_31", "hybrid_wrap", "set_attributes", "wrapkey", "secret_sharing", "chacha20",
-    "poly1305", "camellia", "aria", "old_ciphers", "aes_modes", "aes_xts", "aes_macs", "des3_modes", "blake2",
-    "hashing_derivation", "encrypt_data", "hkdf", "password", "public_key", "kbkdf", "ike", "tls",
+    "domain_parameters", "dsa_parameters", "rsa_x9_31", "hybrid_wrap", "set_attributes", "wrapkey", "secret_sharing",
+    "chacha20", "poly1305", "camellia", "aria", "old_ciphers", "aes_modes", "aes_xts", "aes_macs",
+    "des3_modes", "blake2", "hashing_derivation", "encrypt_data", "hkdf", "password", "public_key", "kbkdf",
+    "ike", "tls",
 )  # fmt: skip
 _LOADED: list[bool] = []
 

@@ -16,12 +16,12 @@ from cryptography import x509
 
 from ptkc.mechanisms import asn1, names
 from ptkc.mechanisms.generic import random_bytes
+from ptkc.mechanisms.public_key_info import key_identifier
 from ptkc.mechanisms.signatures import Scheme
 from ptkc.mechanisms.x509 import (
     Certificate,
     Request,
     extension,
-    key_identifier,
     pki_entries,
     request_info,
     signed,

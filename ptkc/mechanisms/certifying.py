@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ptkc.mechanisms.ec import FLAGS, EcKeyPairGeneration
 from ptkc.mechanisms.mechanism import Mechanism, Verification, register
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
+from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.layouts import GEN_PIK, MECH_AND_OBJECT, GenPik
 from ptkc.spec.values import Attributes
@@ -91,6 +91,11 @@ class VerifyCertificate(Mechanism):
 
     type = CKM.VERIFY_CERTIFICATE
     source = "cryptography_vectors: x509"
+
+    @property
+    def flags(self) -> int:
+        """CKF_VERIFY alone: certificates are no messages."""
+        return CKF.VERIFY
 
     def verify(self, key: Object, parameter: None, now: Callable[[], float]) -> Verification:  # noqa: ARG002 - none
         """Return the verification of certificates by the issuer's.

@@ -11,8 +11,9 @@ from typing import Any
 
 from ptkc.mechanisms import evp
 from ptkc.mechanisms.digests import ALGORITHMS
+from ptkc.mechanisms.domain_parameters import subgroup_sizes
 from ptkc.mechanisms.evp import Octets
-from ptkc.mechanisms.finite_fields import DSA, bits_of, stripped, subgroup_sizes
+from ptkc.mechanisms.finite_fields import DSA, bits_of, stripped
 from ptkc.mechanisms.generic import random_bytes
 from ptkc.mechanisms.mechanism import Mechanism, register
 from ptkc.spec import layouts

@@ -21,8 +21,9 @@ from ptkc.mechanisms import names
 from ptkc.mechanisms.certificates import Signer, key_identifiers, random_number
 from ptkc.mechanisms.curves import find
 from ptkc.mechanisms.ec import load_private
+from ptkc.mechanisms.public_key_info import key_identifier
 from ptkc.mechanisms.signatures import SCHEMES
-from ptkc.mechanisms.x509 import Certificate, extension, key_identifier, request_info, tbs_certificate, utc
+from ptkc.mechanisms.x509 import Certificate, extension, request_info, tbs_certificate, utc
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError

@@ -56,7 +56,7 @@ class PublicKeyDerivation(Derivation):
 
         CKR_TEMPLATE_INCONSISTENT if the template has it otherwise.
         """
-        from ptkc.mechanisms.x509 import key_material  # noqa: PLC0415 - asn1crypto, which few mechanisms need
+        from ptkc.mechanisms.public_key_info import key_material  # noqa: PLC0415 - asn1crypto, which few mechanisms need
 
         try:
             material = key_material(key.attributes.get(CKA.PUBLIC_KEY_INFO, b""))

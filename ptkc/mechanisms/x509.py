@@ -14,32 +14,26 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from asn1crypto import core, csr, keys
+from asn1crypto import core, csr
 from asn1crypto import x509 as asn1x509
 from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
 from ptkc.mechanisms import asn1, names
-from ptkc.mechanisms.parameter_sets import public_material
+from ptkc.mechanisms.public_key_info import big, key_material
 from ptkc.mechanisms.signatures import check_signature
-from ptkc.spec.constants import CKA, CKC, CKK, CKO
+from ptkc.spec.constants import CKA, CKC, CKO
 from ptkc.spec.values import Attributes, ulong
 
 __all__ = [
-    "Certificate", "Request", "certificate_attributes", "extension", "key_identifier", "key_material", "pki_entries",
-    "request_attributes", "request_info", "signed", "tbs_certificate", "utc",
+    "Certificate", "Request", "certificate_attributes", "extension", "pki_entries", "request_attributes",
+    "request_info", "signed", "tbs_certificate", "utc",
 ]  # fmt: skip
 
 _Read = TypeVar("_Read")
 _LONGEST_SERIAL = 20
 _LAST_OF_UTC_TIME, _FIRST_OF_UTC_TIME = 2049, 1950
 _SET = 0x31
-_OWN_CURVES = {
-    "ed25519": CKK.EC_EDWARDS,
-    "ed448": CKK.EC_EDWARDS,
-    "x25519": CKK.EC_MONTGOMERY,
-    "x448": CKK.EC_MONTGOMERY,
-}
 _CLASSES = (ulong(CKO.CERTIFICATE), ulong(CKO.CERTIFICATE_REQUEST))
 
 # Names in extensions may be longer than RFC 5280 allows. What the library still reads and will not any more, as serial
@@ -264,88 +258,6 @@ def _entry(value: bytes) -> Any:  # noqa: ANN401 - asn1crypto has no types
     return found
 
 
-# Keys
-
-
-def key_identifier(public_key_info: bytes) -> bytes:
-    """Return the SHA-1 of the key without its algorithm (RFC 5280 4.2.1.2, the first method); ValueError."""
-    identifier: bytes = asn1.load(keys.PublicKeyInfo, public_key_info).sha1
-    return identifier
-
-
-def key_material(public_key_info: bytes) -> Attributes:
-    """Return CKA_KEY_TYPE and the material of a SubjectPublicKeyInfo; ValueError for keys that we do not have."""
-    material = public_material(public_key_info) or _finite_field_material(public_key_info)
-    if material:
-        return material
-    info = asn1.load(keys.PublicKeyInfo, public_key_info)
-    algorithm, key = info["algorithm"], info["public_key"]
-    name, parameters = algorithm["algorithm"].native, algorithm["parameters"].dump()
-    if name == "rsa":
-        numbers = (key.parsed[field].native for field in ("modulus", "public_exponent"))
-        modulus, exponent = map(_big, numbers)
-        return {CKA.KEY_TYPE: ulong(CKK.RSA), CKA.MODULUS: modulus, CKA.PUBLIC_EXPONENT: exponent}
-    point = core.OctetString(bytes(key)).dump()
-    if name == "ec" and parameters:
-        return {CKA.KEY_TYPE: ulong(CKK.EC), CKA.EC_PARAMS: parameters, CKA.EC_POINT: point}
-    if name in _OWN_CURVES and not parameters:
-        curve = algorithm["algorithm"].dump()
-        return {CKA.KEY_TYPE: ulong(_OWN_CURVES[name]), CKA.EC_PARAMS: curve, CKA.EC_POINT: point}
-    raise ValueError(f"no key that we know: {name}")
-
-
-class _Domain(core.SequenceOf):  # type: ignore[misc]
-    """Dss-Parms, DHParameter, DomainParameters."""
-
-    _child_spec = core.Integer
-
-
-class _FiniteFieldAlgorithm(core.Sequence):  # type: ignore[misc]
-    """AlgorithmIdentifier with whatever parameters."""
-
-    _fields = [  # noqa: RUF012 - asn1crypto's way
-        ("algorithm", core.ObjectIdentifier),
-        ("parameters", core.Any, {"optional": True}),
-    ]
-
-
-class _FiniteFieldKey(core.Sequence):  # type: ignore[misc]
-    """SubjectPublicKeyInfo with whatever key."""
-
-    _fields = [("algorithm", _FiniteFieldAlgorithm), ("key", core.OctetBitString)]  # noqa: RUF012
-
-
-# Identifier of the algorithm: the type of the key, and what its parameters begin with (RFC 3279 2.3.2, 2.3.3, PKCS #3).
-_FINITE_FIELDS = {
-    "1.2.840.10040.4.1": (CKK.DSA, (CKA.PRIME, CKA.SUBPRIME, CKA.BASE)),
-    "1.2.840.113549.1.3.1": (CKK.DH, (CKA.PRIME, CKA.BASE)),
-    "1.2.840.10046.2.1": (CKK.X9_42_DH, (CKA.PRIME, CKA.BASE, CKA.SUBPRIME)),
-}
-
-
-def _finite_field_material(public_key_info: bytes) -> Attributes:
-    """Return CKA_KEY_TYPE and the material of a key of DSA or Diffie-Hellman, nothing of any other."""
-    info = asn1.load(_FiniteFieldKey, public_key_info)
-    row = _FINITE_FIELDS.get(info["algorithm"]["algorithm"].dotted)
-    if row is None:
-        return {}
-    key_type, kinds = row
-    domain = asn1.load(_Domain, info["algorithm"]["parameters"].dump()).native
-    value = asn1.load(core.Integer, info["key"].native).native
-    numbers = dict(zip(kinds, domain, strict=False))
-    if len(numbers) < len(kinds):
-        raise ValueError("domain parameters are missing")
-    material = {kind: _big(number) for kind, number in numbers.items()}
-    return {CKA.KEY_TYPE: ulong(key_type), CKA.VALUE: _big(value), **material}
-
-
-def _big(number: int) -> bytes:
-    """Return a big integer as attributes have it; ValueError for what is not positive."""
-    if number <= 0:
-        raise ValueError("a number that is not positive")
-    return number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
 # What attributes say of a certificate
 
 
@@ -372,7 +284,7 @@ def certificate_attributes(certificate: Certificate) -> Attributes:
         CKA.END_DATE: f"{end.year:04}{end:%m%d}".encode(),
         CKA.SUBJECT_STR: _text(certificate.subject),
         CKA.ISSUER_STR: _text(certificate.issuer),
-        CKA.SERIAL_NUMBER_INT: _big(certificate.number),
+        CKA.SERIAL_NUMBER_INT: big(certificate.number),
         CKA.CERTIFICATE_START_TIME: f"{begin.year:04}{begin:%m%d%H%M%S}00".encode(),
         CKA.CERTIFICATE_END_TIME: f"{end.year:04}{end:%m%d%H%M%S}00".encode(),
     }

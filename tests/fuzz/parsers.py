@@ -24,7 +24,17 @@ from hostile_certificates import CERTIFICATE, REQUEST
 from ptkc.client.certificates import from_pem, to_pem
 from ptkc.configuration import parse as parse_configuration
 from ptkc.configuration import read_server
-from ptkc.mechanisms import KEY_TYPES, curves, load, names, private_key_choice, private_key_info, tickets, x509
+from ptkc.mechanisms import (
+    KEY_TYPES,
+    curves,
+    load,
+    names,
+    private_key_choice,
+    private_key_info,
+    public_key_info,
+    tickets,
+    x509,
+)
 from ptkc.mechanisms.portable import pack_attributes, unpack_attributes
 from ptkc.mechanisms.secret_sharing import SecretRecover
 from ptkc.mechanisms.wrapkey import _read as read_wrapkey
@@ -184,7 +194,7 @@ def _decode(data: bytes) -> None:
 
 def _material(data: bytes) -> None:
     """Read a SubjectPublicKeyInfo."""
-    x509.key_material(data)
+    public_key_info.key_material(data)
 
 
 def _certificate(data: bytes) -> None:
