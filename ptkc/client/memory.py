@@ -168,8 +168,15 @@ def read_message(pointer: Any, length: int, outputs: list[tuple[int, int]] | Non
 
 
 def read_message_mechanism(pointer: Any, outputs: list[tuple[int, int]] | None = None) -> tuple[int, object]:
-    """Return (type, parameter) of a CK_MECHANISM whose parameter is that of a message, as `read_message` does."""
-    return pointer.mechanism, read_message(pointer.pParameter, pointer.ulParameterLen, outputs)
+    """Return (type, parameter) of a CK_MECHANISM whose parameter is that of a message, as `read_message` does.
+
+    What is no structure of the mechanism's is MALFORMED, and nothing that it may point to is looked at.
+    """
+    number, address, length = pointer.mechanism, pointer.pParameter, pointer.ulParameterLen
+    wanted = layouts.OF_MECHANISM.get(number)
+    if length and not any(each.value is wanted and each.size == length for each in layouts.MADE):
+        return number, parameters.MALFORMED
+    return number, read_message(address, length, outputs)
 
 
 def write_back(outputs: list[tuple[int, int]], written: tuple[bytes | int, ...]) -> None:

@@ -20,15 +20,16 @@ __all__ = [
     "CBC_DATA", "CCM", "CCM_WRAP", "CHACHA20", "CHACHA20_POLY1305", "COUNTER_FORMAT", "CTR", "DES3_CBC_DATA",
     "DSA_SEED_GIVEN", "DSA_SEED_MADE", "ECDH", "ECDH_AES_WRAP", "EDDSA", "EXTRACT", "GCM", "GCM_WRAP", "GEN_PIK",
     "GIVEN", "HANDLE", "HASH_SIGN_CONTEXT", "HKDF", "IKE1_EXTENDED", "IKE1_PRF", "IKE2_PRF_PLUS", "IKE_PRF",
-    "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT", "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP", "PBKDF2",
-    "PSS", "RSA_AES_WRAP", "SECRET_SHARE", "SIGN_CONTEXT", "SP800_108", "SP800_108_FEEDBACK", "TLS_EXTENDED_MASTER",
-    "TLS_KDF", "TLS_KEYS", "TLS_MAC", "TLS_MASTER", "WITHOUT_KEY", "WRAPPING", "CbcData", "Ccm", "CcmMessage",
-    "CcmWrap", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage", "CounterFormat", "Ctr", "Des3CbcData",
-    "DsaGeneration", "Ecdh", "EcdhAesWrap", "Eddsa", "Extract", "FurtherKey", "Gcm", "GcmMessage", "GcmWrap",
-    "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended", "Ike1Prf", "Ike2PrfPlus", "IkePrf", "KeyData",
-    "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject", "Oaep", "Pbkdf2", "PrfData", "Pss", "RsaAesWrap",
-    "Share", "SignContext", "Sp800108", "Sp800108Feedback", "TlsExtendedMaster", "TlsKdf", "TlsKeys", "TlsKeysOut",
-    "TlsMac", "TlsMaster", "TlsRandom", "pack", "pack_message", "parse", "parse_message", "unpack", "unpack_message",
+    "KEY_DATA", "KEY_HANDLE", "LAYOUTS", "LENGTH_FORMAT", "MAC_GENERAL", "MADE", "MECH_AND_OBJECT", "OAEP",
+    "OF_MECHANISM", "PBKDF2", "PSS", "RSA_AES_WRAP", "SECRET_SHARE", "SIGN_CONTEXT", "SP800_108",
+    "SP800_108_FEEDBACK", "TLS_EXTENDED_MASTER", "TLS_KDF", "TLS_KEYS", "TLS_MAC", "TLS_MASTER", "WITHOUT_KEY",
+    "WRAPPING", "CbcData", "Ccm", "CcmMessage", "CcmWrap", "ChaCha20", "ChaCha20Poly1305", "ChaChaMessage",
+    "CounterFormat", "Ctr", "Des3CbcData", "DsaGeneration", "Ecdh", "EcdhAesWrap", "Eddsa", "Extract", "FurtherKey",
+    "Gcm", "GcmMessage", "GcmWrap", "GenPik", "Handle", "HashSignContext", "Hkdf", "Ike1Extended", "Ike1Prf",
+    "Ike2PrfPlus", "IkePrf", "KeyData", "KeyHandle", "LengthFormat", "MacGeneral", "MechanismAndObject", "Oaep",
+    "Pbkdf2", "PrfData", "Pss", "RsaAesWrap", "Share", "SignContext", "Sp800108", "Sp800108Feedback",
+    "TlsExtendedMaster", "TlsKdf", "TlsKeys", "TlsKeysOut", "TlsMac", "TlsMaster", "TlsRandom", "pack",
+    "pack_message", "parse", "parse_message", "unpack", "unpack_message",
 ]  # fmt: skip
 
 Gcm = namedtuple("Gcm", "iv iv_bits aad tag_bits")
@@ -330,6 +331,8 @@ MADE = _messages("in_out", "output")
 """Layouts of the per-message parameters of functions that make a ciphertext or a signature."""
 GIVEN = _messages("pointer", "optional")
 """Layouts of the same structures for functions that check and decrypt."""
+OF_MECHANISM = {CKM.AES_GCM: GcmMessage, CKM.AES_CCM: CcmMessage, CKM.CHACHA20_POLY1305: ChaChaMessage}
+"""Which of them a mechanism that wraps with associated data takes: the length alone could be another structure's."""
 
 _ABSENT, _BYTES, _STRUCTURE, _MALFORMED, _WRAPPING = b"\0", b"\1", b"\2", b"\3", b"\4"
 _MESSAGE_MALFORMED = b"\1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -308,3 +309,16 @@ class TestGcm:
             (mechanism.pointer, wrapping, buffer, 32, template.array, template.count, NULL, 0, NULL),
         ):
             expect(CKR.ARGUMENTS_BAD, session.call, "C_UnwrapKeyAuthenticated", *arguments)
+
+
+@pytest.mark.parametrize("words", [3, 6, 7], ids=["chacha", "gcm", "ccm"])
+@pytest.mark.parametrize("name", ["RSA_PKCS_OAEP", "AES_CBC", "AES_GCM", "AES_CCM", "CHACHA20_POLY1305"])
+def test_numbers_of_the_length_of_another_ciphers_parameter_are_no_pointers(
+    session: Session, name: str, words: int
+) -> None:
+    """What has only the length of a parameter, of this cipher or another, is refused; nothing it holds is followed."""
+    wrapping, target = _wrapping(session, "AES_GCM"), aes(session, EXTRACTABLE=True)
+    large = 1 << 40 if (name, words) not in {("AES_GCM", 6), ("AES_CCM", 7), ("CHACHA20_POLY1305", 3)} else 1 << 12
+    mechanism = Mechanism(getattr(CKM, name), large.to_bytes(8, sys.byteorder) * words)
+    codes = (CKR.MECHANISM_PARAM_INVALID, CKR.MECHANISM_INVALID, CKR.WRAPPING_KEY_TYPE_INCONSISTENT)
+    expect(codes, session.wrap_authenticated, mechanism, wrapping, target)
