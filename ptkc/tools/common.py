@@ -108,8 +108,8 @@ _HINTS = {
     "CKR_DEVICE_RESET": "the HSM was started anew: try again",
     "CKR_DEVICE_ERROR": "see `ptkc doctor`",
     "CKR_CERT_NOT_VALIDATED": (
-        "secure messaging needs the HSM's certificate: `ctident fetch-certs` fetches it; if it is there, the HSM has "
-        "got another one, or this is another HSM"
+        "secure messaging needs the HSM's certificate: `ctident fetch-certs all` fetches it; if it is there, the HSM "
+        "has got another one, or this is another HSM"
     ),
     "CKR_CANNOT_DERIVE_KEYS": "no channel: the HSM did not prove to be the one whose certificate this client holds",
     "CKR_SMS_ERROR": (

@@ -24,7 +24,7 @@ __all__ = ["examine_certificates", "examine_servers"]
 
 _CHECK = "network"
 _STORE = "certificates"
-_FETCH = "`ctident fetch-certs` fetches it; compare the fingerprints"
+_FETCH = "`ctident fetch-certs all` fetches it; compare the fingerprints"
 
 
 def examine_servers(configuration: Configuration) -> Iterator[Finding]:
