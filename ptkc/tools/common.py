@@ -117,6 +117,11 @@ _HINTS = {
         "ET_PTKC_SMS_NEW_HSMS=<serial> until it has. A log, which ET_PTKC_LOGGER_FILE names, says why"
     ),
     "CKR_BAD_PROTECTION": "the HSM's security flags want secure messaging, with more protection than there was",
+    "CKR_KEY_NOT_WRAPPABLE": (
+        "a sensitive key leaves only under a sensitive key that does nothing but wrap and unwrap: `ctkmu c -taes -z256 "
+        "-aPTMWU -n<label>` makes one; docs/security.md says why"
+    ),
+    "CKR_WRAPPING_KEY_SIZE_RANGE": "the wrapping key is too short for this key, or weaker than it: take a longer one",
     "CKR_TOKEN_WRITE_PROTECTED": "the HSM's directory cannot be written: see `ptkc doctor`",
 }
 
