@@ -216,7 +216,8 @@ def test_keys_are_backed_up_and_restored(user: pkcs11.Session) -> None:
     keys = [
         user.generate_key(KeyType.AES, 256, label=label, template={Attribute.EXTRACTABLE: True}) for label in ("a", "b")
     ]
-    wrapping = user.generate_key(KeyType.AES, 256, label="backup")
+    only = pkcs11.MechanismFlag.WRAP | pkcs11.MechanismFlag.UNWRAP
+    wrapping = user.generate_key(KeyType.AES, 256, label="backup", capabilities=only)
     file = vendor.back_up(user, wrapping, keys)
     first = vendor.restore(user, wrapping, file)
     second = vendor.restore(user, wrapping, file, 1, {Attribute.LABEL: "c"})
