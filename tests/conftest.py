@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,12 @@ from tokens import Initialised, initialise
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker of the tests that `make soak` repeats in their long form."""
+    """Declare our markers. Interrupt as usual where a shell began the run in the background, with SIGINT ignored.
+
+    Programs that tests start would ignore it too, and one test waits for the end of one that it interrupts.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "soak: has a long form, which `make soak` runs")
     config.addinivalue_line("markers", "vectors(*mechanisms): holds these mechanisms to published vectors")
 
