@@ -213,9 +213,16 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 
 SOFTHSM = {test: why for why, tests in _KNOWN.items() for test in tests}
 
+_SHORT_SECRETS = (
+    "secp192r1", "secp224r1", "brainpoolP512r1", "secp192k1", "secp224k1", "brainpoolP224r1", "brainpoolP224t1",
+    "brainpoolP320r1", "brainpoolP320t1", "brainpoolP512t1",
+)  # fmt: skip
 
 UNSTABLE: dict[str, str] = {
     "threads.threads_open_and_close_sessions": "a search beside a session that closes may be CKR_GENERAL_ERROR",
+} | {
+    f"curves.curve_agrees[{name}]": "a zero byte before the secret is lost, one time in 256: CKR_GENERAL_ERROR"
+    for name in _SHORT_SECRETS
 }
 """Where SoftHSM2 fails only sometimes: a pass is no surprise there."""
 
