@@ -12,9 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ptkc import mechanisms
-from ptkc.configuration import ITEMS
 from ptkc.hsm import policy
 from ptkc.hsm.device import LocalDevice
+from ptkc.items import ITEMS
 from ptkc.mechanisms.generic import secret_key_types
 from ptkc.mechanisms.mechanism import Mechanism
 from ptkc.spec.constants import CKF, CKK, CKM

@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["LEVELS", "REFUSED", "violations"]
 
 LEVELS = {
-    "spec": 0,
+    "spec": 0, "items": 0,
     "configuration": 1, "log": 1, "objects": 1,
     "mechanisms": 2, "wire": 2,
     "token": 3, "sms": 3,

@@ -6,7 +6,8 @@ import pwd
 import pytest
 
 from ptkc import log
-from ptkc.configuration import DEFAULT, ENVIRONMENT, ITEMS, SYSTEM, USER, Configuration, parse
+from ptkc.configuration import DEFAULT, ENVIRONMENT, SYSTEM, USER, Configuration, parse
+from ptkc.items import ITEMS
 from ptkc.sms.protection import LETTERS
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError

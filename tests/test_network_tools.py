@@ -13,7 +13,7 @@ import pytest
 from network import SERIAL, USER_PIN, client, made, served, set_flags
 from processes import program
 
-from ptkc.configuration import ITEMS
+from ptkc.items import ITEMS
 
 _DOCS = Path(__file__).parents[1] / "docs"
 

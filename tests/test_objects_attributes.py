@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ptkc.objects import attributes as tables
-from ptkc.objects.attributes import BIGINT, BOOL, BYTES, DATE, STRING, ULONG, ULONGS
 from ptkc.objects.classes import CLASSES
+from ptkc.objects.kinds import BIGINT, BOOL, BYTES, DATE, STRING, ULONG, ULONGS
 from ptkc.spec.constants import CKA, CKC, CKK, CKO
 from ptkc.spec.values import ulong
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ptkc.objects import template as templates
-from ptkc.objects.attributes import ULONG
 from ptkc.objects.classes import CLASSES
+from ptkc.objects.kinds import ULONG
 from ptkc.objects.object import Object
 from ptkc.objects.template import CREATE, DERIVE, GENERATE, UNWRAP
 from ptkc.spec.constants import CKA, CKC, CKK, CKM, CKO, CKR

@@ -13,7 +13,7 @@ import time
 
 from ptkc import __version__, mechanisms
 from ptkc.hsm import policy
-from ptkc.objects.attributes import BOOL, STRING, ULONG
+from ptkc.objects.kinds import BOOL, STRING, ULONG
 from ptkc.spec.constants import CK, CKA, CKF, CKH, CKO, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE, Attributes, Template, boolean, from_ulong, ulong
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, ValuesView
 
-    from ptkc.objects.attributes import Kind
+    from ptkc.objects.kinds import Kind
     from ptkc.token.hsms import Hsm
     from ptkc.token.tokens import Token
 

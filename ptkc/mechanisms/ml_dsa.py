@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
 from ptkc.mechanisms.mechanism import Mechanism, Operation, Verification, register
-from ptkc.mechanisms.parameter_sets import ParameterSet, ParameterSetKey
+from ptkc.mechanisms.parameter_sets import ParameterSet, ParameterSetKey, ParameterSetPair
 from ptkc.mechanisms.pqc_signing import PREHASHES, Prehash, context_of
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
@@ -100,29 +100,10 @@ def _load(key: Object, *, private: bool) -> _Key:
     return loaded  # type: ignore[no-any-return]
 
 
-class KeyPairGeneration(Mechanism):
-    """CKM_ML_DSA_KEY_PAIR_GEN."""
-
-    type = CKM.ML_DSA_KEY_PAIR_GEN
-    sizes = _SIZES
-    generates = CKK.ML_DSA
-    source = "none: the key is random"
-
-    def generate_pair(
-        self,
-        parameter: None,  # noqa: ARG002 - there is none
-        public: Attributes,
-        private: Attributes,  # noqa: ARG002 - has nothing to say
-    ) -> tuple[Attributes, Attributes]:
-        """Make a key pair of the CKA_PARAMETER_SET in the public template; CKR_PARAMETER_SET_NOT_SUPPORTED."""
-        row = ML_DSA.find(public)
-        made = row.library[0].generate()
-        value = made.public_key().public_bytes_raw()
-        follows = {CKA.PUBLIC_KEY_INFO: row.public_key_info(value)}
-        return (
-            {CKA.VALUE: value, **follows},
-            {CKA.PARAMETER_SET: public[CKA.PARAMETER_SET], CKA.SEED: made.private_bytes_raw(), **follows},
-        )
+def _made(row: ParameterSet) -> tuple[bytes, Attributes]:
+    """Return a new public key and its seed."""
+    made = row.library[0].generate()
+    return made.public_key().public_bytes_raw(), {CKA.SEED: made.private_bytes_raw()}
 
 
 class _Pure:
@@ -307,7 +288,7 @@ class HashMlDsa(Mechanism):
 
 register(
     ML_DSA,
-    KeyPairGeneration(),
+    ParameterSetPair(CKM.ML_DSA_KEY_PAIR_GEN, ML_DSA, _made),
     MlDsa(CKM.ML_DSA),
     HashMlDsa(),
     *(

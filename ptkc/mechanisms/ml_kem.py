@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import mlkem
 
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import Mechanism, register
-from ptkc.mechanisms.parameter_sets import ParameterSet, ParameterSetKey
+from ptkc.mechanisms.parameter_sets import ParameterSet, ParameterSetKey, ParameterSetPair
 from ptkc.mechanisms.pqcrypto_library import find
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKP, CKR
@@ -110,32 +110,14 @@ def _checked_public(row: ParameterSet, value: bytes) -> bytes:
 ML_KEM = MlKemKey(CKK.ML_KEM, _SETS)
 
 
-class KeyPairGeneration(Mechanism):
-    """CKM_ML_KEM_KEY_PAIR_GEN."""
-
-    type = CKM.ML_KEM_KEY_PAIR_GEN
-    sizes = _SIZES
-    generates = CKK.ML_KEM
-    source = "none: the key is random"
-
-    def generate_pair(
-        self,
-        parameter: None,  # noqa: ARG002 - there is none
-        public: Attributes,
-        private: Attributes,  # noqa: ARG002 - has nothing to say
-    ) -> tuple[Attributes, Attributes]:
-        """Make a key pair of the CKA_PARAMETER_SET in the public template; CKR_PARAMETER_SET_NOT_SUPPORTED."""
-        row = ML_KEM.find(public)
-        library: _Library = row.library
-        if library.private is None:
-            value, secret = map(bytes, library.expanded.keygen())
-            material = {CKA.VALUE: secret}
-        else:
-            made = library.private.generate()
-            value = made.public_key().public_bytes_raw()
-            material = {CKA.SEED: made.private_bytes_raw()}
-        follows = {CKA.PUBLIC_KEY_INFO: row.public_key_info(value)}
-        return {CKA.VALUE: value, **follows}, {CKA.PARAMETER_SET: public[CKA.PARAMETER_SET], **material, **follows}
+def _made(row: ParameterSet) -> tuple[bytes, Attributes]:
+    """Return a new public key and its seed, or the expanded key where the library has no seeds."""
+    library: _Library = row.library
+    if library.private is None:
+        value, secret = map(bytes, library.expanded.keygen())
+        return value, {CKA.VALUE: secret}
+    made = library.private.generate()
+    return made.public_key().public_bytes_raw(), {CKA.SEED: made.private_bytes_raw()}
 
 
 class MlKem(Mechanism):
@@ -180,4 +162,4 @@ def _length(attributes: Attributes) -> int:
     return length
 
 
-register(ML_KEM, KeyPairGeneration(), MlKem())
+register(ML_KEM, ParameterSetPair(CKM.ML_KEM_KEY_PAIR_GEN, ML_KEM, _made), MlKem())

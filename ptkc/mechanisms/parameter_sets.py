@@ -7,16 +7,17 @@ bytes and the key. PrivateKeyInfo holds a CHOICE of the seed, the expanded key o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ptkc.mechanisms.der import BIT_STRING, OCTET_STRING, SEQUENCE, der, oid
-from ptkc.mechanisms.mechanism import KEY_TYPES, KeyType
+from ptkc.mechanisms.mechanism import KEY_TYPES, KeyType, Mechanism
 from ptkc.mechanisms.private_key_info import check_public_key_info, trimmed
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes, from_ulong, ulong
 
-__all__ = ["ParameterSet", "ParameterSetKey", "public_material"]
+__all__ = ["ParameterSet", "ParameterSetKey", "ParameterSetPair", "public_material"]
 
 _SEED = 0x80
 """The tag of the seed in the CHOICE: [0] IMPLICIT."""
@@ -157,6 +158,35 @@ class ParameterSetKey(KeyType):
             **{kind: content for kind, content in material.items() if content is not None},
             CKA.PUBLIC_KEY_INFO: info,
         }
+
+
+class ParameterSetPair(Mechanism):
+    """CKM_*_KEY_PAIR_GEN of a family."""
+
+    source = "none: the key is random"
+
+    def __init__(
+        self, number: int, family: ParameterSetKey, make: Callable[[ParameterSet], tuple[bytes, Attributes]]
+    ) -> None:
+        """Keep number and family; `make` gives for one of its sets a new public key and the private material."""
+        self.type = number
+        self.generates = family.type
+        lengths = [row.public_size for row in family.sets.values()]
+        self.sizes = min(lengths), max(lengths)
+        self._family = family
+        self._make = make
+
+    def generate_pair(
+        self,
+        parameter: None,  # noqa: ARG002 - there is none
+        public: Attributes,
+        private: Attributes,  # noqa: ARG002 - has nothing to say
+    ) -> tuple[Attributes, Attributes]:
+        """Make a key pair of the CKA_PARAMETER_SET in the public template; CKR_PARAMETER_SET_NOT_SUPPORTED."""
+        row = self._family.find(public)
+        value, material = self._make(row)
+        follows = {CKA.PUBLIC_KEY_INFO: row.public_key_info(value)}
+        return {CKA.VALUE: value, **follows}, {CKA.PARAMETER_SET: public[CKA.PARAMETER_SET], **material, **follows}
 
 
 def public_material(info: bytes) -> Attributes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ptkc.mechanisms.mechanism import Mechanism, Operation, Verification, register
-from ptkc.mechanisms.parameter_sets import ParameterSet, ParameterSetKey
+from ptkc.mechanisms.parameter_sets import ParameterSet, ParameterSetKey, ParameterSetPair
 from ptkc.mechanisms.parts import Parts
 from ptkc.mechanisms.pqc_signing import PREHASHES, context_of
 from ptkc.mechanisms.pqcrypto_library import InvalidSignatureError, find, hash_algorithm
@@ -59,28 +59,10 @@ class SlhDsaKey(ParameterSetKey):
 SLH_DSA = SlhDsaKey(CKK.SLH_DSA, _SETS)
 
 
-class KeyPairGeneration(Mechanism):
-    """CKM_SLH_DSA_KEY_PAIR_GEN."""
-
-    type = CKM.SLH_DSA_KEY_PAIR_GEN
-    sizes = _SIZES
-    generates = CKK.SLH_DSA
-    source = "none: the key is random"
-
-    def generate_pair(
-        self,
-        parameter: None,  # noqa: ARG002 - there is none
-        public: Attributes,
-        private: Attributes,  # noqa: ARG002 - has nothing to say
-    ) -> tuple[Attributes, Attributes]:
-        """Make a key pair of the CKA_PARAMETER_SET in the public template; CKR_PARAMETER_SET_NOT_SUPPORTED."""
-        row = SLH_DSA.find(public)
-        value, secret = row.library.keygen()
-        follows = {CKA.PUBLIC_KEY_INFO: row.public_key_info(value)}
-        return (
-            {CKA.VALUE: value, **follows},
-            {CKA.PARAMETER_SET: public[CKA.PARAMETER_SET], CKA.VALUE: secret, **follows},
-        )
+def _made(row: ParameterSet) -> tuple[bytes, Attributes]:
+    """Return a new public key and its private key."""
+    value, secret = row.library.keygen()
+    return value, {CKA.VALUE: secret}
 
 
 class _Signature(Operation):
@@ -175,7 +157,7 @@ class SlhDsa(Mechanism):
 if _SETS[0].library is not None:
     register(
         SLH_DSA,
-        KeyPairGeneration(),
+        ParameterSetPair(CKM.SLH_DSA_KEY_PAIR_GEN, SLH_DSA, _made),
         SlhDsa(CKM.SLH_DSA),
         *(
             SlhDsa(getattr(CKM, f"HASH_SLH_DSA_{name}"), name)

@@ -12,35 +12,25 @@ Their third word is `once`: it may be set where the object has none, and then on
 
 from __future__ import annotations
 
+from ptkc.objects import kinds
+from ptkc.objects.kinds import BIGINT, BOOL, BYTES, DATE, STRING, TEMPLATE, ULONG, ULONGS
 from ptkc.spec.constants import CKA, CKM, CKT
 from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE, ulong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from ptkc.objects.kinds import Kind
 
 __all__ = [
-    "AES_SECRET_KEY", "BIGINT", "BOOL", "BYTES", "CERTIFICATE", "CERTIFICATE_REQUEST", "CHACHA20_SECRET_KEY",
-    "CIPHER_SECRET_KEY", "COMMON", "DATA", "DATE", "DES_SECRET_KEY", "DH_DOMAIN", "DH_PRIVATE_KEY", "DH_PUBLIC_KEY",
-    "DOMAIN_PARAMETERS", "DSA_DOMAIN", "DSA_PRIVATE_KEY", "DSA_PUBLIC_KEY", "EC_PRIVATE_KEY", "EC_PUBLIC_KEY",
-    "EDWARDS_PRIVATE_KEY", "EDWARDS_PUBLIC_KEY", "GENERIC_SECRET_KEY", "KEY", "ML_DSA_PRIVATE_KEY",
-    "ML_DSA_PUBLIC_KEY", "ML_KEM_PRIVATE_KEY", "ML_KEM_PUBLIC_KEY", "MONTGOMERY_PRIVATE_KEY",
-    "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY", "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY",
-    "SLH_DSA_PRIVATE_KEY", "SLH_DSA_PUBLIC_KEY", "STORAGE", "STRING", "TEMPLATE", "TRUST", "TRUSTS", "ULONG", "ULONGS",
-    "X9_42_DH_DOMAIN", "X9_42_DH_PRIVATE_KEY", "X9_42_DH_PUBLIC_KEY", "X_509_ATTRIBUTE_CERTIFICATE",
-    "X_509_CERTIFICATE", "Kind", "Row",
+    "AES_SECRET_KEY", "CERTIFICATE", "CERTIFICATE_REQUEST", "CHACHA20_SECRET_KEY", "CIPHER_SECRET_KEY", "COMMON",
+    "DATA", "DES_SECRET_KEY", "DH_DOMAIN", "DH_PRIVATE_KEY", "DH_PUBLIC_KEY", "DOMAIN_PARAMETERS", "DSA_DOMAIN",
+    "DSA_PRIVATE_KEY", "DSA_PUBLIC_KEY", "EC_PRIVATE_KEY", "EC_PUBLIC_KEY", "EDWARDS_PRIVATE_KEY",
+    "EDWARDS_PUBLIC_KEY", "GENERIC_SECRET_KEY", "KEY", "ML_DSA_PRIVATE_KEY", "ML_DSA_PUBLIC_KEY", "ML_KEM_PRIVATE_KEY",
+    "ML_KEM_PUBLIC_KEY", "MONTGOMERY_PRIVATE_KEY", "MONTGOMERY_PUBLIC_KEY", "PRIVATE_KEY", "PUBLIC_KEY",
+    "RSA_PRIVATE_KEY", "RSA_PUBLIC_KEY", "SECRET_KEY", "SLH_DSA_PRIVATE_KEY", "SLH_DSA_PUBLIC_KEY", "STORAGE", "TRUST",
+    "TRUSTS", "X9_42_DH_DOMAIN", "X9_42_DH_PRIVATE_KEY", "X9_42_DH_PUBLIC_KEY", "X_509_ATTRIBUTE_CERTIFICATE",
+    "X_509_CERTIFICATE", "Row",
 ]  # fmt: skip
-
-
-class Kind:
-    """A data type of the tables: its name, and `check`, whether bytes are a canonical value of it."""
-
-    __slots__ = ("check", "name")
-
-    def __init__(self, name: str, check: Callable[[bytes], bool]) -> None:
-        """Keep both."""
-        self.name = name
-        self.check = check
 
 
 class Row:
@@ -65,59 +55,6 @@ class Row:
         self.measures = measures
 
 
-_MONTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-
-
-def _is_string(value: bytes) -> bool:
-    """Whether it is UTF-8 (RFC 2279)."""
-    if value.isascii():
-        return True
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_date(value: bytes) -> bool:
-    """Whether it is empty or a CK_DATE: year, month and day in eight digits (specification 3.3)."""
-    if len(value) != 8:  # noqa: PLR2004 - sizeof(CK_DATE)
-        return not value
-    if not value.isdigit():
-        return False
-    month = int(value[4:6])
-    if not 1 <= month <= 12 or not 1 <= int(value[6:]) <= _MONTHS[month]:  # noqa: PLR2004 - months of a year
-        return False
-    year = int(value[:4])
-    return value[4:] != b"0229" or (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
-
-
-def _is_sequence(value: bytes) -> bool:
-    """Whether it is one DER SEQUENCE, as far as its first bytes say: a certificate is read where it is used."""
-    if len(value) < 2 or value[0] != 0x30:  # noqa: PLR2004 - tag and length
-        return False
-    size = value[1] & 0x7F if value[1] > 0x80 else 0  # noqa: PLR2004 - the long form of a length
-    length = int.from_bytes(value[2 : 2 + size], "big") if size else value[1]
-    return len(value) == 2 + size + length
-
-
-def _one_of(name: str, count: int) -> Kind:
-    """Return the kind of an enumeration that is numbered from 0."""
-    return Kind(name, frozenset(map(ulong, range(count))).__contains__)
-
-
-BOOL = Kind("CK_BBOOL", frozenset((FALSE, TRUE)).__contains__)
-ULONG = Kind("CK_ULONG", lambda value: len(value) == 8)  # noqa: PLR2004 - the canonical length
-BYTES = Kind("byte array", lambda _: True)
-BIGINT = Kind("big integer", lambda _: True)
-STRING = Kind("RFC2279 string", _is_string)
-DATE = Kind("CK_DATE", _is_date)
-ULONGS = Kind("CK_ULONG array", lambda value: len(value) % 8 == 0)
-TEMPLATE = Kind("CK_ATTRIBUTE array", lambda _: True)  # its rows are checked by objects.plans
-_DER = Kind("DER SEQUENCE", _is_sequence)
-_CATEGORY = _one_of("CK_CERTIFICATE_CATEGORY", 4)
-_SECURITY_DOMAIN = _one_of("CK_JAVA_MIDP_SECURITY_DOMAIN", 4)
-_TRUST = _one_of("CK_TRUST", 5)
 _NO_MECHANISM = ulong(UNAVAILABLE)
 
 # Common Object Attributes
@@ -149,7 +86,7 @@ DATA = (
 CERTIFICATE = (
     Row(CKA.CERTIFICATE_TYPE, ULONG, "1"),
     Row(CKA.TRUSTED, BOOL, "8 10", FALSE),
-    Row(CKA.CERTIFICATE_CATEGORY, _CATEGORY, "", ulong(0)),
+    Row(CKA.CERTIFICATE_CATEGORY, kinds.CATEGORY, "", ulong(0)),
     Row(CKA.CHECK_VALUE, BYTES, "computed"),
     Row(CKA.START_DATE, DATE, "", b""),
     Row(CKA.END_DATE, DATE, "", b""),
@@ -174,7 +111,7 @@ X_509_CERTIFICATE = (
     Row(CKA.URL, STRING, "", b""),
     Row(CKA.HASH_OF_SUBJECT_PUBLIC_KEY, BYTES, "", b""),
     Row(CKA.HASH_OF_ISSUER_PUBLIC_KEY, BYTES, "", b""),
-    Row(CKA.JAVA_MIDP_SECURITY_DOMAIN, _SECURITY_DOMAIN, "", ulong(0)),
+    Row(CKA.JAVA_MIDP_SECURITY_DOMAIN, kinds.SECURITY_DOMAIN, "", ulong(0)),
     Row(CKA.NAME_HASH_ALGORITHM, ULONG, "", ulong(CKM.SHA_1)),
     *_CERTIFICATE_TEXTS,
 )
@@ -199,7 +136,7 @@ TRUST = (
     Row(CKA.SERIAL_NUMBER, BYTES, "1"),
     Row(CKA.HASH_OF_CERTIFICATE, BYTES, "8", b""),
     Row(CKA.NAME_HASH_ALGORITHM, ULONG, "8"),
-    *(Row(attribute, _TRUST, "8", ulong(CKT.TRUST_UNKNOWN)) for attribute in TRUSTS),
+    *(Row(attribute, kinds.TRUST, "8", ulong(CKT.TRUST_UNKNOWN)) for attribute in TRUSTS),
 )
 
 # Certificate Request Object Attributes (the vendor's class, its table ours): all of it follows from CKA_VALUE.
@@ -225,7 +162,7 @@ KEY = (
     Row(CKA.OBJECT_VALIDATION_FLAGS, ULONG, "4 6 9", ulong(0)),
     Row(CKA.USAGE_COUNT, ULONG, "8"),
     Row(CKA.USAGE_LIMIT, ULONG, "once"),
-    Row(CKA.ADMIN_CERT, _DER, "once"),
+    Row(CKA.ADMIN_CERT, kinds.DER, "once"),
     Row(CKA.TIME_STAMP, STRING, "2 4 6"),
 )
 

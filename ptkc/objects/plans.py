@@ -7,8 +7,9 @@ is done with plans is `objects.template`.
 
 from __future__ import annotations
 
-from ptkc.objects.attributes import TEMPLATE, Kind, Row
+from ptkc.objects.attributes import Row
 from ptkc.objects.classes import CLASSES, SUBTYPES, find
+from ptkc.objects.kinds import TEMPLATE, Kind
 from ptkc.spec.constants import CKA, CKK, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 from ptkc.spec.values import FALSE, TRUE, Attributes, unpack_template
