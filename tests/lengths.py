@@ -6,7 +6,9 @@ The only place these numbers are written.
 import os
 import time
 
-__all__ = ["CROWDED", "EXITS", "FORKS", "HOSTILE", "KILLS", "LOGINS", "PARSED", "SECONDS", "SEED", "SOAK", "TIMED"]
+__all__ = [
+    "CROWDED", "EXITS", "FORKS", "FUZZED", "HOSTILE", "KILLS", "LOGINS", "PARSED", "SECONDS", "SEED", "SOAK", "TIMED",
+]  # fmt: skip
 
 SOAK = os.environ.get("PTKC_SOAK") == "1"
 
@@ -33,6 +35,9 @@ PARSED = 20 if SOAK else 0.3
 
 SEED = int(os.environ.get("PTKC_SEED", time.time() if SOAK else 1))
 """What the chance of tests begins with; a soak tries something new each time."""
+
+FUZZED = 1800 if SOAK else 8
+"""How many seconds arbitrary bytes go to a server, and to a client, each way."""
 
 TIMED = 20_000 if SOAK else 400
 """How often a decryption is timed."""

@@ -142,6 +142,9 @@ def test_a_server_at_rest_holds_nothing_of_those_that_left(module: Module, prote
         print(sizes, descriptors, _descriptors(server.process))
         assert sizes[-1] - sizes[0] < _GROWTH
         assert "Traceback" not in server.log.read_text(encoding="utf-8")
+        machine.environment[f"PTKC_ADMIN_PIN_{SERIAL}"] = f"admin-{SERIAL}"
+        channels = json.loads(machine.tool("ptkc", "channel", "list", "--json").out)
+        assert 1 == len(channels), "the command's own"
         with Peer(server.port, SERIAL) as peer:
             assert peer.stated().serial == SERIAL
 

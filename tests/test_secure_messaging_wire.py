@@ -7,6 +7,7 @@ tests/test_secure_messaging_frames.py.
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lines import ITEMS, MODES, library, line_under
 from machine import Machine
 from modules import Module
 from network import LABEL, OTHER, SERIAL, USER_PIN, client, made, served, set_flags
+from processes import program, run
 from wire import REPLIES, REQUESTS, Passed, Wire
 
 from ptkc.sms.frames import clear
@@ -121,6 +123,23 @@ def test_the_smpr_adds_to_an_hsm_without_flags(
         _work(line.session)
         _check_protection(list(line.wire.frames), policy_of_letters(letters))
         assert (USER_PIN.encode() not in line.wire.raw[REQUESTS]) is (letters != "SR")
+
+
+def test_the_smpr_of_the_system_holds(module: Module, appliance: Machine, tmp_path: Path) -> None:
+    """`/etc/default/et_ptkc`: a program sees it in a mount namespace of its own, where all else is as it was."""
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
+    if subprocess.run([program(inside[0]), *inside[1:], "mount --bind /tmp /etc/default"], check=False).returncode:
+        pytest.skip("the kernel gives no mount namespace")
+    (tmp_path / "default").mkdir()
+    (tmp_path / "default" / "et_ptkc").write_text(f"ET_PTKC_{SERIAL}_SMPR=SR\n", encoding="ascii")
+    with served(appliance.copy(tmp_path / "appliance")) as told, Wire(told.port) as wire:
+        machine = client(tmp_path / "client", wire.port, trusts=appliance, **ITEMS)
+        run(
+            *inside, 'mount --bind "$0" /etc/default; exec "$@"', tmp_path / "default", "pkcs11-tool", "--module",
+            module.path, "--token-label", LABEL, "--login", "--pin", USER_PIN, "--list-objects",
+            env=machine.environment,
+        )  # fmt: skip
+        _check_protection(list(wire.frames), policy_of_letters("SR"))
 
 
 # Men in the middle

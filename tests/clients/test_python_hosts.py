@@ -65,9 +65,15 @@ def test_the_module_leaves_the_hosts_search_path_alone(module: Module, env: dict
     run(bare_python, "-c", code, env=env)
 
 
-def test_pykcs11_does_its_work(module: Module, env: dict[str, str]) -> None:
-    """PyKCS11 initialises a token, makes keys, signs, encrypts, finds and digests."""
+def test_pykcs11_initialises_a_token(module: Module, env: dict[str, str]) -> None:
+    """And makes keys in it, signs, encrypts, finds and digests."""
     assert "done" in run(sys.executable, _PROGRAMS / "pykcs11_work.py", module.path, env=env)
+
+
+def test_pykcs11_does_its_work(token: Initialised) -> None:
+    """PyKCS11 makes keys, signs, encrypts, finds and digests."""
+    program = _PROGRAMS / "pykcs11_work.py"
+    assert "done" in run(sys.executable, program, token.path, token.label, token.pin, env=token.env)
 
 
 def test_finalizers_may_call_the_module_wherever_the_collector_runs(token: Initialised) -> None:

@@ -1,6 +1,6 @@
 """Arbitrary clients against the server, an arbitrary server against the client: neither ends, hangs or grows.
 
-A few seconds each; PTKC_SOAK=1 makes it 30 minutes each. PTKC_FUZZ_SEED repeats a run's chances.
+A few seconds each; PTKC_SOAK=1 makes it 30 minutes each. PTKCSEED repeats a run's chances.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from lengths import FUZZED, SEED
 from machine import Machine
 from modules import Module
 from network import SERIAL, USER_PIN, client, served
 from processes import run
 
-_SECONDS = 1800 if os.environ.get("PTKC_SOAK") else 8
-_SEED = int(os.environ.get("PTKC_FUZZ_SEED", "0")) or int.from_bytes(os.urandom(4), "little")
 _GROWTH = 8 << 10  # KiB that caches may take after a third of the time
 _PROGRAM = Path(__file__).parent / "client_program.py"
 
@@ -50,11 +49,11 @@ def test_no_client_can_end_stop_or_grow_a_server(appliance: Machine, tmp_path: P
     from peer import Peer  # noqa: PLC0415
 
     machine = appliance.copy(tmp_path / "appliance")
-    held, chance, made = _held(machine), Random(_SEED), Counter[str]()
+    held, chance, made = _held(machine), Random(SEED), Counter[str]()
     with served(machine) as server:
         begin, early, descriptors = time.monotonic(), 0, 0
-        while (spent := time.monotonic() - begin) < _SECONDS:
-            if not early and spent > _SECONDS / 3:
+        while (spent := time.monotonic() - begin) < FUZZED:
+            if not early and spent > FUZZED / 3:
                 early = _resident(server.process)
             made[attack(chance, server.port, SERIAL, held)] += 1
             descriptors = max(descriptors, len(os.listdir(f"/proc/{server.process}/fd")))
@@ -67,10 +66,10 @@ def test_no_client_can_end_stop_or_grow_a_server(appliance: Machine, tmp_path: P
             peer.shake_hands(held)
             peer.log_in(peer.open(), USER_PIN)
     said = server.log.read_text(encoding="utf-8", errors="replace")
-    print(f"seed {_SEED}: {sum(made.values())} attacks {dict(made)}, {early} to {late} KiB, {descriptors} descriptors")
+    print(f"seed {SEED}: {sum(made.values())} attacks {dict(made)}, {early} to {late} KiB, {descriptors} descriptors")
     assert "Traceback" not in said
-    assert [] == [line for line in said.splitlines() if " bug" in line or "GENERAL_ERROR" in line], _SEED
-    assert late - early < _GROWTH, f"seed {_SEED}: {early} to {late} KiB"
+    assert [] == [line for line in said.splitlines() if " bug" in line or "GENERAL_ERROR" in line], SEED
+    assert late - early < _GROWTH, f"seed {SEED}: {early} to {late} KiB"
 
 
 @pytest.mark.parametrize("holds", [False, True], ids=["without a certificate", "with the server's certificate"])
@@ -83,19 +82,19 @@ def test_no_server_can_end_stop_or_grow_a_client(module: Module, tmp_path: Path,
 
     from ptkc.client.certificates import CertificateStore, certificate_file  # noqa: PLC0415
 
-    with HostileServer(_SEED) as server:
+    with HostileServer(SEED) as server:
         items = {"HSM_NETCLIENT_READ_TIMEOUT": "1", "HSM_NETCLIENT_CONNECT_TIMEOUT": "1"}
         machine = client(tmp_path / "client", server.port, **items)
         machine.environment["ET_PTKC_LOGGER_MODE"] = "bugs"
         if holds:
             CertificateStore(str(machine.store)).write(certificate_file(THEIRS), HELD)
-        words = (sys.executable, _PROGRAM, module.path, str(_SECONDS), str(_SEED))
-        told = run(*words, env=machine.environment, timeout=_SECONDS + 60)
+        words = (sys.executable, _PROGRAM, module.path, str(FUZZED), str(SEED))
+        told = run(*words, env=machine.environment, timeout=FUZZED + 60)
         told = json.loads(told.strip().splitlines()[-1])
-    print(f"seed {_SEED}, {server.served} connections, {told}")
+    print(f"seed {SEED}, {server.served} connections, {told}")
     log = Path(machine.environment["ET_PTKC_LOGGER_FILE"])
     said = log.read_text(encoding="utf-8") if log.exists() else ""
-    assert [] == [line for line in said.splitlines() if " bug: " in line], _SEED
+    assert [] == [line for line in said.splitlines() if " bug: " in line], SEED
     assert told["rounds"]
     assert server.served
     assert told["late"] - told["early"] < _GROWTH, told

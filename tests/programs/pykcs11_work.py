@@ -1,6 +1,8 @@
-"""What the PyKCS11 test has done in a process of its own: initialise a token, make keys, sign, encrypt, find, digest.
+"""What the PyKCS11 test has done in a process of its own: make keys, sign, encrypt, find, digest.
 
-python pykcs11_work.py MODULE        prints `done` at the end
+python pykcs11_work.py MODULE [LABEL PIN]        prints `done` at the end
+
+On the token with the label, or on the first one, which it initialises.
 """
 
 import sys
@@ -42,12 +44,16 @@ SO_PIN, PIN, LABEL = "so-12345678", "user-1234", "PyKCS11"
 P256 = bytes.fromhex("06082a8648ce3d030107")
 
 
+def find(library: PyKCS11.PyKCS11Lib, label: str) -> int:
+    """Return the slot of the token with this label."""
+    slots = library.getSlotList(tokenPresent=True)
+    return next(slot for slot in slots if library.getTokenInfo(slot).label.strip() == label)
+
+
 def prepare(library: PyKCS11.PyKCS11Lib) -> int:
     """Initialise the token in the first slot, both PINs, and return the slot where it is found then."""
     library.initToken(library.getSlotList(tokenPresent=True)[0], SO_PIN, LABEL.ljust(32))
-    slot = next(
-        slot for slot in library.getSlotList(tokenPresent=True) if library.getTokenInfo(slot).label.strip() == LABEL
-    )
+    slot = find(library, LABEL)
     session = library.openSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION)
     session.login(SO_PIN, CKU_SO)
     session.initPin(PIN)
@@ -88,10 +94,11 @@ def encrypt(session: PyKCS11.Session) -> None:
 def main() -> None:
     """Do all of it."""
     library = PyKCS11.PyKCS11Lib()
-    library.load(sys.argv[1])
-    slot = prepare(library)
+    path, label, pin = (*sys.argv[1:], "", PIN)[:3]
+    library.load(path)
+    slot = find(library, label) if label else prepare(library)
     session = library.openSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION)
-    session.login(PIN)
+    session.login(pin)
     sign(session)
     encrypt(session)
     assert len(session.generateRandom(32)) == 32
