@@ -1,5 +1,6 @@
 """The codec, and a device behind it: every command of the table crosses the wire and comes back the same."""
 
+import tracemalloc
 from collections import namedtuple
 from contextlib import suppress
 from functools import partial
@@ -202,6 +203,20 @@ def test_request_for_too_many_random_bytes_is_refused():
     command = BY_NAME["C_GenerateRandom"]
     with pytest.raises(PeerError):
         codec.decode_request(codec.encode_request(command, (1, codec.LARGEST + 1)))
+
+
+def test_reply_that_is_too_long_is_refused_before_it_is_made():
+    """One value of 1 MiB asked for 300 times: CKR_DEVICE_MEMORY, and not a second MiB is taken to find that out."""
+    command, value = BY_NAME["C_GetAttributeValue"], bytes(1 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CryptokiError) as refused:
+            codec.encode_reply(command, (CKR.OK, (value,) * 300))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert CKR.DEVICE_MEMORY == refused.value.code
+    assert most < len(value)
 
 
 class Recorded:

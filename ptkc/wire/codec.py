@@ -48,7 +48,7 @@ _INFO = {
 }
 
 
-# Values: a writer returns bytes, a reader takes them from a `Reader`.
+# Values: a writer returns bytes (`_values` parts of them), a reader takes them from a `Reader`.
 
 
 def _blob(value: bytes) -> bytes:
@@ -128,9 +128,13 @@ def _read_buffer(reader: Reader) -> bytes | memoryview | int:
     return reader.view() if reader.flag() else reader.ulong()
 
 
-def _values(value: tuple[int, tuple[bytes | None, ...]]) -> bytes:
+def _values(value: tuple[int, tuple[bytes | None, ...]]) -> list[bytes]:
+    """Return parts, not copied: one value asked for many times may be much more than a message brings."""
     code, contents = value
-    return _ULONG.pack(code) + _ULONG.pack(len(contents)) + b"".join(map(_optional, contents))
+    parts = [_ULONG.pack(code), _ULONG.pack(len(contents))]
+    for content in contents:
+        parts += (b"\x00",) if content is None else (b"\x01", _ULONG.pack(len(content)), content)
+    return parts
 
 
 def _read_values(reader: Reader) -> tuple[int, tuple[bytes | None, ...]]:
@@ -187,14 +191,16 @@ def _read_written(reader: Reader) -> tuple[bytes | memoryview | int, ...]:
 
 
 # Writers of bytes that may be many: what stands before the length. They are copied once only, into the message.
-_LONG: dict[Callable[..., bytes], bytes] = {_blob: b"", _buffer: b"\x01"}
+_LONG: dict[Callable[..., Any], bytes] = {_blob: b"", _buffer: b"\x01"}
 
 
-def _parts(fields: list[tuple[Callable[..., bytes], Any]], values: tuple[Any, ...]) -> list[bytes]:
+def _parts(fields: list[tuple[Callable[..., Any], Any]], values: tuple[Any, ...]) -> list[bytes]:
     """Return the fields of a message."""
     parts: list[bytes] = []
     for (write, _), value in zip(fields, values, strict=True):
-        if value.__class__ is bytes and len(value) > IS_LONG and write in _LONG:
+        if write is _values:
+            parts += _values(value)
+        elif value.__class__ is bytes and len(value) > IS_LONG and write in _LONG:
             parts += (_LONG[write], _ULONG.pack(len(value)), value)
         else:
             parts.append(write(value))
@@ -226,7 +232,7 @@ _IN: dict[str, tuple[Callable[..., bytes], Callable[[Reader], Any]]] = {
     "found": (_ULONG.pack, Reader.ulong),
 }
 # … and for what comes out. A kind that is in neither does not cross in that direction.
-_OUT: dict[str, tuple[Callable[..., bytes], Callable[[Reader], Any]]] = {
+_OUT: dict[str, tuple[Callable[..., Any], Callable[[Reader], Any]]] = {
     "ulong": (_ULONG.pack, Reader.ulong),
     "buffer": (_buffer, _read_buffer),
     "last_buffer": (_buffer, _read_buffer),
@@ -322,8 +328,8 @@ def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as th
 
 
 def _message(kind: int, command: Command, parts: list[bytes]) -> bytes:
-    """Return a message; CKR_DEVICE_MEMORY if it is too long."""
-    message = b"".join((HEAD.pack(VERSION, kind, command.number), *parts))
-    if len(message) > LARGEST:
-        raise CryptokiError(CKR.DEVICE_MEMORY, f"message of {len(message)} bytes, {LARGEST} are the most")
-    return message
+    """Return a message; CKR_DEVICE_MEMORY if it is too long, before any of it is copied."""
+    length = HEAD.size + sum(map(len, parts))
+    if length > LARGEST:
+        raise CryptokiError(CKR.DEVICE_MEMORY, f"message of {length} bytes, {LARGEST} are the most")
+    return b"".join((HEAD.pack(VERSION, kind, command.number), *parts))
