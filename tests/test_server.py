@@ -30,8 +30,9 @@ from ptkc.hsm.server import Limits, Server
 from ptkc.sms.errors import RefusedError, TerminatedError
 from ptkc.sms.frames import HEADER_LENGTH, clear, decode, header
 from ptkc.sms.state import PLAIN_REPLY, PLAIN_REQUEST
-from ptkc.spec.constants import CKR, CKU
+from ptkc.spec.constants import CKA, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
+from ptkc.spec.values import FALSE, ulong
 from ptkc.token.hsms import Hsm
 from ptkc.wire import prelude
 from ptkc.wire.codec import encode_request
@@ -284,8 +285,39 @@ def test_frame_without_memory_ends_its_connection(start: Callable[..., _Running]
             assert _ANSWER == short.exchange(_HEARTBEAT)
 
 
+def test_short_calls_wait_for_no_memory(start: Callable[..., _Running]) -> None:
+    """Two addresses that announce eight of the longest frames, and send none, keep only others' long ones waiting."""
+    server = start(message=200000)
+    with contextlib.ExitStack() as opened:
+        victim = opened.enter_context(server.peer(source="127.0.0.3"))
+        session = victim.open()
+        for source in ("127.0.0.1", "127.0.0.2"):
+            for _ in range(4):
+                opened.enter_context(server.peer(source=source)).send(header(PLAIN_REQUEST, 0, b"", 200000, 0, 0))
+        wait_for(lambda: 8 * 200000 == server.server._frames._lent.total(), "eight frames that were announced")
+        assert [16, 100000] == [len(victim.call("C_GenerateRandom", session, size)) for size in (16, 100000)]
+
+
+def test_replies_are_lent_as_frames_are(start: Callable[..., _Running]) -> None:
+    """One value asked for many times: CKR_DEVICE_MEMORY for more than an address may have at once; the log says why."""
+    server = start(message=200000)
+    with server.peer() as peer:
+        session = peer.open()
+        template = ((CKA.CLASS, ulong(CKO.DATA)), (CKA.PRIVATE, FALSE), (CKA.VALUE, bytes(100000)))
+        made = peer.call("C_CreateObject", session, template)
+        code, values = peer.call("C_GetAttributeValue", session, made, (CKA.VALUE,) * 7)
+        assert (CKR.OK, (bytes(100000),) * 7) == (code, values)
+        with pytest.raises(CryptokiError) as refused:
+            peer.call("C_GetAttributeValue", session, made, (CKA.VALUE,) * 9)
+        assert (CKR.DEVICE_MEMORY, "") == (refused.value.code, refused.value.message)
+        event, facts = server.events[-1]
+        assert ("refusal", True) == (event, "no memory" in str(facts["reason"]))
+        assert CKR.OK == peer.call("C_GetAttributeValue", session, made, (CKA.VALUE,) * 7)[0]
+    wait_for(lambda: not server.server._frames._lent, "all memory given back")
+
+
 def test_random_numbers_are_lent_as_frames_are(start: Callable[..., _Running]) -> None:
-    """The one answer that is longer than its request: CKR_DEVICE_MEMORY for more than an address may have at once."""
+    """Before they are made: CKR_DEVICE_MEMORY for more than an address may have at once."""
     server = start(message=100000)
     with server.peer() as peer:
         session = peer.open()

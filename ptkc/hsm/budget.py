@@ -47,21 +47,21 @@ class Budget:
 
 
 class Share:
-    """What one connection or application holds of a budget; used by one thread at a time."""
+    """What one connection or application holds of a budget, `held`; used by one thread at a time."""
 
-    __slots__ = ("_budget", "_held", "_origin")
+    __slots__ = ("_budget", "_origin", "held")
 
     def __init__(self, budget: Budget, origin: str) -> None:
         """Hold nothing."""
         self._budget = budget
         self._origin = origin
-        self._held = 0
+        self.held = 0
 
     def hold(self, size: int, seconds: float = 0.0) -> bool:
         """Hold so many bytes from now on; whether they were there in time, else it holds what it held."""
-        if size == self._held:
+        if size == self.held:
             return True
-        if not self._budget.lend(self._origin, size - self._held, seconds):
+        if not self._budget.lend(self._origin, size - self.held, seconds):
             return False
-        self._held = size
+        self.held = size
         return True

@@ -14,8 +14,10 @@ __all__ = ["answer", "encoded", "run"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from ptkc.wire.codec import Hold
     from ptkc.wire.commands import Command, Device
 
 
@@ -30,12 +32,18 @@ def run(device: Device, command: Command, arguments: tuple[Any, ...]) -> Any:  #
         return CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log")
 
 
-def encoded(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as above
-    """Return a reply; CKR_DEVICE_MEMORY in it if it would be too long, CKR_GENERAL_ERROR if the result is none."""
+def encoded(
+    command: Command, result: Any,  # noqa: ANN401 - as above
+    hold: Hold | None = None, told: Callable[[CryptokiError], CryptokiError] | None = None,
+) -> bytes:  # fmt: skip
+    """Return a reply; CKR_GENERAL_ERROR in it if the result is none.
+
+    CKR_DEVICE_MEMORY if it would be too long, or `hold` has no memory for it; `told` gives what is said of that.
+    """
     try:
-        return encode_reply(command, result)
+        return encode_reply(command, result, hold)
     except CryptokiError as error:
-        return encode_reply(command, error)
+        return encode_reply(command, error if told is None else told(error))
     except Exception:  # noqa: BLE001 - the boundary, as above
         log.bug(command.name)
         return encode_reply(command, CryptokiError(CKR.GENERAL_ERROR, "a bug of the HSM, see its log"))

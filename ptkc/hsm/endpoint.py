@@ -84,7 +84,7 @@ class Connection:
     """The HSM's end of one connection.
 
     `farewell` is what may still be sent when `answer` raised; `is_over` says that nothing will be answered any more.
-    `hold` is asked for room for an answer that is as long as the client wants it.
+    `hold` is asked for room for a reply, before it is made: a short request may ask for a very long one.
     """
 
     __slots__ = (
@@ -293,15 +293,19 @@ class Connection:
         return self._reply(command, run(served.device, command, arguments))
 
     def _reply(self, command: Command, result: Any) -> bytes:  # noqa: ANN401 - the command's result
-        """Return a reply; why a command is refused stays with the HSM if the client is somebody else."""
-        endpoint = self._endpoint
-        is_refusal = isinstance(result, CryptokiError) and not isinstance(result, BufferTooSmallError)
-        if is_refusal and not endpoint.applications.reasons:
-            endpoint.tell(
-                "refusal", address=self.address, command=command.name, code=result.code, reason=result.message
-            )
-            result = CryptokiError(result.code)
-        return encoded(command, result)
+        """Return a reply; CKR_DEVICE_MEMORY in it where there is no memory for it."""
+
+        def told(error: CryptokiError) -> CryptokiError:
+            """Return what is said of a refusal: why stays with the HSM if the client is somebody else."""
+            endpoint = self._endpoint
+            if endpoint.applications.reasons:
+                return error
+            endpoint.tell("refusal", address=self.address, command=command.name, code=error.code, reason=error.message)
+            return CryptokiError(error.code)
+
+        if isinstance(result, CryptokiError) and not isinstance(result, BufferTooSmallError):
+            return encoded(command, told(result))
+        return encoded(command, result, self.hold, told)
 
 
 _WITH_PIN = frozenset(

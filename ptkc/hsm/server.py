@@ -43,7 +43,7 @@ _PRELUDE = 10.0  # seconds
 _BACKLOG = 128
 _MANY = 4096  # bytes, each of which says to stop
 _SWEEP, _PAUSE = 10.0, 0.1  # seconds
-_LONG = 120 << 10  # bytes of a frame that are lent out of a budget: many clients at once may have less
+_LONG = 120 << 10  # bytes beyond which frames and replies are lent out of a budget: many clients at once may have less
 _AT_ONCE = 8  # frames of the greatest length, and session objects of so many applications that take all they may
 _AGAIN = 1.0  # seconds until HSMs that came later are looked for again
 
@@ -269,7 +269,7 @@ class Server:
         """Answer frames until one side ends it."""
         limits = self.limits
         share = self._frames.share(origin(connection.address))
-        connection.hold = lambda size: share.hold(size, limits.transfer)
+        connection.hold = lambda size: self._lend(share, size)
         try:
             while not connection.is_over and not self._is_stopping:
                 try:
@@ -302,10 +302,14 @@ class Server:
         length = length_that_follows(start, HSM)
         if length > self.limits.message:
             raise PeerError(f"a frame of {length} bytes, {self.limits.message} are the most")
-        if length > _LONG and not share.hold(length, self.limits.transfer):
+        if not self._lend(share, length):
             self._tell("no memory", address=connection.address, bytes=length)
             raise LateError
         return wire.take(HEADER_LENGTH + length, self.limits.transfer)
+
+    def _lend(self, share: Share, size: int) -> bool:
+        """Whether there is memory for a frame or a reply in time; one hardly longer than what is held needs none."""
+        return size - share.held <= _LONG or share.hold(size, self.limits.transfer)
 
 
 def _is_there(hsm: Hsm) -> bool:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from ptkc.wire.commands import Command
 
+    Hold = Callable[[int], bool]
+    """Asked for memory of so many bytes: whether there is."""
+
 _LONGEST_REASON = 1024
 _MOST_ATTRIBUTES = 1 << 16  # in a template or a list of types: each takes many times its bytes in memory
 
@@ -296,8 +299,11 @@ def decode_request(request: bytes) -> tuple[Command, tuple[Any, ...]]:
     return command, arguments
 
 
-def encode_reply(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as the command's method returned it
-    """Return a reply; `result` is what the method returned, or the `CryptokiError` it raised."""
+def encode_reply(command: Command, result: Any, hold: Hold | None = None) -> bytes:  # noqa: ANN401 - as below
+    """Return a reply; `result` is what the command's method returned, or the `CryptokiError` it raised.
+
+    CKR_DEVICE_MEMORY if it is longer than `LARGEST`, or than `hold`, which is asked for its length, has memory for.
+    """
     if isinstance(result, BufferTooSmallError):
         return _message(_REPLY, command, [_ULONG.pack(result.code), _ULONG.pack(result.length)])
     if isinstance(result, CryptokiError):
@@ -305,7 +311,7 @@ def encode_reply(command: Command, result: Any) -> bytes:  # noqa: ANN401 - as t
         return _message(_REPLY, command, [_ULONG.pack(result.code), _blob(reason)])
     fields = _REPLIES[command.number]
     results = (result,) if len(fields) == 1 else result or ()
-    return _message(_REPLY, command, [_ULONG.pack(CKR.OK), *_parts(fields, results)])
+    return _message(_REPLY, command, [_ULONG.pack(CKR.OK), *_parts(fields, results)], hold)
 
 
 def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as the command's method returns it
@@ -327,9 +333,11 @@ def decode_reply(command: Command, reply: bytes) -> Any:  # noqa: ANN401 - as th
     raise CryptokiError(code, reason.decode("utf-8", "replace")[:_LONGEST_REASON])
 
 
-def _message(kind: int, command: Command, parts: list[bytes]) -> bytes:
+def _message(kind: int, command: Command, parts: list[bytes], hold: Hold | None = None) -> bytes:
     """Return a message; CKR_DEVICE_MEMORY if it is too long, before any of it is copied."""
     length = HEAD.size + sum(map(len, parts))
     if length > LARGEST:
         raise CryptokiError(CKR.DEVICE_MEMORY, f"message of {length} bytes, {LARGEST} are the most")
+    if hold is not None and not hold(length):
+        raise CryptokiError(CKR.DEVICE_MEMORY, f"no memory for a message of {length} bytes")
     return b"".join((HEAD.pack(VERSION, kind, command.number), *parts))
