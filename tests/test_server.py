@@ -646,6 +646,25 @@ def test_serve_tells_what_happens_as_json(board: Board, tmp_path: Path, by: int)
     assert "wrong-pin-9" not in str(events)
 
 
+def test_connections_that_wait_keep_no_memory(board: Board) -> None:
+    """Five, each of which was given 40 MiB, and is still open: the process has not even two such replies."""
+    port, size = free_port(), 40 << 20
+    serving = _Serving(board, "--listen", f"127.0.0.1:{port}")
+    wait_for(lambda: listening(port), "the port")
+    status = Path(f"/proc/{serving.process.pid}/status")
+
+    def resident() -> int:
+        return 1024 * int(status.read_text(encoding="ascii").partition("VmRSS:")[2].split()[0])
+
+    with contextlib.ExitStack() as opened:
+        opened.callback(serving.end)
+        before = resident()
+        for _ in range(5):
+            peer = opened.enter_context(Peer(port, board.serial))
+            assert size == len(peer.call("C_GenerateRandom", peer.open(), size))
+        wait_for(lambda: resident() < before + 2 * size, "memory that is given back")
+
+
 def test_serve_warns_where_pins_would_travel_in_clear(board: Board) -> None:
     """On an address that other machines reach, without `n` or `N`; not with one of them."""
     for letters, warns in (("0", True), ("U", True), ("n", False), ("NU", False)):

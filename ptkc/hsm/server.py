@@ -267,20 +267,10 @@ class Server:
 
     def _talk(self, wire: Stream, connection: Connection) -> None:
         """Answer frames until one side ends it."""
-        limits = self.limits
         share = self._frames.share(origin(connection.address))
         connection.hold = lambda size: self._lend(share, size)
         try:
-            while not connection.is_over and not self._is_stopping:
-                try:
-                    frame = self._frame(wire, connection, share)
-                except IdleError:
-                    if connection.application is not None and connection.application.sessions:
-                        continue  # it is silent, and means to come back to them; of a dead one the system tells
-                    break
-                answer = connection.answer(frame)
-                if answer:
-                    wire.put(answer, limits.transfer)
+            while not connection.is_over and not self._is_stopping and self._exchange(wire, connection, share):
                 share.hold(0)
             if not connection.is_over:
                 wire.put(connection.end(), _PRELUDE)
@@ -292,6 +282,20 @@ class Server:
         finally:
             share.hold(0)
             connection.close()
+
+    def _exchange(self, wire: Stream, connection: Connection, share: Share) -> bool:
+        """Answer a frame; False if there is none, and no session for whose sake one would come.
+
+        Frame and answer end with this: what is lent for them is given back, and many connections that wait have none.
+        """
+        try:
+            frame = self._frame(wire, connection, share)
+        except IdleError:  # it may mean to come back to its sessions; of a dead one the system tells
+            return connection.application is not None and bool(connection.application.sessions)
+        answer = connection.answer(frame)
+        if answer:
+            wire.put(answer, self.limits.transfer)
+        return True
 
     def _frame(self, wire: Stream, connection: Connection, share: Share) -> bytes:
         """Return the next frame; `PeerError` if its beginning is none, or it is longer than allowed.
