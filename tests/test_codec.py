@@ -198,6 +198,30 @@ def test_attributes_of_a_request_are_limited(name, arguments, item):
     assert CKR.ARGUMENTS_BAD == refused.value.code
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "most", "item"),
+    [("C_GetAttributeValue", 8, 1 << 16, 1), ("C_FindObjects", 0, 1 << 20, 8), ("C_GenerateKey", 8, 1 << 16, 9)],
+)
+def test_items_of_a_reply_are_limited(name, before, most, item):
+    """A server cannot have its client make millions of objects of the zeros in one message."""
+    command = BY_NAME[name]
+    for count in (most, most + 1):
+        body = bytes(8 + before) + count.to_bytes(8, "little") + bytes(count * item)
+        reply = HEAD.pack(codec.VERSION, 1, command.number) + body
+        if count == most:
+            codec.decode_reply(command, reply)
+        else:
+            with pytest.raises(PeerError, match="are the most"):
+                codec.decode_reply(command, reply)
+
+
+def test_handles_of_a_reply_are_limited():
+    """Who answers keeps to what the other end takes: CKR_DEVICE_MEMORY for more than 1,048,576 handles at once."""
+    with pytest.raises(CryptokiError) as refused:
+        codec.encode_reply(BY_NAME["C_FindObjects"], (0,) * ((1 << 20) + 1))
+    assert CKR.DEVICE_MEMORY == refused.value.code
+
+
 def test_request_for_too_many_random_bytes_is_refused():
     """What is asked for is limited as the message is."""
     command = BY_NAME["C_GenerateRandom"]

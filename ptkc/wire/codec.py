@@ -12,7 +12,7 @@ CKR_BUFFER_TOO_SMALL the length needed, after any other code the reason.
 
 from __future__ import annotations
 
-from struct import Struct
+from struct import Struct, pack, unpack
 
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKR
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     """Asked for memory of so many bytes: whether there is."""
 
 _LONGEST_REASON = 1024
-_MOST_ATTRIBUTES = 1 << 16  # in a template or a list of types: each takes many times its bytes in memory
+# What takes many times its bytes in memory, or as much time: whoever reads is not to work for long on what came soon.
+_MOST_ATTRIBUTES = 1 << 16  # in a template, a list of types or of values
+_MOST_NUMBERS = 1 << 20  # in a list, as of handles
 
 _REQUEST = 0
 _REPLY = 1
@@ -81,11 +83,14 @@ def _read_template(reader: Reader) -> tuple[tuple[int, bytes | None], ...]:
 
 
 def _ulongs(value: tuple[int, ...]) -> bytes:
-    return _ULONG.pack(len(value)) + b"".join(map(_ULONG.pack, value))
+    if len(value) > _MOST_NUMBERS:
+        raise CryptokiError(CKR.DEVICE_MEMORY, f"{len(value)} numbers, {_MOST_NUMBERS} are the most at once")
+    return pack(f"<{1 + len(value)}Q", len(value), *value)
 
 
-def _read_ulongs(reader: Reader) -> tuple[int, ...]:
-    return tuple(reader.ulong() for _ in range(reader.count(8)))
+def _read_ulongs(reader: Reader, most: int = _MOST_NUMBERS) -> tuple[int, ...]:
+    count = reader.count(8, most)
+    return unpack(f"<{count}Q", reader.take(8 * count))
 
 
 def _types(value: tuple[int, ...]) -> bytes:
@@ -94,7 +99,7 @@ def _types(value: tuple[int, ...]) -> bytes:
 
 
 def _read_types(reader: Reader) -> tuple[int, ...]:
-    return tuple(reader.ulong() for _ in range(reader.count(8, _MOST_ATTRIBUTES)))
+    return _read_ulongs(reader, _MOST_ATTRIBUTES)
 
 
 def _room(value: int | None) -> bytes:
@@ -141,7 +146,7 @@ def _values(value: tuple[int, tuple[bytes | None, ...]]) -> list[bytes]:
 
 
 def _read_values(reader: Reader) -> tuple[int, tuple[bytes | None, ...]]:
-    return reader.ulong(), tuple(reader.optional_blob() for _ in range(reader.count(1)))
+    return reader.ulong(), tuple(reader.optional_blob() for _ in range(reader.count(1, _MOST_ATTRIBUTES)))
 
 
 def _info(kind: str) -> tuple[Callable[..., bytes], Callable[[Reader], Any]]:
@@ -190,7 +195,7 @@ def _written(value: tuple[bytes | int, ...]) -> bytes:
 
 
 def _read_written(reader: Reader) -> tuple[bytes | memoryview | int, ...]:
-    return tuple(_read_buffer(reader) for _ in range(reader.count(9)))
+    return tuple(_read_buffer(reader) for _ in range(reader.count(9, _MOST_ATTRIBUTES)))
 
 
 # Writers of bytes that may be many: what stands before the length. They are copied once only, into the message.
