@@ -30,6 +30,7 @@ from ptkc.hsm.server import Limits, Server
 from ptkc.sms.errors import RefusedError, TerminatedError
 from ptkc.sms.frames import HEADER_LENGTH, clear, decode, header
 from ptkc.sms.state import PLAIN_REPLY, PLAIN_REQUEST
+from ptkc.sms.statement import Question
 from ptkc.spec.constants import CKA, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import FALSE, ulong
@@ -580,15 +581,18 @@ def test_signatures_of_one_origin_have_their_pace() -> None:
 
 
 def test_server_counts_signatures(start: Callable[..., _Running], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each question and each handshake; commands cost none."""
+    """Each question and each handshake, and each CT_GetSMC, which carries them; other commands cost none."""
     made: list[str] = []
     monkeypatch.setattr("ptkc.hsm.pace.Pace.keep", lambda _, origin: made.append(origin))
     server = start()
     with server.peer() as peer:
         peer.stated(server.board.certificate)
         peer.shake_hands(server.board.certificate)
-        peer.call("C_GenerateRandom", peer.open(), 4)
-    assert ["127.0.0.1"] * 2 == made
+        session = peer.open()
+        peer.call("C_GenerateRandom", session, 4)
+        for asked in (0, session):
+            peer.call("CT_GetSMC", asked, 1, Question(peer.serial).frame, 1 << 14)
+    assert ["127.0.0.1"] * 4 == made
 
 
 # ptkc serve

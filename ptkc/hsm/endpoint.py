@@ -21,7 +21,7 @@ from ptkc.sms.state import CONFIRM, HELLO, HSM, PLAIN_REPLY, PLAIN_REQUEST, QUES
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
 from ptkc.wire.codec import binding, decode_request, is_sensitive
-from ptkc.wire.commands import COMMANDS
+from ptkc.wire.commands import BY_NAME, COMMANDS
 
 __all__ = ["Connection", "Endpoint"]
 
@@ -43,6 +43,10 @@ def _silent(_event: str, **_facts: object) -> None:
     """Tell nobody."""
 
 
+def _at_once(_address: str) -> None:
+    """Let nobody wait."""
+
+
 def _grant(size: int) -> bool:  # noqa: ARG001 - as what takes its place
     """Say that there is room."""
     return True
@@ -60,18 +64,17 @@ class Endpoint:
         self.hsm = hsm
         self.applications = applications
         self.tell = tell
+        # What makes an address wait: for attempts of PINs, and for signatures.
         self.attempts: Callable[[str, Callable[[], Any]], Any] | None = None
-        self.pace: Callable[[str], None] | None = None
+        self.pace: Callable[[str], None] = _at_once
         self._presented: Presented | None = None
 
     def connection(self, address: str, group: bytes) -> Connection:
         """Return the end of a new connection; `group` is the client's prelude's, `address` for limits and logs."""
         return Connection(self, address, group)
 
-    def presented(self, address: str | None = None) -> Presented:
-        """Return what speaks for the HSM in handshakes; to whoever is at an address when it is that one's turn."""
-        if self.pace is not None and address is not None:
-            self.pace(address)
+    def presented(self) -> Presented:
+        """Return what speaks for the HSM in handshakes."""
         if self._presented is None:
             sms.load()
             from ptkc.hsm.statement import Presented  # noqa: PLC0415 - behind `load`
@@ -200,7 +203,8 @@ class Connection:
         """HELLO: ANSWER."""
         if self.channel is not None or self._offer is not None:
             raise FrameError(CKR.SMS_ERROR, "a second HELLO")
-        presented = self._endpoint.presented(self.address)
+        self._endpoint.pace(self.address)
+        presented = self._endpoint.presented()
         from ptkc.sms.handshake import read_greeting  # noqa: PLC0415 - behind `load`
 
         number = 1 + int.from_bytes(os.urandom(6), "little")
@@ -227,7 +231,8 @@ class Connection:
 
     def _state(self, data: bytes) -> bytes:
         """QUESTION: STATEMENT."""
-        presented = self._endpoint.presented(self.address)
+        self._endpoint.pace(self.address)
+        presented = self._endpoint.presented()
         from ptkc.sms.statement import read_inquiry  # noqa: PLC0415 - behind `load`
 
         frame: bytes = read_inquiry(data).answer(presented.identity())
@@ -287,6 +292,8 @@ class Connection:
         """Return the reply to a command that may be done."""
         if command.number in _FILLED and not self.hold(arguments[-1]):
             return self._reply(command, CryptokiError(CKR.DEVICE_MEMORY, f"no room for {arguments[-1]} bytes"))
+        if command.number == _SIGNED:
+            self._endpoint.pace(self.address)
         attempts = self._endpoint.attempts
         if attempts is not None and command.number in _WITH_PIN:
             return self._reply(command, attempts(self.address, lambda: run(served.device, command, arguments)))
@@ -315,6 +322,8 @@ _WITH_PIN = frozenset(
 _FILLED = frozenset(
     command.number for command in COMMANDS if any(field.rpartition(":")[2] == "fill" for field in command.outputs)
 )
+# Carries HELLO and QUESTION, and so costs the HSM a signature as these do.
+_SIGNED = BY_NAME["CT_GetSMC"].number
 
 _STEPS: dict[int, Callable[[Connection, bytes], bytes]] = {
     HELLO: Connection._greet,  # noqa: SLF001 - a table of its own steps
