@@ -30,10 +30,11 @@ from ptkc.sms.protection import (
 from ptkc.sms.state import CLIENT, PLAIN_REPLY, PLAIN_REQUEST, REFUSED
 from ptkc.sms.statement import Question
 from ptkc.sms.trust import Verifier
-from ptkc.spec.constants import CKA, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKF, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError, PeerError
 from ptkc.spec.values import ulong
-from ptkc.wire.codec import binding, is_sensitive
+from ptkc.wire.codec import binding, encode_request, is_sensitive
+from ptkc.wire.commands import BY_NAME
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +247,24 @@ def test_restart_of_the_hsm_ends_the_channel(board: Board) -> None:
     assert client.channel.secret != again.channel.secret
     again.bound = client.bound
     assert CKR.SESSION_HANDLE_INVALID == code_of(again, "C_GetSessionInfo", session)
+
+
+def test_session_is_not_opened_on_a_channel_of_before_a_restart(board: Board) -> None:
+    """What is plain beside the channel is answered with its end too, and not done; a heartbeat asks for the wire."""
+    client = board.client().shake_hands()
+    session = client.open()
+    board.hsm.restart()
+    heartbeat = clear(PLAIN_REQUEST, b"")
+    assert clear(PLAIN_REPLY, b"") == client.connection.answer(heartbeat)
+    assert client.channel is not None
+    request = encode_request(BY_NAME["C_OpenSession"], (0, CKF.SERIAL_SESSION))
+    with pytest.raises(TerminatedError) as ended:
+        client.channel.open(client.connection.answer(clear(PLAIN_REQUEST, request)))
+    assert (CKR.DEVICE_RESET, True) == (ended.value.code, client.connection.is_over)
+    again = board.client().shake_hands(secret=client.channel.secret)
+    again.bound = client.bound
+    assert CKR.SESSION_HANDLE_INVALID == code_of(again, "C_GetSessionInfo", session)
+    assert CKR.OK == code_of(again, "C_GetSessionInfo", again.open())
 
 
 def test_two_channels_end_by_one_restart_and_nothing_of_after_it(board: Board) -> None:

@@ -64,7 +64,6 @@ class Endpoint:
         self.hsm = hsm
         self.applications = applications
         self.tell = tell
-        # What makes an address wait: for attempts of PINs, and for signatures.
         self.attempts: Callable[[str, Callable[[], Any]], Any] | None = None
         self.pace: Callable[[str], None] = _at_once
         self._presented: Presented | None = None
@@ -255,9 +254,7 @@ class Connection:
         payload, associated, protection = channel.open(data)
         command, arguments = decode_request(payload)
         try:
-            if self._endpoint.hsm.boot != channel.statement.boot:
-                # Not `end`: another channel may have said so before, and there may be sessions of after the restart.
-                served.application.end_earlier_boot()
+            if self._is_of_earlier_boot(channel, served):
                 return self.end(CKR.DEVICE_RESET)
             self._check(command, protection, reply_needs(channel.policy), channel.policy)
             _check_binding(served, command, arguments, associated)
@@ -272,13 +269,23 @@ class Connection:
             return clear(PLAIN_REPLY, b"")
         command, arguments = decode_request(payload)
         try:
-            self._check(command, 0, 0, EVERYTHING if self.channel is not None else 0)
-            served = self._served
-            if served is None or self.channel is None:
+            channel, served = self.channel, self._served
+            if channel is not None and served is not None and self._is_of_earlier_boot(channel, served):
+                return self.end(CKR.DEVICE_RESET)  # else a session would be opened that the next request ends
+            self._check(command, 0, 0, EVERYTHING if channel is not None else 0)
+            if served is None or channel is None:
                 served = self._join(self._endpoint.applications.of_group(self._group, self))
         except CryptokiError as error:
             return clear(PLAIN_REPLY, self._reply(command, error))
         return clear(PLAIN_REPLY, self._perform(served, command, arguments))
+
+    def _is_of_earlier_boot(self, channel: Channel, served: Served) -> bool:
+        """Whether the HSM was restarted since the channel was made; then the sessions of before have ended."""
+        if self._endpoint.hsm.boot == channel.statement.boot:
+            return False
+        # Not `end`: another channel may have said so before, and there may be sessions of after the restart.
+        served.application.end_earlier_boot()
+        return True
 
     def _check(self, command: Command, request: int, reply: int, policy: int) -> None:
         """Refuse a command with a session if request or reply lack protection: CKR_BAD_PROTECTION."""
@@ -322,8 +329,7 @@ _WITH_PIN = frozenset(
 _FILLED = frozenset(
     command.number for command in COMMANDS if any(field.rpartition(":")[2] == "fill" for field in command.outputs)
 )
-# Carries HELLO and QUESTION, and so costs the HSM a signature as these do.
-_SIGNED = BY_NAME["CT_GetSMC"].number
+_SIGNED = BY_NAME["CT_GetSMC"].number  # it carries HELLO and QUESTION, and so costs a signature as they do
 
 _STEPS: dict[int, Callable[[Connection, bytes], bytes]] = {
     HELLO: Connection._greet,  # noqa: SLF001 - a table of its own steps
