@@ -15,7 +15,7 @@ from ptkc.objects.object import Object
 from ptkc.objects.template import CREATE, DERIVE, GENERATE, UNWRAP
 from ptkc.spec.constants import CKA, CKC, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.values import FALSE, TRUE, UNAVAILABLE, pack_template, pack_ulongs, ulong
+from ptkc.spec.values import FALSE, MOST_ATTRIBUTES, TRUE, UNAVAILABLE, pack_template, pack_ulongs, ulong
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -477,6 +477,7 @@ def test_templates_within_keys_are_checked() -> None:
         (((CKA.LABEL, b"x"), (CKA.LABEL, b"x")), CKR.TEMPLATE_INCONSISTENT),
         (((CKA.WRAP_TEMPLATE, b""),), CKR.TEMPLATE_INCONSISTENT),
         (((CKA.SENSITIVE, b"\x03"),), CKR.ATTRIBUTE_VALUE_INVALID),
+        (((CKA.LABEL, b""),) * (MOST_ATTRIBUTES + 1), CKR.ATTRIBUTE_VALUE_INVALID),  # before any of them is looked at
     ):
         assert expected == refused(AES, (CKA.UNWRAP_TEMPLATE, pack_template(inner)))
 

@@ -12,8 +12,8 @@ from ptkc.spec.constants import CK, CKR
 from ptkc.spec.errors import CryptokiError
 
 __all__ = [
-    "FALSE", "TRUE", "UNAVAILABLE", "Attributes", "Template", "Written", "boolean", "from_ulong", "pack_template",
-    "pack_ulongs", "ulong", "unpack_template", "unpack_ulongs",
+    "FALSE", "MOST_ATTRIBUTES", "TRUE", "UNAVAILABLE", "Attributes", "Template", "Written", "boolean", "from_ulong",
+    "pack_template", "pack_ulongs", "ulong", "unpack_template", "unpack_ulongs",
 ]  # fmt: skip
 
 Template = tuple[tuple[int, bytes | None], ...]
@@ -23,6 +23,9 @@ Written = tuple[bytes | int, ...]
 TRUE = b"\x01"
 FALSE = b"\x00"
 UNAVAILABLE = CK.UNAVAILABLE_INFORMATION
+
+MOST_ATTRIBUTES = 1 << 16
+"""In a template from elsewhere: each takes many times its bytes in memory."""
 
 _ULONG = Struct("<Q")
 _ENTRY = Struct("<QQ")
@@ -60,12 +63,14 @@ def pack_template(template: Template) -> bytes:
 
 
 def unpack_template(value: bytes) -> Template:
-    """Return the template in a canonical attribute array; CKR_ATTRIBUTE_VALUE_INVALID if it is cut short."""
-    entries = []
+    """Return the template in a canonical attribute array; CKR_ATTRIBUTE_VALUE_INVALID if it is cut short or absurd."""
+    entries: list[tuple[int, bytes]] = []
     position = 0
     while position < len(value):
         if len(value) - position < _ENTRY.size:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "attribute array is cut short")
+        if len(entries) == MOST_ATTRIBUTES:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"more than {MOST_ATTRIBUTES} attributes in an array")
         kind, length = _ENTRY.unpack_from(value, position)
         position += _ENTRY.size
         if length > len(value) - position:

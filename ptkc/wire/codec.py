@@ -17,6 +17,7 @@ from struct import Struct, pack, unpack
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError, PeerError
+from ptkc.spec.values import MOST_ATTRIBUTES
 from ptkc.wire.commands import COMMANDS
 from ptkc.wire.reader import HEAD, IS_LONG, LARGEST, VERSION, Reader
 
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
     """Asked for memory of so many bytes: whether there is."""
 
 _LONGEST_REASON = 1024
-# What takes many times its bytes in memory, or as much time: whoever reads is not to work for long on what came soon.
-_MOST_ATTRIBUTES = 1 << 16  # in a template, a list of types or of values
-_MOST_NUMBERS = 1 << 20  # in a list, as of handles
+_MOST_NUMBERS = 1 << 20  # in a list, as of handles: each takes many times its bytes in memory
 
 _REQUEST = 0
 _REPLY = 1
@@ -69,8 +68,8 @@ def _optional(value: bytes | None) -> bytes:
 
 
 def _check_count(value: tuple[object, ...]) -> None:
-    if len(value) > _MOST_ATTRIBUTES:
-        raise CryptokiError(CKR.ARGUMENTS_BAD, f"{len(value)} attributes, {_MOST_ATTRIBUTES} are the most")
+    if len(value) > MOST_ATTRIBUTES:
+        raise CryptokiError(CKR.ARGUMENTS_BAD, f"{len(value)} attributes, {MOST_ATTRIBUTES} are the most")
 
 
 def _template(value: tuple[tuple[int, bytes | None], ...]) -> bytes:
@@ -79,7 +78,7 @@ def _template(value: tuple[tuple[int, bytes | None], ...]) -> bytes:
 
 
 def _read_template(reader: Reader) -> tuple[tuple[int, bytes | None], ...]:
-    return tuple((reader.ulong(), reader.optional_blob()) for _ in range(reader.count(9, _MOST_ATTRIBUTES)))
+    return tuple((reader.ulong(), reader.optional_blob()) for _ in range(reader.count(9, MOST_ATTRIBUTES)))
 
 
 def _ulongs(value: tuple[int, ...]) -> bytes:
@@ -99,7 +98,7 @@ def _types(value: tuple[int, ...]) -> bytes:
 
 
 def _read_types(reader: Reader) -> tuple[int, ...]:
-    return _read_ulongs(reader, _MOST_ATTRIBUTES)
+    return _read_ulongs(reader, MOST_ATTRIBUTES)
 
 
 def _room(value: int | None) -> bytes:
@@ -146,7 +145,7 @@ def _values(value: tuple[int, tuple[bytes | None, ...]]) -> list[bytes]:
 
 
 def _read_values(reader: Reader) -> tuple[int, tuple[bytes | None, ...]]:
-    return reader.ulong(), tuple(reader.optional_blob() for _ in range(reader.count(1, _MOST_ATTRIBUTES)))
+    return reader.ulong(), tuple(reader.optional_blob() for _ in range(reader.count(1, MOST_ATTRIBUTES)))
 
 
 def _info(kind: str) -> tuple[Callable[..., bytes], Callable[[Reader], Any]]:
@@ -195,7 +194,7 @@ def _written(value: tuple[bytes | int, ...]) -> bytes:
 
 
 def _read_written(reader: Reader) -> tuple[bytes | memoryview | int, ...]:
-    return tuple(_read_buffer(reader) for _ in range(reader.count(9, _MOST_ATTRIBUTES)))
+    return tuple(_read_buffer(reader) for _ in range(reader.count(9, MOST_ATTRIBUTES)))
 
 
 # Writers of bytes that may be many: what stands before the length. They are copied once only, into the message.
