@@ -226,7 +226,8 @@ def test_rsa_keys_are_made_with_the_usual_exponents() -> None:
         assert exponent == int.from_bytes(public[CKA.PUBLIC_EXPONENT], "big")
         assert 1024 == KEY_TYPES[CKK.RSA].size(private)
         assert KEY_TYPES[CKK.RSA].check(CKO.PUBLIC_KEY, public).items() <= public.items()
-        assert {CKA.PUBLIC_KEY_INFO: public[CKA.PUBLIC_KEY_INFO]} == KEY_TYPES[CKK.RSA].check(CKO.PRIVATE_KEY, private)
+        assert KEY_TYPES[CKK.RSA].check(CKO.PRIVATE_KEY, private).items() <= private.items()
+        assert public[CKA.PUBLIC_KEY_INFO] == private[CKA.PUBLIC_KEY_INFO]
         signature = DRIVER.sign(CKM.SHA256_RSA_PKCS, None, private, b"data")
         DRIVER.verify(CKM.SHA256_RSA_PKCS, None, public, b"data", signature)
 

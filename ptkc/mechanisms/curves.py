@@ -4,6 +4,7 @@ CKA_EC_PARAMS is an object identifier or a PrintableString (specification 6.3.3,
 parameters of a curve that has a name here, which a security flag must allow. Any other curve is
 CKR_CURVE_NOT_SUPPORTED, and what is none at all CKR_DOMAIN_PARAMS_INVALID. All encodings of one curve differ in the key
 bytes only, so PKCS#8 and SubjectPublicKeyInfo are a fixed start and the key: cheaper than any serialiser.
+A public key has one CKA_PUBLIC_KEY_INFO, however its point was spelled: by it the private half is found.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ __all__ = ["CURVES", "Curve", "find"]
 
 _PRINTABLE, _PUBLIC = 0x13, 0xA1
 _EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+_FORMS = (b"\4", b"\2\3")  # with what a point begins that has both coordinates, and one that has the first alone
+_PRIMES = {255: 2**255 - 19, 448: 2**448 - 2**224 - 1}  # of the Montgomery curves' fields, by their bits
 
 
 class Curve:
@@ -32,8 +35,9 @@ class Curve:
     """
 
     __slots__ = (
-        "_private", "_private_middle", "_private_start", "_wrapped", "algorithm", "bits", "group", "key_type", "name",
-        "oid", "params", "point_size", "private_class", "public_class", "public_start", "scheme", "size",
+        "_forms", "_prime", "_private", "_private_middle", "_private_start", "_wrapped", "algorithm", "bits", "group",
+        "key_type", "name", "oid", "params", "point_size", "private_class", "public_class", "public_start", "scheme",
+        "size",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +69,8 @@ class Curve:
         coordinate = (bits + 7) // 8
         self.point_size = 1 + 2 * coordinate if weierstrass else self.size
         points = (self.point_size, 1 + coordinate) if weierstrass else (self.point_size,)
+        self._forms = dict(zip(points, _FORMS, strict=True)) if weierstrass else {}
+        self._prime = _PRIMES[bits] if key_type == CKK.EC_MONTGOMERY else 0
         starts = [(start(OCTET_STRING, size), size) for size in points]
         self._wrapped = {len(tag) + size: tag for tag, size in starts} | dict.fromkeys(points, b"")
         self.scheme = der(SEQUENCE, oid(_EC_PUBLIC_KEY) + self.oid if weierstrass else self.oid)
@@ -86,12 +92,23 @@ class Curve:
         self._private = slice(len(self._private_start), len(self._private_start) + self.size)
 
     def point(self, value: bytes) -> bytes:
-        """Return the point in a raw or DER encoded (OCTET STRING) value, compressed or not; ValueError for others."""
+        """Return the point in a raw or DER encoded (OCTET STRING) value, compressed or not; ValueError for others.
+
+        The hybrid form of a point (X9.62) is refused; a Montgomery coordinate is reduced, which RFC 7748 5 has its
+        readers do: either would be another spelling of a key.
+        """
         tag = self._wrapped.get(len(value))
         if tag is None or not value.startswith(tag):
             message = f"{len(value)} bytes are no point of {self.name}"
             raise ValueError(message)
-        return value[len(tag) :]
+        point = value[len(tag) :]
+        if self._forms and point[0] not in self._forms[len(point)]:
+            message = f"a point of {self.name} that begins with {point[0]}"
+            raise ValueError(message)
+        if self._prime:
+            number = int.from_bytes(point, "little") & (1 << self.bits) - 1
+            return (number % self._prime).to_bytes(self.size, "little")
+        return point
 
     def ec_point(self, point: bytes) -> bytes:
         """Return CKA_EC_POINT: the point in a DER OCTET STRING."""

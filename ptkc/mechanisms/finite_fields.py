@@ -67,9 +67,13 @@ class Field:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"attributes {missing} are missing")
         return tuple(stripped(attributes[kind]) for kind in self.parts)
 
+    def named(self, numbers: tuple[bytes, ...]) -> Attributes:
+        """Return the domain parameters as attributes."""
+        return dict(zip(self.parts, numbers, strict=True))
+
     def settings(self, numbers: tuple[bytes, ...]) -> dict[str, Setting]:
         """Return the domain parameters by libcrypto's names."""
-        return {NAMES[kind]: number for kind, number in zip(self.parts, numbers, strict=True)}
+        return {NAMES[kind]: number for kind, number in self.named(numbers).items()}
 
     def checked(self, attributes: Attributes) -> tuple[bytes, ...]:
         """Return the domain parameters, which are good; CKR_DOMAIN_PARAMS_INVALID."""
@@ -97,7 +101,7 @@ class Field:
 @lru_cache(maxsize=256)
 def _check(field: Field, numbers: tuple[bytes, ...]) -> None:
     """Refuse domain parameters with ValueError; what was good once is not checked again, since that takes its time."""
-    named = dict(zip(field.parts, numbers, strict=True))
+    named = field.named(numbers)
     bits = bits_of(named[CKA.PRIME])
     if not field.sizes[0] <= bits <= field.sizes[1]:
         message = f"CKA_PRIME of {bits} bits, want {field.sizes}"
@@ -173,7 +177,7 @@ class FieldKey(KeyType):
         return bits_of(attributes[CKA.PRIME])
 
     def check(self, object_class: int, attributes: Attributes) -> Attributes:
-        """Check domain parameters and value; what follows: CKA_PUBLIC_KEY_INFO, CKA_VALUE_BITS.
+        """Check domain parameters and value; what follows: both as we keep them, CKA_PUBLIC_KEY_INFO, CKA_VALUE_BITS.
 
         CKR_DOMAIN_PARAMS_INVALID, CKR_ATTRIBUTE_VALUE_INVALID for a value that is none in the group.
         """
@@ -182,19 +186,20 @@ class FieldKey(KeyType):
         value = attributes.get(CKA.VALUE, b"")
         if not 0 < bits_of(value) <= field.sizes[1]:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE of {bits_of(value)} bits")
+        material = {**field.named(numbers), CKA.VALUE: stripped(value)}
         try:
             if object_class == CKO.PUBLIC_KEY:
                 public_value(field, numbers, value)
                 info = field.public_key_info(numbers, value)
                 check_public_key_info(attributes, info)
-                return {CKA.PUBLIC_KEY_INFO: info}
+                return {**material, CKA.PUBLIC_KEY_INFO: info}
             pair = evp.decode(field.library, field.private_key_info(numbers, value))
             evp.check(pair, "k")
             info = field.public_key_info(numbers, evp.number(pair, "pub"))
         except ValueError as error:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE: {error}") from None
         check_public_key_info(attributes, info)
-        return {CKA.PUBLIC_KEY_INFO: info, **self._follows(value)}
+        return {**material, CKA.PUBLIC_KEY_INFO: info, **self._follows(value)}
 
     def _follows(self, value: bytes) -> Attributes:
         """Return the attribute that the private keys of PKCS #3 have beyond the others."""
@@ -255,11 +260,11 @@ class FieldKeyPairGeneration(Mechanism):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_VALUE_BITS {limit}")
         pair = _new_pair(evp.key_from(field.library, "d", field.settings(numbers)), limit)
         value, secret = evp.number(pair, "pub"), evp.number(pair, "priv")
-        info = {CKA.PUBLIC_KEY_INFO: field.public_key_info(numbers, value)}
-        material = {kind: public[kind] for kind in field.parts} | {CKA.VALUE: secret, **info}
+        follows = {**field.named(numbers), CKA.PUBLIC_KEY_INFO: field.public_key_info(numbers, value)}
+        material = {**follows, CKA.VALUE: secret}
         if field is DH:
             material[CKA.VALUE_BITS] = private.get(CKA.VALUE_BITS, ulong(bits_of(secret)))
-        return {CKA.VALUE: value, **info}, material
+        return {**follows, CKA.VALUE: value}, material
 
 
 def _new_pair(group: Any, limit: int) -> Any:  # noqa: ANN401 - pointers of cffi's

@@ -1,8 +1,9 @@
 """RSA keys: generation, import, and their form in the library (specification 6.1.2 to 6.1.5).
 
 A key that comes from outside is checked once, when the object is made: size, parities, and for a private key the
-library's check of all its parts (primes, p·q = n, d·e ≡ 1). At use it is loaded without that check. A private key may
-come without its primes: they are found from n, e and d, or refused, in bounded time.
+library's check of all its parts (primes, p·q = n, d·e ≡ 1). At use it is loaded without that check. Numbers are kept
+without leading zeros: the halves of a pair know each other by their moduli. A private key may come without its primes:
+they are found from n, e and d, or refused, in bounded time.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class RsaKey(KeyType):
         return _number(attributes, CKA.MODULUS).bit_length()
 
     def check(self, object_class: int, attributes: Attributes) -> Attributes:
-        """Check the numbers; what follows: CKA_MODULUS_BITS, missing private parts, CKA_PUBLIC_KEY_INFO.
+        """Check the numbers; what follows: all as we keep them, missing private parts, CKA_PUBLIC_KEY_INFO and size.
 
         CKR_ATTRIBUTE_VALUE_INVALID for a number that is impossible by itself, CKR_TEMPLATE_INCONSISTENT for numbers
         that do not belong together.
@@ -103,7 +104,8 @@ class RsaKey(KeyType):
         info = public.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         check_public_key_info(attributes, info)
         if object_class == CKO.PUBLIC_KEY:
-            return {CKA.MODULUS_BITS: ulong(bits), CKA.PUBLIC_KEY_INFO: info}
+            parts = {CKA.MODULUS: _bytes(modulus), CKA.PUBLIC_EXPONENT: _bytes(exponent)}
+            return {**parts, CKA.MODULUS_BITS: ulong(bits), CKA.PUBLIC_KEY_INFO: info}
         return {**_checked_private(attributes, public), CKA.PUBLIC_KEY_INFO: info}
 
     def encode(self, attributes: Attributes) -> bytes:
@@ -120,7 +122,7 @@ class RsaKey(KeyType):
 
 
 def _checked_private(attributes: Attributes, public: rsa.RSAPublicNumbers) -> Attributes:
-    """Return the parts of a private key that the caller left out, once the key was checked with all its parts."""
+    """Return all parts of a private key, of which the caller may have left some out, once they were checked."""
     given = {kind: _number(attributes, kind) for kind in PRIVATE_PARTS if attributes.get(kind)}
     if any(number > public.n for number in given.values()):
         raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "a part of the RSA private key is larger than CKA_MODULUS")
@@ -129,11 +131,11 @@ def _checked_private(attributes: Attributes, public: rsa.RSAPublicNumbers) -> At
         numbers.private_key()
     except ValueError as error:
         raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"not an RSA private key: {error}") from None
-    parts = dict(zip(PRIVATE_PARTS, _parts(numbers), strict=True))
-    wrong = [f"{kind:#x}" for kind, number in given.items() if number != parts[kind]]
+    parts = private_attributes(numbers)
+    wrong = [f"{kind:#x}" for kind, number in given.items() if _bytes(number) != parts[kind]]
     if wrong:
         raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, f"attributes {wrong} are not those of the RSA private key")
-    return {kind: _bytes(part) for kind, part in parts.items() if kind not in given}
+    return parts
 
 
 def _complete(given: dict[int, int], public: rsa.RSAPublicNumbers) -> rsa.RSAPrivateNumbers:

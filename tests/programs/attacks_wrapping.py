@@ -19,6 +19,7 @@ from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKR, CKU
 __all__ = ["WRAPPING_ATTACKS"]
 
 _IV = b"an iv of sixteen"
+_BRAINPOOL_T1 = bytes.fromhex("06092b2403030208010108")  # brainpoolP256t1, which the system's libcrypto alone has
 _KW, _KWP, _CBC = Mechanism(CKM.AES_KEY_WRAP), Mechanism(CKM.AES_KEY_WRAP_KWP), Mechanism(CKM.AES_CBC_PAD, _IV)
 _OPEN = {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
 _AES = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES}
@@ -102,6 +103,45 @@ def an_elliptic_pair_wraps_and_agrees(session: Session) -> None:
     forbidden = CKR.KEY_FUNCTION_NOT_PERMITTED
     expect(forbidden, session.derive, ecdh(wrapped[:65]), private, {**_AES, **_OPEN, CKA.VALUE_LEN: 32})
     expect(forbidden, session.decapsulate, ecdh(b""), private, {**_AES, **_OPEN, CKA.VALUE_LEN: 32}, wrapped[:65])
+
+
+def a_public_key_is_spelled_otherwise(session: Session) -> None:
+    """However a public key is written, or its private half was, the latter is found by it here on the token."""
+    victim = _victim(session)
+    numbers = keys.private_rsa(2048).private_numbers()
+    modulus, exponent, secret = (
+        number.to_bytes(256, "big").lstrip(b"\0")
+        for number in (numbers.public_numbers.n, numbers.public_numbers.e, numbers.d)
+    )
+    usable = {CKA.UNWRAP: True, CKA.DECRYPT: True}
+    halves = {CKA.PUBLIC_EXPONENT: exponent, CKA.PRIVATE_EXPONENT: secret, **_RSA, **usable}
+    for n in (modulus, b"\0" + modulus):
+        private = session.create({**halves, CKA.MODULUS: n})
+        for other, e in ((modulus, exponent), (b"\0" + modulus, exponent), (bytes(9) + modulus, b"\0\3")):
+            public = _public(session, CKK.RSA, {CKA.MODULUS: other, CKA.PUBLIC_EXPONENT: e})
+            expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, oaep(), public, victim)
+        session.destroy(private)
+    key = keys.private_x25519()
+    keys.import_x25519(session, key, {}, {CKA.UNWRAP: True, CKA.DERIVE: True})
+    point = key.public_key().public_bytes_raw()
+    for last in (point[-1], point[-1] ^ 0x80):
+        material = {CKA.EC_PARAMS: keys.X25519, CKA.EC_POINT: point[:-1] + bytes((last,))}
+        mechanism = ecdh_aes(CKM.ECDH_X_AES_KEY_WRAP, 256, CKD.SHA256_KDF)
+        expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, mechanism, _public(session, CKK.EC_MONTGOMERY, material), victim)
+    pair = session.generate_pair(
+        Mechanism(CKM.EC_KEY_PAIR_GEN), {CKA.EC_PARAMS: _BRAINPOOL_T1}, {CKA.UNWRAP: True, CKA.DERIVE: True}
+    )
+    point = session.get(pair[0], CKA.EC_POINT)[-65:]
+    material = {CKA.EC_PARAMS: _BRAINPOOL_T1, CKA.EC_POINT: bytes((6 + point[-1] % 2,)) + point[1:]}
+    expect(CKR.ATTRIBUTE_VALUE_INVALID, _public, session, CKK.EC, material)
+    material[CKA.EC_POINT] = bytes((2 + point[-1] % 2,)) + point[1:33]
+    mechanism = ecdh_aes(CKM.ECDH_AES_KEY_WRAP, 256, CKD.SHA256_KDF)
+    expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, mechanism, _public(session, CKK.EC, material), victim)
+
+
+def _public(session: Session, kind: int, material: dict[int, bytes]) -> int:
+    """Create a public key that wraps."""
+    return session.create({CKA.CLASS: CKO.PUBLIC_KEY, CKA.KEY_TYPE: kind, CKA.WRAP: True, **material})
 
 
 def a_sensitive_key_comes_back_readable(session: Session) -> None:
@@ -279,8 +319,8 @@ def known_bytes_under_the_same_stream(session: Session) -> None:
 
 WRAPPING_ATTACKS: tuple[Any, ...] = (
     a_key_is_wrapped_and_decrypted, a_wrapping_key_learns_to_decrypt, an_rsa_pair_wraps_and_opens,
-    an_elliptic_pair_wraps_and_agrees, a_sensitive_key_comes_back_readable, a_key_is_wrapped_by_a_weaker_one,
-    trusted_keys_let_go_of_what_they_wrap, a_wrapped_key_is_taken_for_another_type,
+    an_elliptic_pair_wraps_and_agrees, a_public_key_is_spelled_otherwise, a_sensitive_key_comes_back_readable,
+    a_key_is_wrapped_by_a_weaker_one, trusted_keys_let_go_of_what_they_wrap, a_wrapped_key_is_taken_for_another_type,
     a_wrapped_key_is_found_byte_by_byte, usages_that_contradict_each_other, a_key_loses_its_locks,
     a_sensitive_key_is_derived_readable, known_bytes_under_the_same_stream,
 )  # fmt: skip
