@@ -1,8 +1,8 @@
 """ML-DSA and HashML-DSA: keys and signatures (specification 6.67; FIPS 204).
 
-A private key is its seed (CKA_SEED). `cryptography` neither gives nor takes the expanded key: a private key has a
-CKA_VALUE only if one was given along with the seed, and without a seed it is CKR_TEMPLATE_INCOMPLETE. What is signed
-goes through the message representative mu = SHAKE256(tr, M'), in which pure and pre-hashed messages differ.
+A private key is its seed (CKA_SEED). `cryptography` neither gives nor takes the expanded key, so nobody could say that
+one is the seed's: a CKA_VALUE along with the seed is not kept, and without a seed it is CKR_TEMPLATE_INCOMPLETE. What
+is signed goes through the message representative mu = SHAKE256(tr, M'), in which pure and pre-hashed messages differ.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class MlDsaKey(ParameterSetKey):
         """Refuse what the library does not load."""
         row.library[1].from_public_bytes(value)
 
-    def public_of(self, row: ParameterSet, seed: bytes | None, value: bytes | None) -> bytes:
-        """Return the public key that a seed makes; what an expanded key says of it must be the same."""
-        if seed is None:
+    def examined(self, row: ParameterSet, seed: bytes, value: bytes) -> tuple[bytes, Attributes]:
+        """Return the public key that a seed makes, and the seed; what an expanded key says of it must be the same."""
+        if not seed:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_SEED is missing: a key is kept as its seed")
         public: bytes = row.library[0].from_seed_bytes(seed).public_key().public_bytes_raw()
-        if value is not None and (value[:_RHO], value[_TR]) != (public[:_RHO], _shake(64, public).finalize()):
+        if value and (value[:_RHO], value[_TR]) != (public[:_RHO], _shake(64, public).finalize()):
             raise ValueError("CKA_VALUE and CKA_SEED are of different keys")
-        return public
+        return public, {CKA.SEED: seed}
 
 
 ML_DSA = MlDsaKey(CKK.ML_DSA, _SETS)

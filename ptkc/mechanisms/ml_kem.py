@@ -2,9 +2,9 @@
 
 A private key of ML-KEM-768 or -1024 is its seed (CKA_SEED), which `cryptography` loads, or its expanded form
 (CKA_VALUE), which `pqcrypto` decapsulates with; all of ML-KEM-512, which has no seeds there, is done by `pqcrypto` and
-not offered without it. The shared secret becomes the new key, or its beginning does, 16 bytes at least: whoever may
-decapsulate could find a shorter key, and then the rest byte by byte. A ciphertext that nobody encapsulated gives
-another key and no error (FIPS 203 6.3).
+not offered without it. Of a seed and an expanded key only what a library can tell to be one key is kept. The shared
+secret becomes the new key, or its beginning does, 16 bytes at least: whoever may decapsulate could find a shorter key,
+and then the rest byte by byte. A ciphertext that nobody encapsulated gives another key and no error (FIPS 203 6.3).
 """
 
 from __future__ import annotations
@@ -72,25 +72,30 @@ class MlKemKey(ParameterSetKey):
         """Refuse an encapsulation key that is none (FIPS 203 7.2)."""
         row.library.encapsulate(value)
 
-    def public_of(self, row: ParameterSet, seed: bytes | None, value: bytes | None) -> bytes:
-        """Return the public key of a seed, of an expanded key, or of both, which must belong together."""
+    def examined(self, row: ParameterSet, seed: bytes, value: bytes) -> tuple[bytes, Attributes]:
+        """Return the public key of a seed, of an expanded key, or of both, and what is kept.
+
+        Of both, all that an expanded key has are compared: its public key with the seed's, its last part with the
+        seed's (FIPS 203, algorithm 16), and the rest by decapsulating. Where there is no library that makes keys of
+        the seed, that is not kept; where there is none that decapsulates with the expanded key, that one is not.
+        """
         library: _Library = row.library
-        if value is None and library.private is None:
+        if not value and library.private is None:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, f"CKA_VALUE is missing: {row.name} is not made of a seed")
-        if seed is None and library.expanded is None:
+        if not seed and library.expanded is None:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_SEED is missing: a key is kept as its seed")
-        public = b""
-        if value is not None:
-            public = _checked_public(row, value)
-        if seed is not None:
-            if value is not None and value[-_SECRET:] != seed[-_SECRET:]:
-                raise ValueError("CKA_VALUE and CKA_SEED are of different keys")
-            if library.private is not None:
-                of_seed: bytes = library.private.from_seed_bytes(seed).public_key().public_bytes_raw()
-                if public and public != of_seed:
-                    raise ValueError("CKA_VALUE and CKA_SEED are of different keys")
-                public = of_seed
-        return public
+        found: set[bytes] = set()
+        kept = {}
+        if value:
+            found.add(_checked_public(row, value))
+            if library.expanded is not None:
+                kept[CKA.VALUE] = value
+        if seed and library.private is not None:
+            found.add(library.private.from_seed_bytes(seed).public_key().public_bytes_raw())
+            kept[CKA.SEED] = seed
+        if len(found) > 1 or (seed and value and value[-_SECRET:] != seed[-_SECRET:]):
+            raise ValueError("CKA_VALUE and CKA_SEED are of different keys")
+        return found.pop(), kept
 
 
 def _checked_public(row: ParameterSet, value: bytes) -> bytes:
@@ -140,13 +145,18 @@ class MlKem(Mechanism):
         return ciphertext, secret[:length]
 
     def decapsulate(self, key: Object, parameter: None, ciphertext: bytes, attributes: Attributes) -> bytes:  # noqa: ARG002
-        """Return what becomes the new key; CKR_WRAPPED_KEY_LEN_RANGE for a ciphertext of another length."""
+        """Return what becomes the new key; CKR_WRAPPED_KEY_LEN_RANGE for a ciphertext of another length.
+
+        CKR_PARAMETER_SET_NOT_SUPPORTED for an expanded key without the library that decapsulates with it.
+        """
         length = _length(attributes)
         row = ML_KEM.find(key.attributes)
         if len(ciphertext) != row.result_size:
             raise CryptokiError(CKR.WRAPPED_KEY_LEN_RANGE, f"{len(ciphertext)} bytes, want {row.result_size}")
         seed = key.attributes.get(CKA.SEED)
-        if seed is None or row.library.private is None:
+        if not seed or row.library.private is None:
+            if row.library.expanded is None:
+                raise CryptokiError(CKR.PARAMETER_SET_NOT_SUPPORTED, "an expanded key, which no library here loads")
             return bytes(row.library.expanded.decaps(key.attributes[CKA.VALUE], ciphertext))[:length]
         private: Any = key.cache.get("ml_kem")
         if private is None:

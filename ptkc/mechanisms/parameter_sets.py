@@ -1,8 +1,9 @@
 """Keys that name a CKA_PARAMETER_SET: how those of ML-KEM, ML-DSA and SLH-DSA are written and checked.
 
-A public key is CKA_VALUE; a private key CKA_SEED, CKA_VALUE or both, as its family wants. SubjectPublicKeyInfo is fixed
-bytes and the key. PrivateKeyInfo holds a CHOICE of the seed, the expanded key or both for ML-KEM and ML-DSA (RFC 9935,
-9881), and the bare key for SLH-DSA (RFC 9909). Nothing here knows an algorithm: what bytes mean, the family says.
+A public key is CKA_VALUE; a private key CKA_SEED, CKA_VALUE or both, as its family wants: what of both it cannot hold
+against the other is not kept. SubjectPublicKeyInfo is fixed bytes and the key. PrivateKeyInfo holds a CHOICE of the
+seed, the expanded key or both for ML-KEM and ML-DSA (RFC 9935, 9881), and the bare key for SLH-DSA (RFC 9909). Nothing
+here knows an algorithm: what bytes mean, the family says.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class ParameterSet:
 class ParameterSetKey(KeyType):
     """A key type whose keys name one of `sets`.
 
-    A family says what no encoding does: `check_public`, whether bytes are a public key (ValueError), and `public_of`,
-    the public key of private material (ValueError for what is none, CKR_TEMPLATE_INCOMPLETE where too little is given).
+    A family says what no encoding does: `check_public`, whether bytes are a public key (ValueError), and `examined`,
+    what private material is (ValueError for what is none, CKR_TEMPLATE_INCOMPLETE where too little is given).
     """
 
     def __init__(self, number: int, sets: tuple[ParameterSet, ...]) -> None:
@@ -80,8 +81,11 @@ class ParameterSetKey(KeyType):
         """Refuse bytes that are no public key of the set: ValueError."""
         raise NotImplementedError
 
-    def public_of(self, row: ParameterSet, seed: bytes | None, value: bytes | None) -> bytes:
-        """Return the public key of private material, of which what is given has the right lengths; ValueError."""
+    def examined(self, row: ParameterSet, seed: bytes, value: bytes) -> tuple[bytes, Attributes]:
+        """Return the public key of private material, and what is kept of that: CKA_SEED, CKA_VALUE; ValueError.
+
+        What is given has the right length, what is not is empty.
+        """
         raise NotImplementedError
 
     def find(self, attributes: Attributes) -> ParameterSet:
@@ -99,38 +103,40 @@ class ParameterSetKey(KeyType):
         return self.find(attributes).public_size
 
     def check(self, object_class: int, attributes: Attributes) -> Attributes:
-        """Check lengths and what the library finds wrong; return CKA_PUBLIC_KEY_INFO."""
+        """Check lengths and what the library finds wrong; return CKA_PUBLIC_KEY_INFO, and empty what is not kept."""
         if object_class not in (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY):
             raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_KEY_TYPE is a key pair's, CKA_CLASS is not")
         row = self.find(attributes)
+        produced: Attributes = {}
         try:
             if object_class == CKO.PUBLIC_KEY:
                 public = attributes[CKA.VALUE]
                 _check_size("CKA_VALUE", public, row.public_size)
                 self.check_public(row, public)
             else:
-                public = self._private(row, attributes.get(CKA.SEED), attributes.get(CKA.VALUE))
+                public, kept = self._private(row, attributes.get(CKA.SEED, b""), attributes.get(CKA.VALUE, b""))
+                produced = {kind: kept.get(kind, b"") for kind in (CKA.SEED, CKA.VALUE) if kind in attributes}
         except ValueError as error:
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"not a key of {row.name}: {error}") from None
         info = row.public_key_info(public)
         check_public_key_info(attributes, info)
-        return {CKA.PUBLIC_KEY_INFO: info}
+        return {**produced, CKA.PUBLIC_KEY_INFO: info}
 
-    def _private(self, row: ParameterSet, seed: bytes | None, value: bytes | None) -> bytes:
-        """Return the public key of private material; ValueError, CKR_TEMPLATE_INCOMPLETE."""
-        if seed is None and value is None:
+    def _private(self, row: ParameterSet, seed: bytes, value: bytes) -> tuple[bytes, Attributes]:
+        """Return the public key of private material, and what is kept of that; ValueError, CKR_TEMPLATE_INCOMPLETE."""
+        if not seed and not value:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE and CKA_SEED are missing")
-        if seed is not None:
+        if seed:
             _check_size("CKA_SEED", seed, row.seed_size)
-        if value is not None:
+        if value:
             _check_size("CKA_VALUE", value, row.private_size)
-        return self.public_of(row, seed, value)
+        return self.examined(row, seed, value)
 
     def encode(self, attributes: Attributes) -> bytes:
         """Return PrivateKeyInfo: of the seed where there is one, from which all else follows, else of the key."""
         row = self.find(attributes)
         seed = attributes.get(CKA.SEED)
-        if seed is not None:
+        if seed:
             return row.private_key_info(der(_SEED, seed))
         value = attributes[CKA.VALUE]
         return row.private_key_info(der(OCTET_STRING, value) if row.seed_size else value)
@@ -142,8 +148,8 @@ class ParameterSetKey(KeyType):
         try:
             algorithm, content = private_key_choice.parse(trimmed(payload))
             row = self._by_algorithm[algorithm]
-            seed, value = private_key_choice.choose(content) if row.seed_size else (None, content)
-            public = self._private(row, seed, value)
+            seed, value = private_key_choice.choose(content) if row.seed_size else (b"", content)
+            public, kept = self._private(row, seed, value)
         except KeyError:
             raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the wrapped key is of another type, or of no set") from None
         except ValueError as error:
@@ -152,12 +158,7 @@ class ParameterSetKey(KeyType):
             raise CryptokiError(CKR.WRAPPED_KEY_INVALID, error.message) from None
         info = row.public_key_info(public)
         check_public_key_info(attributes, info)
-        material = {CKA.SEED: seed, CKA.VALUE: value}
-        return {
-            CKA.PARAMETER_SET: ulong(row.number),
-            **{kind: content for kind, content in material.items() if content is not None},
-            CKA.PUBLIC_KEY_INFO: info,
-        }
+        return {CKA.PARAMETER_SET: ulong(row.number), **kept, CKA.PUBLIC_KEY_INFO: info}
 
 
 class ParameterSetPair(Mechanism):

@@ -55,10 +55,10 @@ def parse(info: bytes) -> tuple[bytes, bytes]:
     return found["algorithm"].dump(), found["private_key"].native
 
 
-def choose(content: bytes) -> tuple[bytes | None, bytes | None]:
-    """Return the seed and the expanded key, None for the one that is not there; ValueError."""
+def choose(content: bytes) -> tuple[bytes, bytes]:
+    """Return the seed and the expanded key, empty for the one that is not there; ValueError."""
     found = asn1.load(_Choice, content)
     chosen = found.chosen
     if found.name == "both":
         return chosen["seed"].native, chosen["expanded"].native
-    return (chosen.native, None) if found.name == "seed" else (None, chosen.native)
+    return (chosen.native, b"") if found.name == "seed" else (b"", chosen.native)

@@ -49,11 +49,11 @@ class SlhDsaKey(ParameterSetKey):
     def check_public(self, row: ParameterSet, value: bytes) -> None:
         """Accept any bytes of the right length: a seed and a root, which are random."""
 
-    def public_of(self, row: ParameterSet, seed: bytes | None, value: bytes | None) -> bytes:  # noqa: ARG002 - no seed
-        """Return the second half of a private key: SK.seed, SK.prf, PK.seed, PK.root."""
-        if value is None:
+    def examined(self, row: ParameterSet, seed: bytes, value: bytes) -> tuple[bytes, Attributes]:  # noqa: ARG002 - no seed
+        """Return the second half of a private key: SK.seed, SK.prf, PK.seed, PK.root; and all of it."""
+        if not value:
             raise CryptokiError(CKR.TEMPLATE_INCOMPLETE, "CKA_VALUE is missing")
-        return value[-row.public_size :]
+        return value[-row.public_size :], {CKA.VALUE: value}
 
 
 SLH_DSA = SlhDsaKey(CKK.SLH_DSA, _SETS)

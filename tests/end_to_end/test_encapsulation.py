@@ -91,3 +91,22 @@ def test_a_seed_is_wrapped_and_comes_back(functions: Session) -> None:
         functions.verify(Mechanism(CKM.ML_DSA), public, b"data", signature)
     finally:
         functions.destroy(back)
+
+
+def test_a_key_of_which_no_library_knows_the_seed_comes_back(functions: Session) -> None:
+    """A private key of ML-KEM-512 that was created with a seed is wrapped and backed up as its value."""
+    wrapping = functions.generate(Mechanism(CKM.AES_KEY_GEN), {CKA.VALUE_LEN: 32, CKA.WRAP: True, CKA.UNWRAP: True})
+    public, private = functions.generate_pair(
+        Mechanism(CKM.ML_KEM_KEY_PAIR_GEN),
+        {CKA.PARAMETER_SET: CKP.ML_KEM_512},
+        {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True},
+    )
+    value = functions.get(private, CKA.VALUE)
+    template = {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.ML_KEM, CKA.DECAPSULATE: True}
+    both = {CKA.PARAMETER_SET: CKP.ML_KEM_512, CKA.VALUE: value, CKA.SEED: bytes(32) + value[-32:]}
+    created = functions.create({**template, **both, CKA.EXTRACTABLE: True})
+    ciphertext, key = functions.encapsulate(Mechanism(CKM.ML_KEM), public, _NEW)
+    for mechanism, said in ((Mechanism(CKM.AES_KEY_WRAP_KWP), template), (Mechanism(CKM.WRAPKEY_AES_KWP), {})):
+        back = functions.unwrap(mechanism, wrapping, functions.wrap(mechanism, wrapping, created), said)
+        other = functions.decapsulate(Mechanism(CKM.ML_KEM), back, _NEW, ciphertext)
+        assert functions.get(key, CKA.VALUE) == functions.get(other, CKA.VALUE)
