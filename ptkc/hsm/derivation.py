@@ -6,7 +6,7 @@ against what the mechanism implies and against CKA_DERIVE_TEMPLATE of the base k
 
 from __future__ import annotations
 
-from ptkc.hsm import portables
+from ptkc.hsm import portables, usage
 from ptkc.hsm.approval import approve, check_parameter, key_type_of
 from ptkc.hsm.keys import KeyCommands, given_mechanism
 from ptkc.mechanisms import MECHANISMS
@@ -72,6 +72,10 @@ class DerivationCommands(KeyCommands):
         )
         beside = (Beside(others, rest),) if maker.joins else ()
         made = method(base, parameter, {**first, **_lent(said)}, *beside)
+        # As the method counted the use of the base key: what was refused until now is none of these either.
+        for other in others:
+            if other.spend is not None:
+                other.spend()
         if not isinstance(made, Derived):
             made = Derived(made)
         pairs = [(first, made.payload), *zip(rest, made.further, strict=True)]
@@ -86,12 +90,15 @@ class DerivationCommands(KeyCommands):
         return one, (*several, *made.written)
 
     def _named_key(self, session: Session, handle: int, number: int) -> Object:
-        """Return a key that a mechanism's parameter names: it must be one to derive from, as the base key is."""
+        """Return a key that a mechanism's parameter names: it must be one to derive from, as the base key is.
+
+        A limited key that is used up is refused here, so that no other key is counted for it: CKR_KEY_NOT_ACTIVE.
+        """
         other = self.application.resolve(session, handle, CKR.KEY_HANDLE_INVALID)
         approve(other, "derive", number, self.application.mode)
         portables.need_no_pin(other)
         if other.spend is not None:
-            other.spend()
+            usage.check(self.application, other)
         return other
 
     def _prepare_derived(

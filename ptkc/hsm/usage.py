@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ptkc.hsm.held import Held
     from ptkc.hsm.session import Session
 
-__all__ = ["bind", "check_destroyed", "check_wrapped", "consumes", "count", "move", "update"]
+__all__ = ["bind", "check", "check_destroyed", "check_wrapped", "consumes", "count", "move", "update"]
 
 
 def bind(application: Application, handle: int, held: Held, obj: Object) -> Object:
@@ -39,7 +39,7 @@ def count(application: Application, handle: int, held: Held) -> int | None:
 
     CKR_KEY_NOT_ACTIVE, CKR_KEY_HANDLE_INVALID if it is gone.
     """
-    today = strftime("%Y%m%d", gmtime(application.hsm.now())).encode()
+    today = _today(application)
     changed: Attributes | None = None
 
     def change(attributes: Attributes) -> Attributes | None:
@@ -50,6 +50,16 @@ def count(application: Application, handle: int, held: Held) -> int | None:
 
     update(application, handle, held, change)
     return None if changed is None else from_ulong(changed[CKA.USAGE_COUNT])
+
+
+def check(application: Application, obj: Object) -> None:
+    """Refuse a limited key that could not be used now with CKR_KEY_NOT_ACTIVE; whether it can be, its use says."""
+    check_active(obj.attributes, _today(application))
+
+
+def _today(application: Application) -> bytes:
+    """Return the date by the HSM's clock as CKA_START_DATE has it."""
+    return strftime("%Y%m%d", gmtime(application.hsm.now())).encode()
 
 
 def update(
