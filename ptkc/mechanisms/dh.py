@@ -17,6 +17,7 @@ from ptkc.mechanisms.agreement import Agreement
 from ptkc.mechanisms.finite_fields import DH, X9_42_DH, Field, load_private, public_value, stripped
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import register
+from ptkc.mechanisms.prf import check_work
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKR
@@ -28,6 +29,7 @@ from ptkc.spec.values import Attributes
 __all__ = ["DhDerivation", "X942Derivation", "agree", "kdf_x9_42"]
 
 _SOURCE = "RFC 5114, NIST CAVP (cryptography_vectors: asymmetric/DH)"
+_SHA1 = 20  # bytes of a digest
 _COUNTER = b"\4\4"
 """Tag and length of the counter in X9.42's KeySpecificInfo."""
 
@@ -133,11 +135,12 @@ def check_kdf(kdf: int, other: bytes) -> None:
 def kdf_x9_42(kdf: int, other: bytes, secret: bytes, attributes: Attributes) -> bytes:
     """Return the value of the new key that is derived from a shared secret.
 
-    CKR_MECHANISM_PARAM_INVALID if CKD_SHA1_KDF_ASN1 gets no OtherInfo.
+    CKR_MECHANISM_PARAM_INVALID if CKD_SHA1_KDF_ASN1 gets no OtherInfo, or it is too long for a key of such a length.
     """
     length = derived_length(attributes, len(secret) if kdf == CKD.NULL else 0)
     if kdf == CKD.NULL:
         return secret[-length:]
+    check_work(-(-length // _SHA1), len(secret) + len(other))
     if kdf == CKD.SHA1_KDF_CONCATENATE:
         # H(ZZ || counter || OtherInfo), which is X9.63's function as well.
         return X963KDF(hashes.SHA1(), length, other).derive(secret)  # noqa: S303 - what the name says

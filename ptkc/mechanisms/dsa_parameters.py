@@ -115,10 +115,11 @@ class DsaBaseGeneration(Mechanism):
             "pbits": bits_of(attributes[CKA.PRIME]), "qbits": sub,
         }  # fmt: skip
         try:
+            DSA.check_sizes(attributes)
             base = evp.number(evp.generate_parameters("DSA", settings, evp.key_from("DSA", "d", parts)), "g")
         except ValueError as error:
             raise CryptokiError(CKR.DOMAIN_PARAMS_INVALID, str(error)) from None
-        # libcrypto looked at neither prime until now.
+        # Of the primes nothing but the size was looked at until now.
         DSA.checked({**attributes, CKA.BASE: base})
         return {CKA.BASE: base}
 

@@ -26,6 +26,7 @@ from ptkc.mechanisms.curves import Curve, find
 from ptkc.mechanisms.digests import ALGORITHMS
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import register
+from ptkc.mechanisms.prf import check_work
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKR
@@ -126,8 +127,13 @@ def check_kdf(kdf: int, shared: bytes) -> None:
 
 
 def key_from_secret(kdf: int, shared: bytes, secret: bytes, length: int) -> bytes:
-    """Return `length` bytes that a key derivation function, not CKD_NULL, makes of a shared secret."""
+    """Return `length` bytes that a key derivation function, not CKD_NULL, makes of a shared secret.
+
+    CKR_MECHANISM_PARAM_INVALID for shared data that are too long for so many bytes.
+    """
     function, algorithm = _KDFS[kdf]
+    size = algorithm.digest_size if isinstance(algorithm, HashAlgorithm) else algorithm().digest_size
+    check_work(-(-length // size), len(secret) + len(shared))
     return function(algorithm, length, shared).derive(secret)  # type: ignore[no-any-return]
 
 

@@ -75,6 +75,16 @@ class Field:
         """Return the domain parameters by libcrypto's names."""
         return {NAMES[kind]: number for kind, number in self.named(numbers).items()}
 
+    def check_sizes(self, attributes: Attributes) -> None:
+        """Refuse primes of sizes that are not worked with; ValueError."""
+        bits = bits_of(attributes[CKA.PRIME])
+        if not self.sizes[0] <= bits <= self.sizes[1]:
+            message = f"CKA_PRIME of {bits} bits, want {self.sizes}"
+            raise ValueError(message)
+        if CKA.SUBPRIME in attributes and bits_of(attributes[CKA.SUBPRIME]) not in self.subprimes:
+            message = f"CKA_SUBPRIME of {bits_of(attributes[CKA.SUBPRIME])} bits"
+            raise ValueError(message)
+
     def checked(self, attributes: Attributes) -> tuple[bytes, ...]:
         """Return the domain parameters, which are good; CKR_DOMAIN_PARAMS_INVALID."""
         numbers = self.numbers(attributes)
@@ -103,12 +113,7 @@ def _check(field: Field, numbers: tuple[bytes, ...]) -> None:
     """Refuse domain parameters with ValueError; what was good once is not checked again, since that takes its time."""
     named = field.named(numbers)
     bits = bits_of(named[CKA.PRIME])
-    if not field.sizes[0] <= bits <= field.sizes[1]:
-        message = f"CKA_PRIME of {bits} bits, want {field.sizes}"
-        raise ValueError(message)
-    if CKA.SUBPRIME in named and bits_of(named[CKA.SUBPRIME]) not in field.subprimes:
-        message = f"CKA_SUBPRIME of {bits_of(named[CKA.SUBPRIME])} bits"
-        raise ValueError(message)
+    field.check_sizes(named)
     if bits > _LONGEST_CHECKED and not _is_known(named):
         message = f"CKA_PRIME of {bits} bits is of no known group, and takes too long to be checked"
         raise ValueError(message)

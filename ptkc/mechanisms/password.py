@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from ptkc.mechanisms.digests import HASHES
 from ptkc.mechanisms.generic import derived_length
 from ptkc.mechanisms.mechanism import KEY_TYPES, Mechanism, register
+from ptkc.mechanisms.prf import check_work
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKM, CKP, CKR, CKZ
 from ptkc.spec.errors import CryptokiError
@@ -41,8 +42,8 @@ class PasswordKeyGeneration(Mechanism):
     def generate(self, parameter: Pbkdf2, attributes: Attributes) -> Attributes:
         """Return the key.
 
-        CKR_MECHANISM_PARAM_INVALID for a function or a source of salt that we do not have, data for the function, and
-        no iteration or too many; the codes of `derived_length`.
+        CKR_MECHANISM_PARAM_INVALID for a function or a source of salt that we do not have, data for the function, no
+        iteration or too many, and a salt that is too long for so many blocks; the codes of `derived_length`.
         """
         algorithm = _FUNCTIONS.get(parameter.prf)
         if algorithm is None or parameter.salt_source != CKZ.SALT_SPECIFIED or parameter.prf_data:
@@ -51,6 +52,7 @@ class PasswordKeyGeneration(Mechanism):
         blocks = -(-length // algorithm.digest_size)
         if not 1 <= parameter.iterations <= _MOST_ITERATIONS // blocks:
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{parameter.iterations} iterations for {blocks} blocks")
+        check_work(blocks, len(parameter.salt))
         value = PBKDF2HMAC(algorithm, length, parameter.salt, parameter.iterations).derive(parameter.password)
         key_type = KEY_TYPES[from_ulong(attributes[CKA.KEY_TYPE])]
         return key_type.decode(key_type.shape(value), attributes)

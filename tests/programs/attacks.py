@@ -12,6 +12,7 @@ from typing import Any
 from conformance import keys
 from conformance.binding import ffi
 from conformance.cryptoki import Cryptoki, Session, expect
+from conformance.derivations import pbkdf2
 from conformance.fresh_token import SO_PIN, USER_PIN, prepare
 from conformance.parameters import Mechanism, ecdh
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -189,7 +190,10 @@ def private_objects_are_seen_after_the_logout(session: Session) -> None:
 
 
 def numbers_are_made_to_waste_time(session: Session) -> None:
-    """An RSA key whose primes would be searched for ever, or whose exponents are endless, is refused at once."""
+    """An RSA key whose primes would be searched for ever, or whose exponents are endless, is refused at once.
+
+    So is a long salt that would be read for each block of a long key.
+    """
     key = {CKA.CLASS: CKO.PRIVATE_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.PUBLIC_EXPONENT: b"\1\0\1"}
     prime = 2**4423 - 1
     never = {CKA.MODULUS: _number(prime), CKA.PRIVATE_EXPONENT: _number(pow(65537, -1, prime - 1))}
@@ -200,6 +204,8 @@ def numbers_are_made_to_waste_time(session: Session) -> None:
     expect(refused, session.create, {**key, **never, CKA.PRIME_1: b"\xff" * 500_000, CKA.PRIME_2: b"\xfd" * 500_000})
     public = {CKA.CLASS: CKO.PUBLIC_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.MODULUS: b"\xab" * 512}
     expect(refused, session.create, {**public, CKA.PUBLIC_EXPONENT: b"\xaa" * 500 + b"\1"})
+    salted = pbkdf2(b"password", bytes(1 << 20), 1)
+    expect(CKR.MECHANISM_PARAM_INVALID, session.generate, salted, {**_OPEN, CKA.VALUE_LEN: 65536})
 
 
 def _number(value: int) -> bytes:
