@@ -2,7 +2,8 @@
 
 C_EncapsulateKey, C_DecapsulateKey, C_WrapKeyAuthenticated and C_UnwrapKeyAuthenticated (specification 5.18.8 to
 5.18.11). A length query makes no key, no IV, and is no use. Templates and history of the new keys are those of
-C_UnwrapKey, as the specification says of each.
+C_UnwrapKey, as the specification says of each. A shared key is not cut to fewer than 16 bytes, whatever the mechanism:
+whoever may decapsulate would find a short one, by its check value, and then the rest byte by byte.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ptkc.mechanisms import MECHANISMS
 from ptkc.objects import template as templates
 from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.spec.errors import BufferTooSmallError, CryptokiError
-from ptkc.spec.values import Attributes, Template, Written, ulong, unpack_template
+from ptkc.spec.values import Attributes, Template, Written, from_ulong, ulong, unpack_template
 from ptkc.token.events import Event
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["EncapsulationCommands"]
 
 _SHARED = {CKA.CLASS: ulong(CKO.SECRET_KEY)}
+_SHORTEST = 16
 
 
 class EncapsulationCommands(KeyCommands):
@@ -70,8 +72,14 @@ class EncapsulationCommands(KeyCommands):
         return self._keep(session, _completed(attributes, payload))[0]
 
     def _prepare_shared(self, session: Session, template: Template, imposed: bytes) -> Attributes:
-        """Return the prepared template of the secret key that two parties are to share."""
+        """Return the prepared template of the secret key that two parties are to share.
+
+        CKR_ATTRIBUTE_VALUE_INVALID if it has too little of the secret; without CKA_VALUE_LEN it has what the secret
+        or its type gives.
+        """
         attributes = templates.prepare(templates.UNWRAP, template, _SHARED, so=self._is_so(session), imposed=imposed)
+        if CKA.VALUE_LEN in attributes and from_ulong(attributes[CKA.VALUE_LEN]) < _SHORTEST:
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"a shared key of fewer than {_SHORTEST} bytes")
         self._may_make(session, attributes)
         return attributes
 

@@ -3,8 +3,8 @@
 A private key of ML-KEM-768 or -1024 is its seed (CKA_SEED), which `cryptography` loads, or its expanded form
 (CKA_VALUE), which `pqcrypto` decapsulates with; all of ML-KEM-512, which has no seeds there, is done by `pqcrypto` and
 not offered without it. Of a seed and an expanded key only what a library can tell to be one key is kept. The shared
-secret becomes the new key, or its beginning does, 16 bytes at least: whoever may decapsulate could find a shorter key,
-and then the rest byte by byte. A ciphertext that nobody encapsulated gives another key and no error (FIPS 203 6.3).
+secret becomes the new key, or its beginning does. A ciphertext that nobody encapsulated gives another key and no error
+(FIPS 203 6.3).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from ptkc.spec.values import Attributes
 __all__: list[str] = []
 
 _SEED, _SECRET, _HASH = 64, 32, 32
-_SHORTEST = 16
 
 
 class _Library:
@@ -138,8 +137,8 @@ class MlKem(Mechanism):
         return ML_KEM.find(key.attributes).result_size
 
     def encapsulate(self, key: Object, parameter: None, attributes: Attributes) -> tuple[bytes, bytes]:  # noqa: ARG002
-        """Return the ciphertext and what becomes the new key; CKR_ATTRIBUTE_VALUE_INVALID for an impossible length."""
-        length = _length(attributes)
+        """Return the ciphertext and what becomes the new key; the codes of `derived_length`."""
+        length = derived_length(attributes, _SECRET)
         library: _Library = ML_KEM.find(key.attributes).library
         ciphertext, secret = library.encapsulate(key.attributes[CKA.VALUE])
         return ciphertext, secret[:length]
@@ -149,7 +148,7 @@ class MlKem(Mechanism):
 
         CKR_PARAMETER_SET_NOT_SUPPORTED for an expanded key without the library that decapsulates with it.
         """
-        length = _length(attributes)
+        length = derived_length(attributes, _SECRET)
         row = ML_KEM.find(key.attributes)
         if len(ciphertext) != row.result_size:
             raise CryptokiError(CKR.WRAPPED_KEY_LEN_RANGE, f"{len(ciphertext)} bytes, want {row.result_size}")
@@ -162,14 +161,6 @@ class MlKem(Mechanism):
         if private is None:
             private = key.cache["ml_kem"] = row.library.private.from_seed_bytes(seed)
         return private.decapsulate(ciphertext)[:length]  # type: ignore[no-any-return]
-
-
-def _length(attributes: Attributes) -> int:
-    """Return how much of the shared secret the new key takes; CKR_ATTRIBUTE_VALUE_INVALID and others."""
-    length = derived_length(attributes, _SECRET)
-    if length < _SHORTEST:
-        raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"a key of {length} bytes, want {_SHORTEST} to {_SECRET}")
-    return length
 
 
 register(ML_KEM, ParameterSetPair(CKM.ML_KEM_KEY_PAIR_GEN, ML_KEM, _made), MlKem())

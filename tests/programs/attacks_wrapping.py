@@ -14,7 +14,7 @@ from conformance.fresh_token import SO_PIN, USER_PIN
 from conformance.messages import Gcm, message
 from conformance.parameters import Mechanism, ctr, ecdh, ecdh_aes, gcm, oaep, ulong
 
-from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKP, CKR, CKU
 
 __all__ = ["WRAPPING_ATTACKS"]
 
@@ -252,6 +252,22 @@ def a_wrapped_key_is_found_byte_by_byte(session: Session) -> None:
             expect(refused, session.unwrap, mechanism, pure, wrapped[:size], _GENERIC)
 
 
+def a_shared_key_is_found_byte_by_byte(session: Session) -> None:
+    """What is decapsulated is not cut to what its check value tells, by whichever mechanism."""
+    demands = {CKA.DECAPSULATE: True, CKA.DECAPSULATE_TEMPLATE: {CKA.SENSITIVE: True, CKA.EXTRACTABLE: False}}
+    curve = keys.generate_ec(session, {CKA.ENCAPSULATE: True}, demands)
+    kem = session.generate_pair(Mechanism(CKM.ML_KEM_KEY_PAIR_GEN), {CKA.PARAMETER_SET: CKP.ML_KEM_768}, demands)
+    rsa = keys.import_rsa(session, keys.private_rsa(2048), {CKA.ENCAPSULATE: True}, demands)
+    mechanisms = ((ecdh(b""), curve), (ecdh(b"", CKD.SHA256_KDF), curve), (Mechanism(CKM.ML_KEM), kem), (oaep(), rsa))
+    for mechanism, (public, private) in mechanisms:
+        ciphertext, _ = session.encapsulate(mechanism, public, {**_GENERIC, CKA.VALUE_LEN: 16})
+        session.decapsulate(mechanism, private, {**_GENERIC, CKA.VALUE_LEN: 16}, ciphertext)
+        for length in (1, 2, 15):
+            short = {**_GENERIC, CKA.VALUE_LEN: length}
+            expect(CKR.ATTRIBUTE_VALUE_INVALID, session.encapsulate, mechanism, public, short)
+            expect(CKR.ATTRIBUTE_VALUE_INVALID, session.decapsulate, mechanism, private, short, ciphertext)
+
+
 def usages_that_contradict_each_other(session: Session) -> None:
     """A template with one use twice over, or with uses that the class does not have, makes no key; defaults agree."""
     pure = _wrapping(session)
@@ -321,6 +337,6 @@ WRAPPING_ATTACKS: tuple[Any, ...] = (
     a_key_is_wrapped_and_decrypted, a_wrapping_key_learns_to_decrypt, an_rsa_pair_wraps_and_opens,
     an_elliptic_pair_wraps_and_agrees, a_public_key_is_spelled_otherwise, a_sensitive_key_comes_back_readable,
     a_key_is_wrapped_by_a_weaker_one, trusted_keys_let_go_of_what_they_wrap, a_wrapped_key_is_taken_for_another_type,
-    a_wrapped_key_is_found_byte_by_byte, usages_that_contradict_each_other, a_key_loses_its_locks,
-    a_sensitive_key_is_derived_readable, known_bytes_under_the_same_stream,
+    a_wrapped_key_is_found_byte_by_byte, a_shared_key_is_found_byte_by_byte, usages_that_contradict_each_other,
+    a_key_loses_its_locks, a_sensitive_key_is_derived_readable, known_bytes_under_the_same_stream,
 )  # fmt: skip
