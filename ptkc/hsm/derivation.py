@@ -139,8 +139,7 @@ def _checked(attribute: int, value: bytes | None) -> bytes:
 def _completed(attributes: Attributes, payload: bytes | Attributes, base: Object) -> Attributes:
     """Return the attributes of a new object of its payload, or of what the mechanism says it consists of."""
     if isinstance(payload, bytes):
-        key_type = key_type_of(attributes)
-        payload = key_type.decode(key_type.shape(payload), attributes)
+        payload = key_type_of(attributes).derive(payload, attributes)
     return templates.complete(templates.DERIVE, attributes, payload, base=base)
 
 

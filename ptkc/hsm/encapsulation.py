@@ -52,7 +52,7 @@ class EncapsulationCommands(KeyCommands):
         if room < length:
             raise BufferTooSmallError(length)
         ciphertext, payload = method(public, parameter, attributes)
-        made = _completed(attributes, payload)
+        made = templates.complete(templates.UNWRAP, attributes, key_type_of(attributes).derive(payload, attributes))
         wanted = public.attributes.get(CKA.ENCAPSULATE_TEMPLATE)
         if wanted and not _has(made, unpack_template(wanted)):
             raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the new key does not match CKA_ENCAPSULATE_TEMPLATE")
@@ -69,7 +69,9 @@ class EncapsulationCommands(KeyCommands):
         portables.need_no_pin(private)
         attributes = self._prepare_shared(session, template, private.attributes.get(CKA.DECAPSULATE_TEMPLATE, b""))
         payload = method(private, parameter, ciphertext, attributes)
-        return self._keep(session, _completed(attributes, payload))[0]
+        key_type = key_type_of(attributes)
+        produced = key_type.decode(key_type.shape(payload), attributes)
+        return self._keep(session, templates.complete(templates.UNWRAP, attributes, produced))[0]
 
     def _prepare_shared(self, session: Session, template: Template, imposed: bytes) -> Attributes:
         """Return the prepared template of the secret key that two parties are to share.
@@ -130,13 +132,6 @@ class EncapsulationCommands(KeyCommands):
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped, associated)
         return self._import(session, templates.UNWRAP, attributes, payload)
-
-
-def _completed(attributes: Attributes, payload: bytes) -> Attributes:
-    """Return the attributes of a shared key of its bytes."""
-    key_type = key_type_of(attributes)
-    produced = key_type.decode(key_type.shape(payload), attributes)
-    return templates.complete(templates.UNWRAP, attributes, produced)
 
 
 def _has(attributes: Attributes, wanted: Template) -> bool:

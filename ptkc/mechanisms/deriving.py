@@ -39,7 +39,7 @@ ALONE = Beside()
 class Derivation(Mechanism):
     """A mechanism that derives, with what the device asks it before.
 
-    `derive` returns the payload of a secret or private key, of which `KeyType.decode` makes the key, or the attributes
+    `derive` returns the payload of a secret or private key, of which `KeyType.derive` makes the key, or the attributes
     of another object, or `Derived`.
     """
 

@@ -125,7 +125,7 @@ class Mechanism:
     `key.cache`, a dict. `attributes` are the prepared template of the object to be made (so CKA_VALUE_LEN,
     CKA_MODULUS_BITS, CKA_EC_PARAMS … are there, as far as given); what is returned is added to it. `payload` is
     CKA_VALUE of a secret key or PKCS#8 (DER) of a private key; `unwrap` and `derive` return such a payload, of which
-    `KeyType.decode` makes the new key.
+    `KeyType.decode` and `KeyType.derive` make the new key.
     """
 
     type: int = 0
@@ -182,6 +182,9 @@ _FLAGS = (
 )
 
 
+_OF_WRAPPED = (CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE)
+
+
 class KeyType:
     """One CKK_ number: what its key material must look like, and how it is wrapped."""
 
@@ -208,11 +211,24 @@ class KeyType:
         raise NotImplementedError
 
     def decode(self, payload: bytes, attributes: dict[int, bytes]) -> dict[int, bytes]:
-        """Return the material in an unwrapped or derived payload; `attributes` is the prepared template.
+        """Return the material in an unwrapped payload; `attributes` is the prepared template.
 
         CKR_WRAPPED_KEY_INVALID or CKR_WRAPPED_KEY_LEN_RANGE if it is not a key of this type.
         """
         raise NotImplementedError
+
+    def derive(self, payload: bytes, attributes: dict[int, bytes]) -> dict[int, bytes]:
+        """Return the material in a payload that was derived, or agreed on; `attributes` is the prepared template.
+
+        CKR_ATTRIBUTE_VALUE_INVALID if it is not a key of this type, as for a value that came with a template: no
+        function but those that unwrap says what is wrong with a wrapped key.
+        """
+        try:
+            return self.decode(self.shape(payload), attributes)
+        except CryptokiError as error:
+            if error.code not in _OF_WRAPPED:
+                raise
+            raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, error.message) from None
 
 
 def register(*mechanisms: Mechanism | KeyType) -> None:

@@ -54,8 +54,7 @@ class PasswordKeyGeneration(Mechanism):
             raise CryptokiError(CKR.MECHANISM_PARAM_INVALID, f"{parameter.iterations} iterations for {blocks} blocks")
         check_work(blocks, len(parameter.salt))
         value = PBKDF2HMAC(algorithm, length, parameter.salt, parameter.iterations).derive(parameter.password)
-        key_type = KEY_TYPES[from_ulong(attributes[CKA.KEY_TYPE])]
-        return key_type.decode(key_type.shape(value), attributes)
+        return KEY_TYPES[from_ulong(attributes[CKA.KEY_TYPE])].derive(value, attributes)
 
 
 register(PasswordKeyGeneration())
