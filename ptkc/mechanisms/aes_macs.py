@@ -5,14 +5,14 @@ XCBC-MAC is defined for keys of 128 bits.
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import CipherContext, modes
 
 from ptkc.mechanisms.aes import cipher
-from ptkc.mechanisms.block_macs import BlockMac, XcbcMac
+from ptkc.mechanisms.block_macs import BlockMac, XcbcMac, xcbc
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import register
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKK, CKM
+from ptkc.spec.constants import CKA, CKK, CKM
 
 __all__: list[str] = []
 
@@ -40,10 +40,7 @@ class _Xcbc(Mac):
 
     def start(self, key: Object, parameter: None) -> XcbcMac:  # noqa: ARG002 - there is none
         """Return a fresh accumulator."""
-        # K1, K2, K3 = 0x01…, 0x02…, 0x03… encrypted with K
-        made = cipher(key, modes.ECB()).encryptor().update(b"".join(bytes((number,)) * _BLOCK for number in (1, 2, 3)))  # noqa: S305
-        first, masks = made[:_BLOCK], (made[_BLOCK : 2 * _BLOCK], made[2 * _BLOCK :])
-        return XcbcMac(Cipher(algorithms.AES(first), _FIRST).encryptor(), _BLOCK, masks)
+        return xcbc(key.attributes[CKA.VALUE])()
 
 
 register(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cryptography.hazmat.primitives.ciphers import CipherContext
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
 from ptkc.mechanisms.macs import Mac
 from ptkc.objects.object import Object
 from ptkc.spec.layouts import MAC_GENERAL
 
-__all__ = ["BlockMac", "CbcMac", "XcbcMac"]
+__all__ = ["BlockMac", "CbcMac", "XcbcMac", "xcbc"]
 
 _AT_ONCE = 1 << 16
+_AES_BLOCK = 16
 
 
 class CbcMac:
@@ -68,6 +69,15 @@ class XcbcMac(CbcMac):
         whole, filled = self._masks
         mask, text = (whole, rest) if len(rest) == self._block else (filled, (rest + b"\x80").ljust(self._block, b"\0"))
         return (int.from_bytes(text, "big") ^ int.from_bytes(mask, "big")).to_bytes(self._block, "big")
+
+
+def xcbc(value: bytes) -> Callable[[], XcbcMac]:
+    """Return what begins an XCBC-MAC under an AES key of 16 bytes (RFC 3566), any number of times."""
+    # K1, K2, K3 = 0x01…, 0x02…, 0x03… encrypted with K
+    encryptor = Cipher(algorithms.AES(value), modes.ECB()).encryptor()  # noqa: S305 - the standard's own step
+    first, *masks = (encryptor.update(bytes((number,)) * _AES_BLOCK) for number in (1, 2, 3))
+    chained = Cipher(algorithms.AES(first), modes.CBC(bytes(_AES_BLOCK)))
+    return lambda: XcbcMac(chained.encryptor(), _AES_BLOCK, (masks[0], masks[1]))
 
 
 class BlockMac(Mac):

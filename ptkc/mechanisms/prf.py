@@ -7,19 +7,20 @@ AES that take keys of any length: RFC 4434, RFC 4615.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import cmac, hmac
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
-from ptkc.mechanisms.block_macs import XcbcMac
+from ptkc.mechanisms.block_macs import xcbc
 from ptkc.mechanisms.digests import HASHES
 from ptkc.objects.object import Object
 from ptkc.spec.constants import CKA, CKK, CKM, CKR
 from ptkc.spec.errors import CryptokiError, name_of
 
-__all__ = ["CMACS", "HMACS", "IKE_FUNCTIONS", "Prf", "check_work", "find_prf"]
+__all__ = ["CMACS", "HMACS", "IKE_FUNCTIONS", "Prf", "check_work", "find_prf", "keyed_by"]
 
 Keyed = Callable[[bytes], bytes]
 
@@ -48,32 +49,24 @@ class Prf:
         return self._start(key.attributes[CKA.VALUE])
 
 
+def keyed_by(begin: Callable[[], Any]) -> Keyed:
+    """Return the function that a MAC is; `begin` begins it under the key, each time anew."""
+
+    def keyed(data: bytes) -> bytes:
+        running = begin()
+        running.update(data)
+        made: bytes = running.finalize()
+        return made
+
+    return keyed
+
+
 def _hmac(algorithm: HashAlgorithm) -> Callable[[bytes], Keyed]:
-    def start(value: bytes) -> Keyed:
-        fresh = hmac.HMAC(value, algorithm)
-
-        def keyed(data: bytes) -> bytes:
-            running = fresh.copy()
-            running.update(data)
-            return running.finalize()
-
-        return keyed
-
-    return start
+    return lambda value: keyed_by(hmac.HMAC(value, algorithm).copy)
 
 
 def _cmac(algorithm: Callable[[bytes], algorithms.AES | TripleDES]) -> Callable[[bytes], Keyed]:
-    def start(value: bytes) -> Keyed:
-        fresh = cmac.CMAC(algorithm(value))
-
-        def keyed(data: bytes) -> bytes:
-            running = fresh.copy()
-            running.update(data)
-            return running.finalize()
-
-        return keyed
-
-    return start
+    return lambda value: keyed_by(cmac.CMAC(algorithm(value)).copy)
 
 
 def _triple_des(value: bytes) -> TripleDES:
@@ -102,17 +95,7 @@ def _ike_cmac(value: bytes) -> Keyed:
 
 def _xcbc(value: bytes) -> Keyed:
     """Return AES-XCBC-MAC-128 (RFC 3566) under a key of 16 bytes."""
-    derive = Cipher(algorithms.AES(value), modes.ECB()).encryptor()  # noqa: S305 - the standard's own step
-    made = derive.update(b"".join(bytes((number,)) * _AES_KEY for number in (1, 2, 3)))
-    masks = made[_AES_KEY : 2 * _AES_KEY], made[2 * _AES_KEY :]
-    first = Cipher(algorithms.AES(made[:_AES_KEY]), modes.CBC(bytes(_AES_KEY)))
-
-    def keyed(data: bytes) -> bytes:
-        running = XcbcMac(first.encryptor(), _AES_KEY, masks)
-        running.update(data)
-        return running.finalize()
-
-    return keyed
+    return keyed_by(xcbc(value))
 
 
 def _ike_xcbc(value: bytes) -> Keyed:

@@ -22,7 +22,7 @@ from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import Attributes, from_ulong, ulong
 
 __all__ = [
-    "PRIVATE_PARTS", "SIZES", "generation_request", "load_private", "load_public", "private_attributes",
+    "PRIVATE_PARTS", "SIZES", "generated", "generation_request", "load_private", "load_public", "private_attributes",
 ]  # fmt: skip
 
 SIZES = (512, 16384)
@@ -58,6 +58,11 @@ def _private_numbers(attributes: Attributes) -> rsa.RSAPrivateNumbers:
     """Return the numbers of complete private key material."""
     n, e, d, p, q, dp, dq, qi = [_number(attributes, kind) for kind in PRIVATE_PARTS]
     return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n))
+
+
+def _public_key_info(public: rsa.RSAPublicKey) -> bytes:
+    """Return SubjectPublicKeyInfo (DER)."""
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def load_private(key: Object) -> rsa.RSAPrivateKey:
@@ -101,7 +106,7 @@ class RsaKey(KeyType):
         if not 1 < exponent < modulus or not exponent & 1 or _is_unusable(bits, exponent):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_EXPONENT is even, 1 or too large")
         public = rsa.RSAPublicNumbers(exponent, modulus)
-        info = public.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        info = _public_key_info(public.public_key())
         check_public_key_info(attributes, info)
         if object_class == CKO.PUBLIC_KEY:
             parts = {CKA.MODULUS: _bytes(modulus), CKA.PUBLIC_EXPONENT: _bytes(exponent)}
@@ -116,7 +121,7 @@ class RsaKey(KeyType):
     def decode(self, payload: bytes, attributes: Attributes) -> Attributes:
         """Return the material in a PrivateKeyInfo."""
         private: rsa.RSAPrivateKey = parse(payload, rsa.RSAPrivateKey)  # type: ignore[type-abstract]
-        info = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        info = _public_key_info(private.public_key())
         check_public_key_info(attributes, info)
         return {**private_attributes(private.private_numbers()), CKA.PUBLIC_KEY_INFO: info}
 
@@ -196,6 +201,13 @@ def private_attributes(numbers: rsa.RSAPrivateNumbers) -> Attributes:
     return dict(zip(PRIVATE_PARTS, map(_bytes, _parts(numbers)), strict=True))
 
 
+def generated(numbers: rsa.RSAPrivateNumbers) -> tuple[Attributes, Attributes]:
+    """Return what a new pair consists of, the public and the private key."""
+    info = {CKA.PUBLIC_KEY_INFO: _public_key_info(numbers.public_numbers.public_key())}
+    private = {**private_attributes(numbers), **info}
+    return {kind: private[kind] for kind in (CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PUBLIC_KEY_INFO)}, private
+
+
 def generation_request(public: Attributes, sizes: tuple[int, int]) -> tuple[int, int]:
     """Return CKA_MODULUS_BITS, of `sizes`, and CKA_PUBLIC_EXPONENT (65537 if it is not given).
 
@@ -235,10 +247,7 @@ class RsaKeyPairGeneration(Mechanism):
             numbers = rsa.generate_private_key(exponent, bits).private_numbers()
         else:
             numbers = libcrypto.rsa_generate(bits, exponent)
-        material = private_attributes(numbers)
-        info = numbers.public_numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        material[CKA.PUBLIC_KEY_INFO] = info
-        return {kind: material[kind] for kind in (CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PUBLIC_KEY_INFO)}, material
+        return generated(numbers)
 
 
 register(RsaKey(), RsaKeyPairGeneration())

@@ -10,12 +10,11 @@ are far apart.
 from __future__ import annotations
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ptkc.mechanisms import libcrypto
 from ptkc.mechanisms.digest_then import DigestThen, RawSignature
 from ptkc.mechanisms.mechanism import Mechanism, Operation, Verification, register
-from ptkc.mechanisms.rsa import generation_request, private_attributes
+from ptkc.mechanisms.rsa import generated, generation_request
 from ptkc.mechanisms.rsa_operations import RsaSignature, RsaVerification
 from ptkc.mechanisms.rsa_raw import libcrypto_key
 from ptkc.objects.object import Object
@@ -133,11 +132,7 @@ class StrongKeyPairGeneration(Mechanism):
             raise CryptokiError(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_MODULUS_BITS {bits}, want a multiple of 256")
         if exponent.bit_length() <= _SHORTEST_EXPONENT:
             raise CryptokiError(CKR.TEMPLATE_INCONSISTENT, "CKA_PUBLIC_EXPONENT of 16 bits or less")
-        numbers = libcrypto.rsa_generate(bits, exponent)
-        material = private_attributes(numbers)
-        info = numbers.public_numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        material[CKA.PUBLIC_KEY_INFO] = info
-        return {kind: material[kind] for kind in (CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PUBLIC_KEY_INFO)}, material
+        return generated(libcrypto.rsa_generate(bits, exponent))
 
 
 _SHORTEST_EXPONENT = 16

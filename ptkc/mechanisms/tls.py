@@ -18,7 +18,7 @@ from ptkc.mechanisms.generic import derived_length, random_bytes
 from ptkc.mechanisms.macs import Mac
 from ptkc.mechanisms.mechanism import KEY_TYPES, Mechanism, register
 from ptkc.mechanisms.parts import Parts
-from ptkc.mechanisms.prf import check_work
+from ptkc.mechanisms.prf import check_work, keyed_by
 from ptkc.objects.object import Object
 from ptkc.spec import layouts
 from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
@@ -44,13 +44,7 @@ _SHORTEST_DIGEST = 16
 
 def _expand(secret: bytes, algorithm: hashes.HashAlgorithm, seed: bytes, length: int) -> bytes:
     """Return P_hash (RFC 5246 5)."""
-    fresh = hmac.HMAC(secret, algorithm)
-
-    def keyed(data: bytes) -> bytes:
-        running = fresh.copy()
-        running.update(data)
-        return running.finalize()
-
+    keyed = keyed_by(hmac.HMAC(secret, algorithm).copy)
     made = b""
     inner = seed
     while len(made) < length:

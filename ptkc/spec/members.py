@@ -3,7 +3,7 @@
 A structure's row (`spec.layouts`) is a run of `name:kind`. A pointer and its `length` or `count` carry the same name,
 or the pointer says which number it goes by (`name:kind:number`, which may be the enclosing structure's); a number whose
 name ends in `_bits` counts bits. No fields of the value are `length`, `bits` (a length in bits), `length_at` (a length,
-or the address of one), `count`, `unused`, and `zero` (malformed unless 0). The others, and the values they become:
+or the address of one) and `count`. The others, and the values they become:
 
     ulong boolean byte     int, bool, int
     block, half            16 or 8 bytes, inside
@@ -72,7 +72,7 @@ MALFORMED = _Malformed()
 """The value of a parameter whose length or pointers do not fit its structure; no mechanism accepts it."""
 
 FORMATS = {
-    **dict.fromkeys(("ulong", "length", "bits", "length_at", "count", "unused", "zero", "handle"), "L"),
+    **dict.fromkeys(("ulong", "length", "bits", "length_at", "count", "handle"), "L"),
     **dict.fromkeys(("pointer", "optional", "part_at", "array", "template", "output", "in_out", "handle_at"), "P"),
     "boolean": "?",
     "byte": "B",
@@ -80,7 +80,7 @@ FORMATS = {
     "half": "8s",
 }
 """The format of each kind in `struct`, but for `part`."""
-SILENT = ("length", "bits", "length_at", "count", "unused", "zero")
+SILENT = ("length", "bits", "length_at", "count")
 """Kinds that are no fields of the value."""
 
 

@@ -26,7 +26,7 @@ __all__ = ["IV4", "IV8", "IV16", "MALFORMED", "MAXIMUM", "Bytes", "Layout"]
 class _Form:
     """One C declaration of a structure: how its members become the fields of the value."""
 
-    __slots__ = ("members", "numbers", "odd", "pick", "plain", "pointers", "size", "unpack", "zeros")
+    __slots__ = ("members", "numbers", "odd", "pick", "plain", "pointers", "size", "unpack")
 
     def __init__(self, fields: tuple[str, ...], members: str, parts: dict[str, Layout]) -> None:
         """Read `members`, a run of `name:kind`; a field that no member gives is 0."""
@@ -45,13 +45,12 @@ class _Form:
             (place, self.numbers[name]) for (name, kind), place in places.items() if kind == "pointer"
         )
         self.odd = tuple((place, kind) for (_, kind), place in places.items() if kind in ("bits", "length_at"))
-        self.zeros = tuple(place for (_, kind), place in places.items() if kind == "zero")
         self.members = tuple(
             Member(kind, number or name, place, _offset(formats, place), parts.get(name))
             for place, (name, kind, number) in enumerate(rows)
             if _plain(kind) not in _NUMBERS_AND_POINTERS
         )
-        self.plain = not self.zeros and not self.members
+        self.plain = not self.members
         values = {name: place for (name, kind), place in places.items() if kind not in SILENT}
         self.pick = itemgetter(*(values.get(field, -1) for field in fields))
 
@@ -65,8 +64,6 @@ class _Form:
 
     def finish(self, members: list[Any], memory: Memory, base: int, outer: dict[str, int]) -> bool:
         """Replace the members that are more than numbers and plain pointers; False if the structure is malformed."""
-        if any(members[place] for place in self.zeros):
-            return False
         numbers = {**outer, **{name: members[place] for name, place in self.numbers.items()}}
         for member in self.members:
             field = member.read(members[member.place], numbers, memory, base)
