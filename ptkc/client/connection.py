@@ -12,7 +12,7 @@ from ptkc.client.transport import NotSentError, Transport
 from ptkc.sms.errors import AuthenticationError, FrameError, LocalError, TerminatedError
 from ptkc.sms.frames import clear, decode
 from ptkc.sms.protection import ENCRYPTED, request_needs
-from ptkc.sms.state import PLAIN_REPLY, PLAIN_REQUEST, REFUSED
+from ptkc.sms.state import PLAIN_REPLY, PLAIN_REQUEST, REFUSED, TERMINATE
 from ptkc.spec.constants import CKR
 from ptkc.spec.errors import CryptokiError
 from ptkc.wire.codec import is_sensitive
@@ -82,7 +82,7 @@ class Connection:
         `NotSentError` if the HSM has not got the request; `EndedError`; the codes of secure messaging.
         """
         if self._used:
-            self._try(protection.patience)
+            self._try(protection)
         if opened is None:
             return self._plain(message, protection)
         if self.generation != protection.generation:
@@ -113,6 +113,13 @@ class Connection:
             raise NotSentError(f"the channel has ended: {error}") from error
         answer = self.transport.exchange(frame)
         self._used = monotonic()
+        return self._opened(channel, answer, protection)
+
+    def _opened(self, channel: Channel, answer: bytes | memoryview, protection: Protection) -> bytes:
+        """Return the payload of a frame of the channel.
+
+        `NotSentError` if it is the end of the channel, and the HSM proves that it came before the request.
+        """
         try:
             return channel.open(answer).payload  # type: ignore[no-any-return]
         except TerminatedError as error:
@@ -130,9 +137,23 @@ class Connection:
         self._used = monotonic()
         if self.epoch == protection.epoch:
             protection.is_begun = True
-        return _body(answer)
+        return self._body(answer, protection)
 
-    def _try(self, patience: float) -> None:
+    def _body(self, answer: bytes | memoryview, protection: Protection) -> bytes:
+        """Return the payload of a plain reply; CKR_BAD_REPLY if it is none, CKR_SMS_ERROR for a refusal.
+
+        The end of the channel may come in its place, as in the place of a protected one.
+        """
+        frame = decode(answer)
+        if frame.kind == PLAIN_REPLY:
+            return bytes(frame.body)
+        if frame.kind == REFUSED:
+            raise CryptokiError(CKR.SMS_ERROR, "the HSM refuses the request")
+        if frame.kind == TERMINATE and self.channel is not None:
+            return self._opened(self.channel, answer, protection)
+        raise FrameError(CKR.BAD_REPLY, f"a frame of kind {frame.kind} where a plain reply was expected")
+
+    def _try(self, protection: Protection) -> None:
         """See that a connection that was used before still stands; `NotSentError`."""
         unasked = self.transport.pending()
         if unasked:
@@ -144,14 +165,14 @@ class Connection:
             raise NotSentError("the HSM began to speak")
         if monotonic() - self._used > self.heartbeat:
             try:
-                _body(self.transport.exchange(_HEARTBEAT, patience))
+                self._body(self.transport.exchange(_HEARTBEAT, protection.patience), protection)
             except CryptokiError as error:
                 raise NotSentError(f"no heartbeat: {error}") from error
 
-    def say(self, messages: Sequence[bytes], patience: float) -> None:
+    def say(self, messages: Sequence[bytes], protection: Protection) -> None:
         """Send plain requests, without any other connection in place of this one."""
         for message in messages:
-            _body(self.transport.exchange(clear(PLAIN_REQUEST, message), patience))
+            self._body(self.transport.exchange(clear(PLAIN_REQUEST, message), protection.patience), protection)
 
     def close(self) -> None:
         """End channel and connection in good order, as far as that needs no waiting."""
@@ -159,13 +180,3 @@ class Connection:
         if channel is not None and channel.is_alive:
             self.transport.send(channel.terminate())
         self.transport.close()
-
-
-def _body(answer: bytes | memoryview) -> bytes:
-    """Return the payload of a plain reply; CKR_BAD_REPLY if it is none, CKR_SMS_ERROR for a refusal."""
-    frame = decode(answer)
-    if frame.kind == PLAIN_REPLY:
-        return bytes(frame.body)
-    if frame.kind == REFUSED:
-        raise CryptokiError(CKR.SMS_ERROR, "the HSM refuses the request")
-    raise FrameError(CKR.BAD_REPLY, f"a frame of kind {frame.kind} where a plain reply was expected")

@@ -200,7 +200,7 @@ class Pool:
         except IndexError:
             return
         try:
-            connection.say(messages, self.protection.patience)
+            connection.say(messages, self.protection)
         except (CryptokiError, PeerError) as error:
             log.note(f"HSM {self.protection.serial}: it ends the sessions by itself, {error}")
         self._discard(connection)
