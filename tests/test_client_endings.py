@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from conformance.cryptoki import Cryptoki, Refused, Session
-from lines import library
+from lines import Line, library, line_under
 from machine import Machine
 from modules import Module
-from network import LABEL, SERIAL, USER_PIN, reached
+from network import LABEL, SERIAL, USER_PIN, reached, set_flags
+from processes import free_port
 
 from ptkc.spec.constants import CKA, CKH, CKO, CKR
 
@@ -61,3 +63,66 @@ def test_channel_that_was_ended_costs_a_call_without_a_session_nothing(protected
         administrator.destroy(*channels)
         assert (1, CKR.OK) == (len(channels), _code(_WITHOUT_A_SESSION[name], protected, slot))
         assert 3 == session.state
+
+
+# Sessions that are closed while the HSM cannot be reached, or under new flags
+
+
+@contextlib.contextmanager
+def _away(line: Line) -> Iterator[None]:
+    """Have nobody at the other end of a wire in the block."""
+    there, line.wire.target = line.wire.target, free_port()
+    line.wire.cut()
+    yield
+    line.wire.target = there
+
+
+def _gone(*sessions: Session) -> bool:
+    """Whether all of these are no more."""
+    return {CKR.SESSION_HANDLE_INVALID} == {_code(session.info) for session in sessions}
+
+
+@pytest.mark.parametrize("flags", ["0", "NU"])
+def test_sessions_that_could_not_be_closed_are_open_still(
+    module: Module, appliance: Machine, tmp_path: Path, flags: str
+) -> None:
+    """CKR_DEVICE_REMOVED says that nothing was done: the handles stay, and when they are closed the login ends."""
+    with line_under(module, appliance, tmp_path, flags) as line:
+        cryptoki, slot = line.cryptoki, line.session.info().slotID
+        sessions = [line.session, *(cryptoki.open(slot) for _ in range(2))]
+        with _away(line):
+            assert {CKR.DEVICE_REMOVED} == {_code(sessions[0].close), _code(cryptoki.close_all, slot)}
+        assert [3, 3, 3] == [session.state for session in sessions]
+        sessions[0].close()
+        cryptoki.close_all(slot)
+        assert _gone(*sessions)
+        assert 2 == cryptoki.open(slot).state, "nobody is logged in any more"
+
+
+def test_library_can_be_finalised_though_the_hsm_is_gone(module: Module, appliance: Machine, tmp_path: Path) -> None:
+    """With sessions that nobody could close; what comes after it does not know them."""
+    with line_under(module, appliance, tmp_path, "NU") as line, _away(line):
+        assert CKR.DEVICE_REMOVED == _code(line.session.close)
+        line.cryptoki.finalize()
+        line.cryptoki.initialize()
+        assert (True, []) == (_gone(line.session), line.cryptoki.slots())
+
+
+@pytest.mark.parametrize("way", ["clear", "clear network"])
+def test_all_sessions_are_closed_under_flags_that_came_meanwhile(
+    module: Module, appliance: Machine, tmp_path: Path, way: str
+) -> None:
+    """C_CloseAllSessions goes on over a channel, as every other call does; it is no CKR_OK for nothing."""
+    with contextlib.ExitStack() as stack:
+        if way == "clear":
+            machine = appliance.copy(tmp_path / "appliance")
+        else:
+            machine = stack.enter_context(reached(way, appliance, tmp_path))
+        cryptoki = stack.enter_context(library(module, machine))
+        slot = cryptoki.find_slot(LABEL)
+        sessions = [cryptoki.open(slot) for _ in range(2)]
+        sessions[0].login(USER_PIN)
+        set_flags(Machine(tmp_path / "appliance"), "NU")
+        cryptoki.close_all(slot)
+        assert _gone(*sessions)
+        assert 2 == cryptoki.open(slot).state

@@ -150,6 +150,47 @@ def test_session_knows_its_slot_and_hsm_while_another_is_away(three: Boards) -> 
     assert [CKR.DEVICE_REMOVED] * 4 == [_code(ask, session) for ask in asking]
 
 
+@pytest.mark.parametrize(
+    ("code", "is_known"),
+    [
+        (CKR.SESSION_HANDLE_INVALID, False), (CKR.SESSION_CLOSED, False), (CKR.DEVICE_RESET, False),
+        (CKR.DEVICE_REMOVED, True), (CKR.DEVICE_ERROR, True), (CKR.BAD_PROTECTION, True), (CKR.SMS_ERROR, True),
+    ],
+)  # fmt: skip
+def test_session_is_forgotten_only_where_it_is_no_more(three: Boards, code: int, *, is_known: bool) -> None:
+    """After any other refusal of C_CloseSession the HSM may have it, with its login: the handle stays."""
+    library, board, *_ = three
+    session = library.open_session(0, CKF.SERIAL_SESSION)
+    board.away = CryptokiError(code, "refused")
+    assert code == _code(library.close_session, session)
+    assert is_known == (session in library.sessions)
+    board.away = None
+    if is_known:
+        library.close_session(session)
+    assert CKR.SESSION_HANDLE_INVALID == _code(library.close_session, session)
+
+
+@pytest.mark.parametrize(("code", "tried"), [(CKR.DEVICE_ERROR, [0, 1, 3]), (CKR.DEVICE_REMOVED, [0])])
+def test_session_that_cannot_be_closed_keeps_no_other_open(three: Boards, code: int, tried: list[int]) -> None:
+    """C_CloseAllSessions tries all and says what was refused, but waits once only for an HSM that nobody reaches."""
+    library, _, board, _ = three
+    sessions = [library.open_session(slot, CKF.SERIAL_SESSION) for slot in (2, 2, 3, 2)]
+    close, asked = board.close_session, []
+
+    def refusing(session: int) -> None:
+        asked.append(sessions.index(session))
+        if session == sessions[0]:
+            raise CryptokiError(code, "refused")
+        close(session)
+
+    board.close_session = refusing  # type: ignore[method-assign]
+    assert code == _code(library.close_all_sessions, 2)
+    assert tried == asked
+    board.close_session = close  # type: ignore[method-assign]
+    library.close_all_sessions(2)
+    assert [sessions[2]] == list(library.sessions)
+
+
 def test_every_slot_knows_its_hsm(three: Boards) -> None:
     """CT_HsmIdFromSlotId gives the place of the HSM; CKR_SLOT_ID_INVALID beyond the last slot."""
     library, *_ = three

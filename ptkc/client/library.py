@@ -11,7 +11,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from ptkc.spec.constants import CKF, CKR
-from ptkc.spec.errors import CryptokiError
+from ptkc.spec.errors import SESSION_ENDED, CryptokiError
 from ptkc.wire.commands import Device
 
 TYPE_CHECKING = False
@@ -191,28 +191,37 @@ class Library:
         return session
 
     def close_session(self, session: int) -> None:
-        """C_CloseSession."""
-        device = self._device(session)
+        """C_CloseSession; after a refusal the session is known still, unless that says that it is no more."""
         try:
-            device.close_session(session)
+            self.call(session, "close_session")
         except CryptokiError as error:
-            if error.code != CKR.BAD_PROTECTION or not self.protect(session, device):
+            if error.code in SESSION_ENDED:
                 self.sessions.pop(session, None)
-                raise
-            self._device(session).close_session(session)
+            raise
         self.sessions.pop(session, None)
 
     def close_all_sessions(self, slot: int) -> None:
-        """C_CloseAllSessions."""
+        """C_CloseAllSessions: each of them, since only calls with a session are protected; the first refusal.
+
+        A refusal does not keep the others open, but for that of an HSM that nobody can reach.
+        """
         device, number = self._slot(slot)
+        refusal: CryptokiError | None = None
         for session, owner in list(self.sessions.items()):
             if owner is not device:
                 continue
             try:
-                if device.get_session_info(session)[0] == number:
+                if self.call(session, "get_session_info")[0] == number:
                     self.close_session(session)
-            except CryptokiError:  # another thread, or a restart of the HSM, has closed it
-                self.sessions.pop(session, None)
+            except CryptokiError as error:
+                if error.code in SESSION_ENDED:  # another thread, or a restart of the HSM, has closed it
+                    self.sessions.pop(session, None)
+                    continue
+                refusal = refusal or error
+                if error.code == CKR.DEVICE_REMOVED:
+                    break  # each of the others would take as long as connecting may
+        if refusal is not None:
+            raise refusal
 
     def get_session_info(self, session: int) -> tuple[int, ...]:
         """C_GetSessionInfo, with the slot in the library's numbering."""
@@ -223,6 +232,19 @@ class Library:
                 return (slot, *rest)
         # C_Finalize and C_Initialize came in between, or another process has removed the slot.
         raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}")
+
+    def call(self, session: int, method: str, *arguments: Any) -> Any:  # noqa: ANN401 - as the device answers
+        """Return what a device's method gives for a session; called again if the flags want it protected from now on.
+
+        It is what the bridge does for each call of the application.
+        """
+        device = self._device(session)
+        try:
+            return getattr(device, method)(session, *arguments)
+        except CryptokiError as error:
+            if error.code != CKR.BAD_PROTECTION or not self.protect(session, device):
+                raise
+        return getattr(self._device(session), method)(session, *arguments)
 
     def _device(self, session: int) -> Device:
         """Return the device a session is with; CKR_SESSION_HANDLE_INVALID."""

@@ -13,7 +13,7 @@ from time import monotonic
 from ptkc.client.connection import EndedError, Opened
 from ptkc.sms.errors import TerminatedError
 from ptkc.spec.constants import CKR
-from ptkc.spec.errors import CryptokiError, PeerError
+from ptkc.spec.errors import SESSION_ENDED, CryptokiError, PeerError
 from ptkc.wire.codec import LARGEST, binding, decode_reply, encode_request
 from ptkc.wire.commands import BY_NAME, COMMANDS, Device
 
@@ -150,11 +150,14 @@ class RemoteDevice(EncodedDevice):
         self._call(BY_NAME["C_InitToken"], (slot, pin, label), Opened(0, None, 0))
 
     def close_session(self, session: int) -> None:
-        """C_CloseSession."""
+        """C_CloseSession; see `Library.close_session`."""
         try:
             self.call(BY_NAME["C_CloseSession"], (session,))
-        finally:
-            self._forget(session)
+        except CryptokiError as error:
+            if error.code in SESSION_ENDED:
+                self._forget(session)
+            raise
+        self._forget(session)
 
     def ct_reset_token(self, session: int, pin: bytes | None, label: bytes) -> None:
         """CT_ResetToken, which closes the session."""

@@ -6,7 +6,10 @@ Messages name the attribute, field, file or state that was wrong, and never hold
 
 from ptkc.spec.constants import CKA, CKR
 
-__all__ = ["BufferTooSmallError", "CryptokiError", "PeerError", "name_of"]
+__all__ = ["SESSION_ENDED", "BufferTooSmallError", "CryptokiError", "PeerError", "name_of"]
+
+SESSION_ENDED = frozenset((CKR.SESSION_HANDLE_INVALID, CKR.SESSION_CLOSED, CKR.DEVICE_RESET))
+"""The codes that say that the session of a call is no more. After any other the HSM may have it, and its login."""
 
 
 class CryptokiError(Exception):
