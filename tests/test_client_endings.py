@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conformance.cryptoki import Cryptoki, Refused, Session
+from conformance.cryptoki import NULL, Cryptoki, Refused, Session
+from conformance.parameters import Mechanism
 from lines import Line, library, line_under
 from machine import Machine
 from modules import Module
 from network import LABEL, SERIAL, USER_PIN, reached, set_flags
 from processes import free_port
 
-from ptkc.spec.constants import CKA, CKH, CKO, CKR
+from ptkc.spec.constants import CKA, CKH, CKM, CKO, CKR
 
 _CHANNELS = {CKA.CLASS: CKO.HW_FEATURE, CKA.HW_FEATURE_TYPE: CKH.PTKC_CHANNEL}
 
@@ -126,3 +127,31 @@ def test_all_sessions_are_closed_under_flags_that_came_meanwhile(
         cryptoki.close_all(slot)
         assert _gone(*sessions)
         assert 2 == cryptoki.open(slot).state
+
+
+@pytest.mark.parametrize("flags", ["0", "NU"])
+def test_refused_argument_says_why_its_operation_did_not_end(
+    module: Module, appliance: Machine, tmp_path: Path, flags: str
+) -> None:
+    """It is the session that the HSM still has; there again, a refused argument ends the operation."""
+    with line_under(module, appliance, tmp_path, flags) as line:
+        digest = line.session.call
+        digest("C_DigestInit", Mechanism(CKM.SHA256).pointer)
+        with _away(line):
+            assert CKR.DEVICE_REMOVED == _code(digest, "C_DigestUpdate", NULL, 5)
+        assert CKR.OK == _code(digest, "C_DigestUpdate", b"abc", 3)
+        assert CKR.ARGUMENTS_BAD == _code(digest, "C_DigestUpdate", NULL, 5)
+        assert CKR.OPERATION_NOT_INITIALIZED == _code(digest, "C_DigestUpdate", b"abc", 3)
+
+
+def test_refused_argument_ends_its_operation_under_flags_that_came_meanwhile(
+    module: Module, appliance: Machine, tmp_path: Path
+) -> None:
+    """CKR_ARGUMENTS_BAD, and the session is there: what ends the operation goes over a channel."""
+    machine = appliance.copy(tmp_path / "appliance")
+    with library(module, machine) as cryptoki:
+        session = cryptoki.open(cryptoki.find_slot(LABEL))
+        session.call("C_DigestInit", Mechanism(CKM.SHA256).pointer)
+        set_flags(machine, "NU")
+        assert CKR.ARGUMENTS_BAD == _code(session.call, "C_DigestUpdate", NULL, 5)
+        assert CKR.OPERATION_NOT_INITIALIZED == _code(session.call, "C_DigestUpdate", b"abc", 3)

@@ -194,9 +194,9 @@ def _compile(command: Command, library: Library) -> Callable[..., int]:
         log.refused(command.name, error)
         if cancel and error.__class__ is _BadArgumentError:
             try:
-                sessions[session].session_cancel(session, cancel)
-            except (CryptokiError, KeyError):  # another thread, or a restart of the HSM, has closed the session
-                return CKR.SESSION_HANDLE_INVALID
+                library.call(session, "session_cancel", cancel)
+            except CryptokiError as failed:  # the operation has not ended, or the session has
+                return failed.code
         return error.code
 
     names: dict[str, Any] = {
