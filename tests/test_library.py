@@ -130,11 +130,52 @@ def test_hsm_that_is_taken_away_leaves_the_others_their_numbers(three: Boards, c
     assert before == _names(library)
 
 
-def test_hsm_that_was_never_there_has_no_slots(three: Boards) -> None:
-    """One that was broken when the library first looked takes no numbers."""
-    library, _, board, _ = three
-    board.away = CryptokiError(CKR.DEVICE_ERROR, "broken")
-    assert {0: "A0", 1: "A1", 2: "C0", 3: "C1"} == _names(library)
+@pytest.mark.parametrize("admin_slots", [True, False])
+def test_hsm_that_is_not_there_at_first_gets_the_numbers_behind_all_others(three: Boards, *, admin_slots: bool) -> None:
+    """No slot that the application knows becomes another HSM's; device numbers are those of the beginning."""
+    library, *boards = three
+    library.begin(boards, admin_slots=admin_slots)  # type: ignore[arg-type]
+    boards[1].away = CryptokiError(CKR.DEVICE_ERROR, "broken")
+    first = {0: "A0", 1: "A1", 2: "C0", 3: "C1"} if admin_slots else {0: "A0", 1: "C0"}
+    assert first == _names(library)
+    assert CKR.SLOT_ID_INVALID == _code(library.get_token_info, len(first))
+    boards[1].away = None
+    later = ["B0", "B1", "B2"] if admin_slots else ["B0", "B1"]
+    assert {**first, **dict(enumerate(later, len(first)))} == _names(library)
+    slots = (0, len(first) - 1, len(first))
+    assert [0, 2, 1] == [library.ct_hsm_id_from_slot_id(slot) for slot in slots]
+
+
+def test_slot_that_is_added_and_deleted_moves_no_other_hsm(three: Boards) -> None:
+    """It gets the number behind all others; deleted, it is CKR_SLOT_ID_INVALID."""
+    library, board, *_ = three
+    before = _names(library)
+    session = library.open_session(1, CKF.SERIAL_SESSION)
+    board.slots = 3
+    board.sessions[session] = 2  # the Admin slot is the last one
+    assert (7, 0, 0, 0) == library.get_session_info(session)
+    assert {**before, 7: "A2"} == _names(library)
+    board.slots = 2
+    assert before == _names(library)
+    assert CKR.SLOT_ID_INVALID == _code(library.get_token_info, 7)
+
+
+@pytest.mark.parametrize("admin_slots", [True, False])
+def test_hsm_whose_messages_become_protected_keeps_its_numbers(*, admin_slots: bool) -> None:
+    """Also if it cannot be asked just then."""
+    library, direct, protected, other = Library(), Board("A", 3), Board("A", 3), Board("B", 2)
+    library.begin(
+        [direct, other], admin_slots=admin_slots, protected=lambda device: protected if device is direct else None
+    )
+    before = _names(library)
+    session = library.open_session(1, CKF.SERIAL_SESSION)
+    protected.sessions.update(direct.sessions)
+    assert library.protect(session, direct)
+    protected.away = CryptokiError(CKR.CERT_NOT_VALIDATED, "no certificate")
+    assert {slot: name for slot, name in before.items() if name[0] == "B"} == _names(library)
+    protected.away = None
+    assert before == _names(library)
+    assert (1, 0, 0, 0) == library.get_session_info(session)
 
 
 def test_session_knows_its_slot_and_hsm_while_another_is_away(three: Boards) -> None:

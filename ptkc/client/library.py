@@ -1,9 +1,9 @@
 """The library: the slots of all HSMs as one list, and which HSM a session is with.
 
-Slots are numbered through, HSM after HSM; for the rest a device answers for itself. An HSM that is taken away from a
-running process leaves its numbers unused: what the application knows of the others' slots stays true. HSMs that come
-later, on servers that were not there, get the numbers behind all others. What the specification has the library answer
-without any device is here too.
+Slots are numbered through in the order in which they are first seen, HSM after HSM, and a number is given once: as long
+as the library lives it is never another HSM's. One that is taken away leaves its numbers unused; one that answers only
+later, and a slot that is added, get the numbers behind all others. For the rest a device answers for itself. What the
+specification has the library answer without any device is here too.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ class Library:
         """Begin uninitialised."""
         self.devices: list[Device] = []
         self.sessions: dict[int, Device] = {}
-        self._known: dict[Device, list[int]] = {}
-        self._seen: dict[Device, tuple[int, ...]] = {}
+        self._places: list[tuple[int, int]] = []  # of each slot: its HSM's place in `devices`, its number there
+        self._seen: dict[Device, tuple[tuple[int, ...], tuple[int, ...]]] = {}  # what a device has and shows
         self._listed: tuple[int, ...] | None = None
         self.admin_slots = True
         self._look: Callable[[], list[Device]] = list
         self._protected: Callable[[Device], Device | None] = _nothing
         self._ended = allocate_lock()
         self._switching = allocate_lock()
+        self._numbering = allocate_lock()
 
     def begin(
         self, devices: list[Device], *, admin_slots: bool, look: Callable[[], list[Device]] = list,
@@ -60,13 +61,14 @@ class Library:
         messages protected, with the same sessions, None if nothing does.
         """
         self.devices = devices
-        self._known = {}
+        self._places = []
         self._seen = {}
         self._listed = None
         self.admin_slots = admin_slots
         self._look = look
         self._protected = protected or _nothing
         self._switching = allocate_lock()
+        self._numbering = allocate_lock()
         self._ended = allocate_lock()
         self._ended.acquire()
 
@@ -78,7 +80,7 @@ class Library:
     def end(self) -> None:
         """C_Finalize: forget devices and sessions, wake who waits in C_WaitForSlotEvent."""
         self.devices = []
-        self._known = {}
+        self._places = []
         self._seen = {}
         self._listed = None
         self._look = list
@@ -103,50 +105,53 @@ class Library:
             devices = self.devices
             if device in devices:
                 devices[devices.index(device)] = new
-                self._known.pop(device, None)
-                self._seen.pop(device, None)
             for session, owner in list(self.sessions.items()):
                 if owner is device:
                     self.sessions[session] = new
         return new
 
-    def _slots(self, *, look: bool = False) -> list[tuple[Device, int, CryptokiError | None]]:
-        """Return the device of each slot, the slot's number there, and why the device cannot be asked, if it cannot.
+    def _shown(self, device: Device, *, look: bool = False) -> tuple[int, ...]:
+        """Return the slots of a device that the application may see; CKR_DEVICE_REMOVED or what else keeps it away.
 
         HSMs on the network are asked if we are to `look`, and else are as they were at the last look.
         """
-        slots = []
-        for device in self.devices:
-            away = None
+        slots: tuple[int, ...] = device.get_slot_list(look)
+        if self.admin_slots:
+            return slots
+        seen = self._seen.get(device)
+        if seen is None or seen[0] is not slots:
+            shown = tuple(slot for slot in slots if not device.get_token_info(slot)[_FLAGS] & CKF.ADMIN_TOKEN)
+            seen = self._seen[device] = slots, shown
+        return seen[1]
+
+    def _number_slots(self, *, look: bool = False) -> tuple[int, ...]:
+        """Give new slots their numbers, and return the numbers of those that are there."""
+        places, there = self._places, {}
+        for hsm, device in enumerate(list(self.devices)):
             try:
-                numbers = device.get_slot_list(look)
-                if self.admin_slots:
-                    self._known[device] = list(numbers)
-                elif self._seen.get(device) is not numbers:
-                    self._known[device] = [
-                        slot for slot in numbers if not device.get_token_info(slot)[_FLAGS] & CKF.ADMIN_TOKEN
-                    ]
-                    self._seen[device] = numbers
-            except CryptokiError as error:  # it was taken away, or broke: its slots keep their numbers
-                away = error
-            slots += [(device, slot, away) for slot in self._known.get(device, ())]
-        return slots
+                there[hsm] = shown = self._shown(device, look=look)
+            except CryptokiError:  # it was taken away, or broke: its slots keep their numbers
+                continue
+            with self._numbering:
+                places += [(hsm, slot) for slot in shown if (hsm, slot) not in places]
+        return tuple(number for number, (hsm, slot) in enumerate(list(places)) if slot in there.get(hsm, ()))
 
     def _slot(self, slot: int) -> tuple[Device, int]:
         """Return the device of a slot and the slot's number there; CKR_SLOT_ID_INVALID, CKR_DEVICE_REMOVED."""
-        slots = self._slots()
-        if slot >= len(slots):
-            raise CryptokiError(CKR.SLOT_ID_INVALID, f"no slot {slot}")
-        device, number, away = slots[slot]
-        if away is not None:
-            raise away
-        return device, number
+        if slot >= len(self._places):
+            self._number_slots()
+        if slot < len(self._places):
+            hsm, number = self._places[slot]
+            device = self.devices[hsm]
+            if number in self._shown(device):
+                return device, number
+        raise CryptokiError(CKR.SLOT_ID_INVALID, f"no slot {slot}")
 
     def get_slot_list(self, present: bool, look: bool) -> tuple[int, ...]:  # noqa: ARG002, FBT001 - all have tokens
         """C_GetSlotList: the slots that are there now if we are to `look`, else those that were there then."""
         if look or self._listed is None:
-            self.devices += self._look()
-            self._listed = tuple(slot for slot, (_, _, away) in enumerate(self._slots(look=True)) if away is None)
+            self.devices.extend(self._look())
+            self._listed = self._number_slots(look=True)
         return self._listed
 
     def get_slot_info(self, slot: int) -> Any:  # noqa: ANN401 - as the device answers
@@ -227,11 +232,13 @@ class Library:
         """C_GetSessionInfo, with the slot in the library's numbering."""
         device = self._device(session)
         number, *rest = device.get_session_info(session)
-        for slot, (owner, its_number, _) in enumerate(self._slots()):
-            if owner is device and its_number == number:
-                return (slot, *rest)
-        # C_Finalize and C_Initialize came in between, or another process has removed the slot.
-        raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}")
+        try:
+            place = self.devices.index(device), number
+            if place not in self._places:
+                self._number_slots()  # the Admin slot is behind one that was added
+            return (self._places.index(place), *rest)
+        except ValueError:  # C_Finalize and C_Initialize came in between, or another process has removed the slot
+            raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}") from None
 
     def call(self, session: int, method: str, *arguments: Any) -> Any:  # noqa: ANN401 - as the device answers
         """Return what a device's method gives for a session; called again if the flags want it protected from now on.

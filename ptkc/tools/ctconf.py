@@ -136,11 +136,6 @@ def _administrator(device: Device, *, rw: bool = True) -> Any:  # noqa: ANN401 -
     return slots.user(slots.every([device])[-1], rw=rw)
 
 
-def _again(device: Device) -> Device:
-    """Return an HSM as it is now, its slots numbered anew."""
-    return devices.one(f"sn:{device.serial}", devices.connect())
-
-
 def _create(options: Namespace, found: list[Device], count: int) -> None:
     """Create user slots: how many. Refused while other programs use the HSM."""
     device = _device(options, found)
@@ -149,7 +144,7 @@ def _create(options: Namespace, found: list[Device], count: int) -> None:
     with _administrator(device) as session, slots.hinted(_REFUSALS):
         for _ in range(count):
             session.create_object({Attribute.CLASS: ObjectClass.SLOT, Attribute.TOKEN: True})
-    show([_again(device)], options, verbose=True)
+    show([devices.again(device)], options, verbose=True)
 
 
 def _delete(options: Namespace, found: list[Device], number: int) -> None:
@@ -161,7 +156,7 @@ def _delete(options: Namespace, found: list[Device], number: int) -> None:
     with _administrator(place.device) as session, slots.hinted(_REFUSALS):
         (slot,) = session.get_objects({Attribute.CLASS: ObjectClass.SLOT, Attribute.SLOT_ID: within})
         slot.destroy()
-    show([_again(place.device)], options, verbose=True)
+    show([devices.again(place.device)], options, verbose=True)
 
 
 def _events(options: Namespace, found: list[Device], _: bool) -> None:  # noqa: FBT001 - as all actions
@@ -212,7 +207,7 @@ def _initialise(options: Namespace, found: list[Device], number: int) -> None:
         label = _label(place)
         initialise_token(session, place.number, pins.ask_new(pins.SO, place.device.serial, place.name), label)
     common.note(_TOOL, f"the token in slot {number} is initialised; `ctkmu p -s{number}` sets its user PIN")
-    show([_again(place.device)], options, verbose=True)
+    show([devices.again(place.device)], options, verbose=True)
 
 
 def _reset(options: Namespace, found: list[Device], number: int) -> None:
@@ -226,7 +221,7 @@ def _reset(options: Namespace, found: list[Device], number: int) -> None:
     # The call closes the session. The variable, if there is one, holds the old PIN.
     reset_token(session, pins.ask_new(pins.SO, place.device.serial, place.name, {}), label)
     common.note(_TOOL, f"the token in slot {number} is reset; `ctkmu p -s{number}` sets its user PIN")
-    show([_again(place.device)], options, verbose=True)
+    show([devices.again(place.device)], options, verbose=True)
 
 
 def _label(place: slots.Place) -> str:

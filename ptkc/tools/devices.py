@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ptkc.vendor import Device
 
-__all__ = ["ALL", "DEVICE", "DEVICES", "connect", "glued", "one", "select", "serials"]
+__all__ = ["ALL", "DEVICE", "DEVICES", "again", "connect", "glued", "one", "select", "serials"]
 
 ALL = "all"
 DEVICE = "<device>"
@@ -40,6 +40,17 @@ def connect() -> list[Device]:
     if not found:
         raise common.ToolError("there is no HSM", "`ptkc hsm add` makes one; `ptkc doctor` says what is wrong")
     return found
+
+
+def again(device: Device) -> Device:
+    """Return an HSM whose slots were changed, with the numbers that the next command will find; no session may be open.
+
+    As long as a library lives it gives no number to another slot than before.
+    """
+    from ptkc import vendor  # noqa: PLC0415 - as above
+
+    vendor.lib().finalize()
+    return one(_PREFIX + device.serial, connect())
 
 
 def _end(library: Any) -> None:  # noqa: ANN401 - python-pkcs11's library

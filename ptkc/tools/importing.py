@@ -116,7 +116,7 @@ def _place(options: Namespace) -> slots.Place:
     with slots.user(admin) as session:
         session.create_object({Attribute.CLASS: ObjectClass.SLOT, Attribute.TOKEN: True})
     number = len(admin.device.user_slots)
-    return slots.every([devices.one(f"sn:{admin.device.serial}", devices.connect())])[number]
+    return slots.every([devices.again(admin.device)])[number]
 
 
 def _create(session: Any, attributes: dict[int, Value]) -> str:  # noqa: ANN401 - python-pkcs11's session
