@@ -185,6 +185,35 @@ def test_nobody_listens() -> None:
     assert CKR.DEVICE_REMOVED == _refused(Server("name.invalid.", 1, TIMES).serials).code
 
 
+def test_addresses_of_a_name_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that never answers leaves the next ones theirs, one that refuses at once its own; the sum stays."""
+    now, given = 1000.0, []
+    takes = {"silent": 1.0, "refuses": 0.0, "is slow": 0.5, "is silent too": 1.0}
+
+    def opened(_: Server, __: int, address: str, deadline: float) -> socket.socket:
+        nonlocal now
+        given.append((address, deadline - now))
+        now += takes[address] * (deadline - now)
+        raise OSError(0, "no answer")
+
+    monkeypatch.setattr("ptkc.client.network.monotonic", lambda: now)
+    monkeypatch.setattr(Server, "_addresses", lambda _: [(socket.AF_INET, address) for address in takes])
+    monkeypatch.setattr(Server, "_opened", opened)
+    assert CKR.DEVICE_REMOVED == _refused(Server("name", 1, Times(12, 1, 1000)).serials).code
+    assert [("silent", 3.0), ("refuses", 3.0), ("is slow", 4.5), ("is silent too", 6.75)] == given
+    assert 1012.0 == now
+
+
+def test_server_behind_an_address_that_is_silent_is_reached(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first address accepts and says nothing, the second one is the server's."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addresses = [(socket.AF_INET, silent.getsockname()), (socket.AF_INET, ("127.0.0.1", scripted.port))]
+        monkeypatch.setattr(Server, "_addresses", lambda _: addresses)
+        assert ("1197",) == Server("name", 1, Times(3, 1, 1000)).serials()
+
+
 def test_server_that_never_answers_is_left_after_the_connect_timeout() -> None:
     """It accepts, and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -81,10 +81,16 @@ class Server:
         return transport, status == prelude.KNOWN
 
     def _begin(self, purpose: int, serial: str, group: bytes) -> tuple[SocketTransport, int]:
-        """Connect and exchange the preludes; `NotSentError` whatever goes wrong."""
-        deadline = monotonic() + self.times.connect
+        """Connect and exchange the preludes; `NotSentError` whatever goes wrong.
+
+        The addresses of a name share the time that there is: each has its part of what those before it have left.
+        """
+        addresses = self._addresses()
+        last = monotonic() + self.times.connect
         reason = "no address"
-        for family, address in self._addresses():
+        for place, (family, address) in enumerate(addresses):
+            now = monotonic()
+            deadline = now + (last - now) / (len(addresses) - place)
             try:
                 transport = SocketTransport(self._opened(family, address, deadline), self.times)
             except OSError as error:
