@@ -6,6 +6,7 @@ What the application gets each time is the table of docs/secure-messaging-use.md
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -151,6 +152,14 @@ def test_the_systemd_unit_of_the_page_is_one(tmp_path):
     words = [program("systemd-analyze"), "verify", str(unit)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_the_systemd_unit_waits_for_calls_that_are_under_way():
+    """A server that stops is killed only after the time that the server itself waits for them."""
+    page = (_DOCS / "network.md").read_text()
+    (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", page, re.MULTILINE)
+    (item,) = [item for item in ITEMS if item.name == "ET_HSM_NETSERVER_TRANSFER"]
+    assert int(item.default) < int(seconds)
 
 
 def test_every_item_of_client_and_server_is_on_the_page():

@@ -139,8 +139,9 @@ def fetch_certs(options: Namespace) -> int:
     """Copy the certificate chain of each HSM, its PIC and the POC above it, to the certificate store.
 
     No PIN is needed, and it can be done while secure messaging is in force. What comes over a network is proved by
-    nothing but the fingerprints that are printed: compare them with those that the HSM's own machine prints. A PIC or
-    POC that is another one than the store holds is taken only after a question.
+    nothing but the fingerprints that are printed: compare them with those that the HSM's own machine prints. A PIC that
+    is another one than the store holds is taken only after a question, and so is the POC that waits in the store for
+    the present one's place; any other POC than the present one is refused.
     """
     tool = getattr(options, "tool", _TOOL)
     exports = Exports(yes=options.yes, tool=tool)
