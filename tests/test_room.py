@@ -93,6 +93,52 @@ def test_session_objects_of_all_applications_are_limited_together(board: Board) 
     second.call("C_CreateObject", sessions[1], template)
 
 
+@pytest.mark.parametrize("lasting", [(), ((CKA.TOKEN, TRUE),)])
+def test_a_key_pair_without_room_leaves_nothing(board: Board, lasting: tuple[tuple[int, bytes], ...]) -> None:
+    """CKR_DEVICE_MEMORY for the private key, a session object: the public one is neither in memory nor on the token."""
+    _limited(board, memory=13000)
+    client = board.client()
+    session = client.open()
+    public = ((CKA.EC_PARAMS, bytes.fromhex("06032b6570")), (CKA.PRIVATE, FALSE), (CKA.LABEL, b"half"), *lasting)
+    private = ((CKA.PRIVATE, FALSE), (CKA.LABEL, b"half"), (CKA.ID, bytes(9000)))
+    edwards = (CKM.EC_EDWARDS_KEY_PAIR_GEN, None)
+    assert CKR.DEVICE_MEMORY == code_of(client, "C_GenerateKeyPair", session, edwards, public, private)
+    assert () == _found(client, session, b"half")
+    made = client.call("C_GenerateKeyPair", session, edwards, public, private[:2])
+    assert sorted(made) == sorted(_found(client, session, b"half"))
+
+
+def _found(client: Client, session: int, label: bytes) -> tuple[int, ...]:
+    """Return the handles of the objects with a label."""
+    client.call("C_FindObjectsInit", session, ((CKA.LABEL, label),))
+    found: tuple[int, ...] = client.call("C_FindObjects", session, 10)
+    client.call("C_FindObjectsFinal", session)
+    return found
+
+
+@pytest.mark.parametrize("lasting", [FALSE, TRUE])
+def test_no_key_changes_without_its_audit_record(
+    board: Board, monkeypatch: pytest.MonkeyPatch, lasting: bytes
+) -> None:
+    """Where the event log cannot be written, a key is neither made nor destroyed."""
+    client = board.client()
+    session = client.open()
+    board.flags("b")
+    template = ((CKA.VALUE_LEN, ulong(16)), (CKA.PRIVATE, FALSE), (CKA.TOKEN, lasting), (CKA.LABEL, b"audited"))
+    generation = "C_GenerateKey", session, (CKM.AES_KEY_GEN, None), template
+    key = client.call(*generation)[0]
+
+    def refuse(*_: object) -> None:
+        raise CryptokiError(CKR.DEVICE_MEMORY, "the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(board.hsm), "record_event", refuse)
+        assert CKR.DEVICE_MEMORY == code_of(client, *generation)
+        assert CKR.DEVICE_MEMORY == code_of(client, "C_DestroyObject", session, key)
+    assert (key,) == _found(client, session, b"audited")
+    client.call("C_DestroyObject", session, key)
+
+
 # What operations keep
 
 

@@ -164,11 +164,11 @@ def test_an_exchange_is_all_or_nothing(hsm: Hsm, objects: list[int]) -> None:
     before = hsm.events()
     hsm.identity.remove(objects[1])
     with pytest.raises(CryptokiError) as refused:
-        hsm.identity.exchange(objects, [data_object(b"x")], event=(Event.IDENTITY_REPLACED, "x"))
+        hsm.identity.exchange(objects, [data_object(b"x")], events=((Event.IDENTITY_REPLACED, "x"),))
     assert CKR.OBJECT_HANDLE_INVALID == refused.value.code
     assert objects[:1] == hsm.identity.find(())
     assert before == hsm.events()
-    (new,) = hsm.identity.exchange(objects[:1], [data_object(b"x")], event=(Event.IDENTITY_REPLACED, "x"))
+    (new,) = hsm.identity.exchange(objects[:1], [data_object(b"x")], events=((Event.IDENTITY_REPLACED, "x"),))
     assert [new] == hsm.identity.find(())
     assert (Event.IDENTITY_REPLACED, "x") == unpack(hsm.events()[-1])[1::2]
 

@@ -234,23 +234,25 @@ class Application:
 
     # Objects
 
-    def hold(self, session: Session, obj: Object) -> int:
-        """Give a new session object its handle; CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN if that is so by now.
+    def hold(self, session: Session, *objects: Object) -> list[int]:
+        """Give new session objects their handles, all or none.
 
-        CKR_DEVICE_MEMORY where there is no more room.
+        CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN if that is so by now; CKR_DEVICE_MEMORY where there is no more room.
         """
+        handles = []
         with self._lock:
             if session.handle not in self.sessions:
                 raise CryptokiError(CKR.SESSION_CLOSED, "the session was closed meanwhile")
-            if obj.private and self.user_key(session.token) is None:
+            if any(obj.private for obj in objects) and self.user_key(session.token) is None:
                 raise CryptokiError(CKR.USER_NOT_LOGGED_IN, "the user logged out meanwhile")
             if self.room is not None:
-                self.room.take(obj, self.sessions.values())
-            held = Held(session.token, None, obj, session)
-            handle = self.handles.add(held)
-            usage.bind(self, handle, held, obj)
-            session.objects[handle] = obj
-        return handle
+                self.room.take(objects, self.sessions.values())
+            for obj in objects:
+                held = Held(session.token, None, obj, session)
+                handle = self.handles.add(held)
+                session.objects[handle] = usage.bind(self, handle, held, obj)
+                handles.append(handle)
+        return handles
 
     def hold_record(self, token: Token, record: int) -> int:
         """Return the handle of a token object, the same one each time."""
@@ -300,7 +302,7 @@ class Application:
                 if held.object is not former:
                     return False
                 if self.room is not None:
-                    self.room.take(obj, self.sessions.values(), former)
+                    self.room.take((obj,), self.sessions.values(), former)
                 held.object = held.session.objects[handle] = usage.bind(self, handle, held, obj)
         return True
 

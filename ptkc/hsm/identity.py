@@ -141,7 +141,7 @@ def _change(hsm: Hsm, code: int, decide: Callable[[State], int | Step]) -> list[
             return [decided]
         go, come, said = decided
         try:
-            return hsm.identity.exchange(go, come, since=state.changes, event=(code, said))
+            return hsm.identity.exchange(go, come, since=state.changes, events=((code, said),))
         except ObjectChangedError:
             continue
 
@@ -337,7 +337,7 @@ def remove(hsm: Hsm, obj: Object) -> None:
     serial = obj.attributes[CKA.LABEL]
     if obj.object_class != _CERTIFICATE or not serial.startswith(PEER):
         raise CryptokiError(CKR.OBJECT_READ_ONLY, "identity objects are replaced, not destroyed")
-    hsm.identity.exchange([obj.record or 0], [], event=(Event.PEER_REMOVED, serial[len(PEER) :].decode()))
+    hsm.identity.exchange([obj.record or 0], [], events=((Event.PEER_REMOVED, serial[len(PEER) :].decode()),))
 
 
 def is_in_use(hsm: Hsm, certificate: Object) -> bool:

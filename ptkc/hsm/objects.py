@@ -13,11 +13,15 @@ from ptkc.hsm.sessions import SessionCommands
 from ptkc.objects import template as templates
 from ptkc.objects.limits import BOUND
 from ptkc.objects.object import Object
-from ptkc.spec.constants import CKA, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKF, CKO, CKR, CKU
 from ptkc.spec.errors import CryptokiError
 from ptkc.spec.values import FALSE, TRUE, Attributes, Template, ulong
 from ptkc.token.events import Event
 from ptkc.token.tokens import ObjectChangedError, Token
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ptkc.token.contents import Events
 
 __all__ = ["ObjectCommands"]
 
@@ -47,28 +51,45 @@ class ObjectCommands(SessionCommands):
         return self.application.role(session.token) == CKU.SO
 
     def _keep(self, session: Session, *several: Attributes) -> tuple[int, ...]:
-        """Keep new objects, session or token objects as their CKA_TOKEN says, all or none; return their handles."""
-        token = session.token
+        """Keep new objects, session or token objects as their CKA_TOKEN says, all or none; return their handles.
+
+        What lasts comes last: when the token has its objects, in one transaction, nothing can be refused any more.
+        """
+        application, token = self.application, session.token
         for attributes in several:
-            policy.check_material(self.application.mode, attributes)
-        stored = [attributes for attributes in several if attributes[CKA.TOKEN] == TRUE]
-        records = iter(token.add_many(stored, self.application.user_key(token)) if stored else ())
-        handles = tuple(
-            self.application.hold_record(token, next(records))
-            if attributes[CKA.TOKEN] == TRUE
-            else self.application.hold(session, Object(attributes))
-            for attributes in several
-        )
-        if self.application.mode:
-            for attributes in several:
-                self._audit_key(Event.AUDIT_KEY_CREATED, token, attributes)
-        return handles
+            policy.check_material(application.mode, attributes)
+        passing = [Object(attributes) for attributes in several if attributes[CKA.TOKEN] != TRUE]
+        lasting = [attributes for attributes in several if attributes[CKA.TOKEN] == TRUE]
+        events = self._key_events(Event.AUDIT_KEY_CREATED, token, *several) if application.mode else ()
+        held = application.hold(session, *passing) if passing else []
+        records: list[int] = []
+        try:
+            if lasting:
+                records = token.add_many(lasting, application.user_key(token), events)
+            else:
+                self._log(events)
+        except BaseException:
+            for handle in held:
+                application.forget(handle)
+            raise
+        kept = iter(held), (application.hold_record(token, record) for record in records)
+        return tuple(next(kept[attributes[CKA.TOKEN] == TRUE]) for attributes in several)
+
+    def _key_events(self, code: int, token: Token, *several: Attributes) -> Events:
+        """Return the events of those objects that are keys, if the flags ask for audit records."""
+        if not self.application.mode & CKF.PCI_HSM_AUDIT:
+            return ()
+        kinds = (_KEYS.get(int.from_bytes(attributes[CKA.CLASS], "little")) for attributes in several)
+        return tuple((code, f"{token.serial} {kind}") for kind in kinds if kind)
+
+    def _log(self, events: Events) -> None:
+        """Write events that belong to no change of the store."""
+        for event in events:
+            self.hsm.log_event(*event)
 
     def _audit_key(self, code: int, token: Token, attributes: Attributes) -> None:
         """Write an event of a key if the flags ask for audit records."""
-        object_class = int.from_bytes(attributes[CKA.CLASS], "little")
-        if object_class in _MATERIAL:
-            self._audit(code, token, _KEYS[object_class])
+        self._log(self._key_events(code, token, attributes))
 
     def create_object(self, handle: int, template: Template) -> int:
         """C_CreateObject."""
@@ -121,11 +142,13 @@ class ObjectCommands(SessionCommands):
         if obj.attributes.get(CKA.DESTROYABLE, TRUE) == FALSE:
             raise CryptokiError(CKR.ACTION_PROHIBITED, "CKA_DESTROYABLE is false")
         usage.check_destroyed(obj.attributes)
+        token = session.token
+        events = self._key_events(Event.AUDIT_KEY_DESTROYED, token, obj.attributes) if self.application.mode else ()
         if obj.record is not None:
-            session.token.remove(obj.record)
+            token.remove(obj.record, events)
+        else:
+            self._log(events)
         self.application.forget(target)
-        if self.application.mode:
-            self._audit_key(Event.AUDIT_KEY_DESTROYED, session.token, obj.attributes)
 
     def _changeable(self, session: Session, handle: int) -> Object:
         """Return an object that this session may change or destroy."""
@@ -163,22 +186,23 @@ class ObjectCommands(SessionCommands):
             feature.set(template)
             self.application.know_mode()
             return
+        token = session.token
         while True:
             obj = self._changeable(session, target)
             attributes = templates.modify(obj.attributes, template, so=self._is_so(session))
             wrapping.check_change(self.application, obj.attributes, attributes)
             _check_link(attributes, template)
+            events = self._key_events(Event.AUDIT_KEY_CHANGED, token, attributes) if self.application.mode else ()
             if obj.record is None:
                 if self.application.exchange(target, obj, Object(attributes)):
-                    break
+                    self._log(events)
+                    return
                 continue
             try:
-                session.token.replace(obj.record, obj.version, attributes, self.application.user_key(session.token))
+                token.replace(obj.record, obj.version, attributes, self.application.user_key(token), events)
             except ObjectChangedError:
                 continue
-            break
-        if self.application.mode:
-            self._audit_key(Event.AUDIT_KEY_CHANGED, session.token, attributes)
+            return
 
     # Finding
 

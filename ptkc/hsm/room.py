@@ -92,12 +92,12 @@ class Room:
             if spare:
                 self._spare += more
 
-    def take(self, obj: Object, sessions: Iterable[Session], former: Object | None = None) -> None:
-        """Take what an object needs, in place of a former one; CKR_DEVICE_MEMORY if that is no longer there.
+    def take(self, objects: Iterable[Object], sessions: Iterable[Session], former: Object | None = None) -> None:
+        """Take what objects need together, in place of a former one; CKR_DEVICE_MEMORY if that is no longer there.
 
         `sessions` are those that there are.
         """
-        more = _size(obj) - (0 if former is None else _size(former))
+        more = sum(map(_size, objects)) - (0 if former is None else _size(former))
         with self._lock:
             if not self._fits(more):
                 self._objects = sum(_size(one) for session in sessions for one in list(session.objects.values()))

@@ -16,10 +16,12 @@ from ptkc.token.find import SECRET_CLASSES, object_terms, search
 from ptkc.token.seal import Keys, PrivateKeys, PublicKeys, expand
 from ptkc.token.store import TOKEN_SHIFT, ObjectRecord, Store, TokenRecord
 
-__all__ = ["Contents", "ObjectChangedError", "Owner", "proof"]
+__all__ = ["Contents", "Events", "ObjectChangedError", "Owner", "proof"]
 
 _REMEMBERED = 4096
 _ASSOCIATED = Struct("<QQ?")
+Events = tuple[tuple[int, str], ...]
+"""What is to be logged with a change: code and detail of each event."""
 _NO_KEYS = (None, None, None)  # the keys for private objects, the token key they are made of, and its proof
 
 
@@ -124,19 +126,19 @@ class Contents:
         """Store a new object, return its record number; CKR_USER_NOT_LOGGED_IN if it is private and there is no key."""
         return self.add_many([attributes], key)[0]
 
-    def add_many(self, objects: list[Attributes], key: bytes | None) -> list[int]:
-        """Store several new objects, all or none."""
-        return self.exchange([], objects, key)
+    def add_many(self, objects: list[Attributes], key: bytes | None, events: Events = ()) -> list[int]:
+        """Store several new objects, all or none, and log the events with them."""
+        return self.exchange([], objects, key, events=events)
 
     def exchange(
         self, remove: list[int], add: list[Attributes], key: bytes | None = None, *, since: int | None = None,
-        event: tuple[int, str] | None = None,
+        events: Events = (),
     ) -> list[int]:  # fmt: skip
         """Destroy some objects and store others, all or nothing; return the new ones' record numbers.
 
         CKR_OBJECT_HANDLE_INVALID if one of those to be destroyed is gone; `ObjectChangedError` if anything of the
-        token was changed after `since` (what `changes` was when the decision was made). The event, (code, detail), is
-        logged with it.
+        token was changed after `since` (what `changes` was when the decision was made). The events are logged
+        with it.
         """
         store = self._hsm.materialise()
         with store.writing() as change:
@@ -154,13 +156,14 @@ class Contents:
                 store.put_object(self._protect(record, number, attributes, key))
                 numbers.append(number)
             self._put(store, record)
-            if event is not None:
-                self._hsm.record_event(store, *event)
+            self._record_events(store, events)
         self._changed(store, change, record, tuple(remove))
         return numbers
 
-    def replace(self, number: int, version: int, attributes: Attributes, key: bytes | None) -> int:
-        """Store changed attributes, return the new version.
+    def replace(
+        self, number: int, version: int, attributes: Attributes, key: bytes | None, events: Events = ()
+    ) -> int:
+        """Store changed attributes, return the new version; the events are logged with it.
 
         CKR_OBJECT_HANDLE_INVALID if the object is gone, `ObjectChangedError` if it is no more the version given.
         """
@@ -175,12 +178,18 @@ class Contents:
             record.changes += 1
             store.put_object(self._protect(record, number, attributes, key))
             self._put(store, record)
+            self._record_events(store, events)
         self._changed(store, change, record, (number,))
         return record.changes
 
-    def remove(self, number: int) -> None:
-        """Destroy an object; CKR_OBJECT_HANDLE_INVALID if it is gone."""
-        self.exchange([number], [])
+    def remove(self, number: int, events: Events = ()) -> None:
+        """Destroy an object, and log the events with it; CKR_OBJECT_HANDLE_INVALID if it is gone."""
+        self.exchange([number], [], events=events)
+
+    def _record_events(self, store: Store, events: Events) -> None:
+        """Add events to the log, in the transaction that is under way."""
+        for event in events:
+            self._hsm.record_event(store, *event)
 
     def load(self, number: int, key: bytes | None) -> tuple[Attributes, int] | None:
         """Return (attributes, version), not to be changed; None if it is gone, or private and there is no key."""

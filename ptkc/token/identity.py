@@ -8,7 +8,7 @@ CKA_PRIVATE says, as everywhere, who sees them on the Admin token.
 from __future__ import annotations
 
 from ptkc.spec.values import Attributes, Template
-from ptkc.token.contents import Contents, Owner
+from ptkc.token.contents import Contents, Events, Owner
 from ptkc.token.seal import Keys, PublicKeys
 from ptkc.token.store import IDENTITY, TOKEN_SHIFT, PinRecord, Store, TokenRecord
 from ptkc.token.tokens import Token
@@ -110,18 +110,20 @@ class AdminToken(Token):
             return self._identity.load_visible(number, key)
         return super().load(number, key)
 
-    def replace(self, number: int, version: int, attributes: Attributes, key: bytes | None) -> int:
+    def replace(
+        self, number: int, version: int, attributes: Attributes, key: bytes | None, events: Events = ()
+    ) -> int:
         """Store changed attributes, return the new version (`Contents.replace`)."""
         if number >> TOKEN_SHIFT == IDENTITY:
-            return self._identity.replace(number, version, attributes, key)
-        return super().replace(number, version, attributes, key)
+            return self._identity.replace(number, version, attributes, key, events)
+        return super().replace(number, version, attributes, key, events)
 
-    def remove(self, number: int) -> None:
+    def remove(self, number: int, events: Events = ()) -> None:
         """Destroy an object; CKR_OBJECT_HANDLE_INVALID if it is gone."""
         if number >> TOKEN_SHIFT == IDENTITY:
-            self._identity.remove(number)
+            self._identity.remove(number, events)
         else:
-            super().remove(number)
+            super().remove(number, events)
 
     def init_user_pin(self, token_key: bytes, pin: bytes, replace: bool = True) -> None:  # noqa: FBT001, FBT002
         """Set the Administrator's PIN by the ASO, who can do it only once: CKR_PIN_ALREADY_INITIALIZED."""
