@@ -6,7 +6,8 @@ made by C_AsyncComplete, under the rules, the login and the flags of then, so no
 session is closed, the user logs out or the operation is cancelled: what was computed is forgotten.
 
 An operation whose number was asked for outlives its session, and in this process C_Finalize: whoever knows the number
-and is logged in to the token as its beginner was may join it, for an hour. It does not outlive the process.
+and is logged in to the token as its beginner was may join it, for an hour. It outlives neither the process nor the
+PIN of that login, and no initialisation of the token.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from threading import Thread
 
     from ptkc.hsm.application import Application
+    from ptkc.token.tokens import Token
 
 __all__ = ["AsynchronousCommands", "drop_after_fork", "settle"]
 
@@ -41,18 +43,18 @@ _FLAGS = {"C_GenerateKey": CKF.GENERATE, "C_GenerateKeyPair": CKF.GENERATE_KEY_P
 class Pending:
     """An operation that goes on, or has ended and waits for C_AsyncComplete.
 
-    `role` is who was logged in when it began. `number` is what C_AsyncGetID answered, 0 if it was not asked.
+    `role` is who was logged in when it began, `origin` what it is bound to. `number` is what C_AsyncGetID answered,
+    0 if it was not asked.
     """
 
-    __slots__ = ("boot", "claim", "error", "goes_on", "made", "number", "role", "serial", "until", "work")
+    __slots__ = ("claim", "error", "goes_on", "made", "number", "origin", "role", "until", "work")
 
     def __init__(self, work: Work, owner: Application, session: Session) -> None:
         """Keep what is to be done and for whom."""
         self.work = work
         self.goes_on = True
         self.role = owner.role(session.token)
-        self.serial = session.token.serial
-        self.boot = owner.hsm.boot
+        self.origin = _origin(owner, session.token)
         self.made: tuple[Attributes, ...] = ()
         self.error: BaseException | None = None
         self.number = 0
@@ -66,6 +68,13 @@ class Pending:
         except BaseException as error:  # noqa: BLE001 - C_AsyncComplete raises it, at the boundary
             self.error = error
         self.goes_on = False
+
+
+def _origin(application: Application, token: Token) -> tuple[object, ...]:
+    """Return what an operation that begins now is bound to: the HSM's boot, the token, who is logged in."""
+    login = application.logins.get(token)
+    role, key = (None, None) if login is None else (login.role, login.key)
+    return application.hsm.boot, token.serial, role, *token.access(role, key)
 
 
 _lock = allocate_lock()
@@ -183,8 +192,7 @@ class AsynchronousCommands(KeyCommands):
         if pending is None or pending.until < monotonic() or pending.work.function != name:
             raise CryptokiError(CKR.SAVED_STATE_INVALID, f"no {name} of this number")
         application = self.application
-        now = session.token.serial, application.hsm.boot, application.role(session.token)
-        if (pending.serial, pending.boot, pending.role) != now:
+        if pending.origin != _origin(application, session.token):
             raise CryptokiError(CKR.SAVED_STATE_INVALID, f"the {name} is another token's, or another login's")
         if session.pending.setdefault(name, pending) is not pending:
             raise CryptokiError(CKR.OPERATION_ACTIVE, f"{name} is pending")

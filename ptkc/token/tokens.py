@@ -80,6 +80,14 @@ class Token(Contents):
 
     # PINs
 
+    def access(self, role: int | None, key: bytes | None) -> tuple[bytes | None, bytes | None]:
+        """Return what tells logins apart, CKU_SO or CKU_USER with the token key, both None for nobody; no secret.
+
+        It is another one when the token has been initialised anew, or the role has got a new PIN.
+        """
+        record = self._fresh()
+        return (record.proof, None) if role is None or key is None else (proof(key), record.pins[role].sealed)
+
     def initialise(self, so_pin: bytes, label: bytes) -> None:
         """Initialise the token, or do so anew with the right SO PIN (C_InitToken).
 

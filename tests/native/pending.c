@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-static CK_UTF8CHAR pin[] = "1234", so_pin[] = "12345678", label[33] = "pending                         ";
+static CK_UTF8CHAR pin[] = "1234", other_pin[] = "5678", so_pin[] = "12345678", label[33] = "pending                         ";
 static CK_UTF8CHAR function_name[] = "C_GenerateKeyPair";
 static pthread_t main_thread;
 static volatile sig_atomic_t signals, elsewhere;
@@ -135,6 +135,37 @@ static void take_signals(CK_SESSION_HANDLE session)
     WANT(CKR_OK, FUNCTION(C_Finalize)(NULL));
 }
 
+static void want_not_joined(CK_SESSION_HANDLE session, CK_ULONG number)
+{
+    WANT(CKR_SAVED_STATE_INVALID, FUNCTION(C_AsyncJoin)(session, function_name, number, NULL, 0));
+    WANT(CKR_OPERATION_NOT_INITIALIZED, FUNCTION(C_AsyncComplete)(session, function_name, &(CK_ASYNC_DATA){0}));
+}
+
+/* What a user began is no other one's: not with a PIN that the SO has set, not on the token that is initialised anew. */
+static void change_users(CK_SESSION_HANDLE session)
+{
+    CK_ULONG number = 0;
+    begin(session);
+    WANT(CKR_OK, FUNCTION(C_AsyncGetID)(session, function_name, &number));
+    WANT(CKR_OK, FUNCTION(C_CloseSession)(session));
+    session = open_session(CKU_SO, so_pin);
+    want_not_joined(session, number);
+    WANT(CKR_OK, FUNCTION(C_InitPIN)(session, other_pin, sizeof other_pin - 1));
+    WANT(CKR_OK, FUNCTION(C_CloseSession)(session));
+    session = open_session(CKU_USER, other_pin);
+    want_not_joined(session, number);
+    begin(session);
+    WANT(CKR_OK, FUNCTION(C_AsyncGetID)(session, function_name, &number));
+    WANT(CKR_OK, FUNCTION(C_CloseSession)(session));
+    WANT(CKR_OK, FUNCTION(C_InitToken)(0, so_pin, sizeof so_pin - 1, label));
+    session = open_session(CKU_SO, so_pin);
+    WANT(CKR_OK, FUNCTION(C_InitPIN)(session, other_pin, sizeof other_pin - 1));
+    WANT(CKR_OK, FUNCTION(C_CloseSession)(session));
+    session = open_session(CKU_USER, other_pin);
+    want_not_joined(session, number);
+    WANT(CKR_OK, FUNCTION(C_Finalize)(NULL));
+}
+
 int main(int count, char **words)
 {
     if (count < 3) return 2;
@@ -143,6 +174,7 @@ int main(int count, char **words)
     if (strcmp(words[2], "finalize") == 0) finalize(session);
     else if (strcmp(words[2], "fork") == 0) fork_meanwhile(session);
     else if (strcmp(words[2], "signals") == 0) take_signals(session);
+    else if (strcmp(words[2], "users") == 0) change_users(session);
     else begin(session); /* and exit */
     return 0;
 }
