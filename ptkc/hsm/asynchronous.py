@@ -1,9 +1,10 @@
 """Asynchronous sessions (specification 5.21): slow key generation goes on in a thread of its own.
 
 In a session with CKF_ASYNC_SESSION, C_GenerateKey and C_GenerateKeyPair answer CKR_PENDING where the mechanism is slow.
-What is to be refused is refused at once; the thread only computes and touches neither store nor session. The object is
-made by C_AsyncComplete, under the rules, the login and the flags of then, so nothing has to be taken back when the
-session is closed, the user logs out or the operation is cancelled: what was computed is forgotten.
+Templates, login and flags are judged at once; the thread only computes and touches neither store nor session. What the
+mechanism itself refuses is C_AsyncComplete's answer. That call makes the object, under the rules, the login and the
+flags of then, so nothing has to be taken back when the session is closed, the user logs out or the operation is
+cancelled: what was computed is forgotten.
 
 An operation whose number was asked for outlives its session, and in this process C_Finalize: whoever knows the number
 and is logged in to the token as its beginner was may join it, for an hour. It outlives neither the process nor the

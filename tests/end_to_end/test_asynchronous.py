@@ -128,6 +128,16 @@ def test_what_is_to_be_refused_is_refused_at_once(session: Session) -> None:
     expect(CKR.OPERATION_NOT_INITIALIZED, completed, session)
 
 
+def test_what_the_mechanism_refuses_is_said_when_it_completes(session: Session) -> None:
+    """An even exponent is found out by the computation: C_AsyncComplete says so, once, and there is no key."""
+    pair = Pair("even")
+    pair.public = Template({CKA.MODULUS_BITS: 2048, CKA.PUBLIC_EXPONENT: b"\x04", CKA.LABEL: "even"})
+    expect(CKR.PENDING, pair.begin, session)
+    expect(CKR.TEMPLATE_INCONSISTENT, completed, session)
+    expect(CKR.OPERATION_NOT_INITIALIZED, completed, session)
+    assert 0 == keys(session, "even")
+
+
 def test_session_works_on_while_one_is_pending(session: Session) -> None:
     """Other functions answer; the same one is CKR_OPERATION_ACTIVE."""
     pair = Pair("meanwhile")
