@@ -159,12 +159,10 @@ class KeyCommands(OperationCommands):
         self._may_make(session, attributes)
         return attributes
 
-    def _import(
-        self, session: Session, origin: str, attributes: Attributes, payload: bytes, base: Object | None = None
-    ) -> int:
-        """Make a key object of an unwrapped payload; it shares the history of `base`."""
+    def _import(self, session: Session, origin: str, attributes: Attributes, payload: bytes) -> int:
+        """Make a key object of an unwrapped payload."""
         produced = key_type_of(attributes).decode(payload, attributes)
-        return self._keep(session, templates.complete(origin, attributes, produced, base=base))[0]
+        return self._keep(session, templates.complete(origin, attributes, produced))[0]
 
 
 def _generates(number: int, parameter: object) -> bool:
