@@ -253,9 +253,52 @@ def test_a_second_import_takes_a_new_slot(source, environment):
     _import(tokens, environment)
     assert "initialised already" in _import(tokens, environment, "--slot", "0", expect=1)
     assert "is not initialised" in _import(tokens, environment, expect=1)
-    both = {**environment, "PTKC_ADMIN_PIN": "administrator", "PTKC_ASO_PIN": "aso-pin-of-it"}
-    run(str(Path(sys.executable).with_name("ctconf")), "-a0", "--yes", env=both)
+    both = _administered(environment)
     assert "objects of first are in slot 1" in _import(tokens, both, "--token", "first")
+
+
+def _administered(environment: dict[str, str], *flags: str) -> dict[str, str]:
+    """Set up the Admin token, then flags; return the environment with its PINs."""
+    both = {**environment, "PTKC_ADMIN_PIN": "administrator", "PTKC_ASO_PIN": "aso-pin-of-it"}
+    for words in (("-a0", "--yes"), *((flag, "--yes") for flag in flags)):
+        run(str(Path(sys.executable).with_name("ctconf")), *words, env=both)
+    return both
+
+
+def test_a_pin_that_the_flags_find_too_short_is_replaced_first(source, environment):
+    """Under Increased Security another PIN is asked for, and without one no token is made; the slot is the same."""
+    tokens, _, _ = source
+    both = _administered(environment, "-fi")
+    for _ in range(2):
+        said = _import(tokens, both, expect=1)
+        assert "a PIN has 8 to 32 characters here: another one than this is needed" in said
+        assert "slot 0 has a token now" not in said
+    command = (_PTKC, "import", "softhsm2", tokens)
+    said = run(*command, env={**both, "PTKC_USER_PIN": _PIN}, data=b"short\nshort\n", expect=1)
+    assert "hint: a PIN has 8 to 32 characters" in said
+    said = run(*command, env={**both, "PTKC_USER_PIN": _PIN}, data=b"12345678\n12345678\n", expect=None)
+    assert "objects of first are in slot 0" in said
+
+
+# The command, but C_InitPIN gets a PIN that the HSM refuses when C_InitToken is done.
+_INTERRUPTED = """
+import sys
+from ptkc.tools import importing, ptkc
+whole = importing.init_admin
+importing.init_admin = lambda slot, so_pin, pin, label: whole(slot, so_pin, "abc", label)
+sys.argv[0] = "ptkc"
+ptkc.main()
+"""
+
+
+def test_what_is_interrupted_says_in_what_state_the_token_is(source, environment):
+    """When C_InitPIN fails there is a token without user PIN: said with what to do, before the error."""
+    said = run(
+        sys.executable, "-P", "-c", _INTERRUPTED, "import", "softhsm2", source[0],
+        env={**environment, "PTKC_USER_PIN": _PIN}, expect=1,
+    )  # fmt: skip
+    assert "slot 0 has a token now (no user PIN), with some of the objects or none: `ctconf -d0` deletes" in said
+    assert "error: CKR_PIN_LEN_RANGE" in said
 
 
 def test_an_object_that_the_hsm_refuses_is_named_and_the_others_come(source, environment, tmp_path):

@@ -102,7 +102,7 @@ def is_refusal(error: BaseException) -> bool:
 _HINTS = {
     "CKR_PIN_INCORRECT": "after the third wrong PIN in a row each further one makes the token wait longer",
     "CKR_PIN_LOCKED": "after wrong PINs the token waits, 5 seconds a wrong PIN from the third on: try again later",
-    "CKR_PIN_LEN_RANGE": "a PIN has 4 to 32 characters",
+    "CKR_PIN_LEN_RANGE": "a PIN has 4 to 32 characters, under Increased Security 8 at least",
     "CKR_DEVICE_MEMORY": "the disk with the HSM's data is full, or a limit is reached: make room and try again",
     "CKR_DEVICE_REMOVED": "the HSM is not there any more: look with `ptkc hsm list` and `ptkc doctor`",
     "CKR_DEVICE_RESET": "the HSM was started anew: try again",

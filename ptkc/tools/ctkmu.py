@@ -258,10 +258,11 @@ def _token(options: Namespace) -> int:
     if place.has(TokenFlag.TOKEN_INITIALIZED):
         hint = f"`ctconf -r{place.number}` resets it: all its objects go"
         raise common.ToolError(f"the token in {place.name} is initialised already", hint)
-    so_pin = options.so_pin or pins.ask_new(pins.SO, place.device.serial, place.name)
-    user_pin = options.user_pin or pins.ask_new(pins.USER, place.device.serial, place.name)
-    pins.check_new(so_pin, pins.SO, place.name)
-    pins.check_new(user_pin, pins.USER, place.name)
+    lengths = place.pin_lengths
+    so_pin = options.so_pin or pins.ask_new(pins.SO, place.device.serial, place.name, lengths=lengths)
+    user_pin = options.user_pin or pins.ask_new(pins.USER, place.device.serial, place.name, lengths=lengths)
+    pins.check_new(so_pin, pins.SO, place.name, lengths)
+    pins.check_new(user_pin, pins.USER, place.name, lengths)
     init_admin(place.slot, so_pin, user_pin, options.label)
     common.note(_TOOL, f"the token in slot {place.number} is initialised, its label is {options.label}")
     return common.OK

@@ -6,6 +6,7 @@ was outside, so CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE are fa
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from pkcs11 import PKCS11Error, TokenFlag
@@ -18,13 +19,14 @@ from ptkc.vendor import Attribute, ObjectClass, create_object, init_admin
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     from ptkc.tools.softhsm2 import SoftToken, Value
 
 __all__ = ["add_commands"]
 
 _TOOL = "ptkc"
-_LONGEST_LABEL, _LONGEST_PIN = 32, 32  # bytes
+_LONGEST_LABEL = 32  # bytes
 
 # What the token says itself of a new object, what Cryptoki no longer has, and what follows from the material.
 _SET_BY_TOKEN = (
@@ -64,28 +66,53 @@ def _softhsm2(options: Namespace) -> int:
     objects = source.objects(pin)
     place = _place(options)
     label = source.label.encode()[:_LONGEST_LABEL].decode(errors="ignore")
-    so_pin = pins.ask_new(pins.SO, place.device.serial, place.name)
-    if len(pin.encode()) > _LONGEST_PIN:
-        common.note(_TOOL, "this PIN is longer than the 32 characters of a PIN here: another one is needed")
-        pin = pins.ask_new(pins.USER, place.device.serial, place.name, {})
-    init_admin(place.slot, so_pin, pin, label)
-    token = place.slot.get_token()
-    trusted = 0
-    left: list[str] = []
-    with token.open(rw=True, user_pin=pin) as session, common.progress("objects", len(objects)) as step:
-        for attributes in objects:
-            trusted += attributes.get(CKA.TRUSTED) == TRUE
-            refusal = _create(session, attributes)
-            if refusal:
-                left.append(f"{_described(attributes)}: {refusal}")
-            step()
+    lengths = place.pin_lengths
+    so_pin = pins.ask_new(pins.SO, place.device.serial, place.name, lengths=lengths)
+    if not pins.fits(pin, lengths):
+        common.note(_TOOL, "a PIN has {} to {} characters here: another one than this is needed".format(*lengths))
+        pin = pins.ask_new(pins.USER, place.device.serial, place.name, {}, lengths)
+    with _state_told(place):
+        init_admin(place.slot, so_pin, pin, label)
+        left = _fill(place, pin, objects)
     for line in left:
         common.complain(_TOOL, f"left out: {line}")
+    trusted = sum(attributes.get(CKA.TRUSTED) == TRUE for attributes in objects)
     if trusted:
         common.note(_TOOL, f"{trusted} objects were trusted, which only the Security Officer can say: they are not now")
     done = len(objects) - len(left)
     common.note(_TOOL, f"{done} of {len(objects)} objects of {source.label} are in slot {place.number}")
     return common.FAILED if left else common.OK
+
+
+def _fill(place: slots.Place, pin: str, objects: list[dict[int, Value]]) -> list[str]:
+    """Make the objects on the new token; return what is left out, and why."""
+    left: list[str] = []
+    token = place.slot.get_token()
+    with token.open(rw=True, user_pin=pin) as session, common.progress("objects", len(objects)) as step:
+        for attributes in objects:
+            refusal = _create(session, attributes)
+            if refusal:
+                left.append(f"{_described(attributes)}: {refusal}")
+            step()
+    return left
+
+
+@contextlib.contextmanager
+def _state_told(place: slots.Place) -> Iterator[None]:
+    """Initialise and fill a token; whatever ends that half way, say in what state the token is left."""
+    try:
+        yield
+    except BaseException:
+        number, state = place.number, "its state is unknown"
+        with contextlib.suppress(PKCS11Error):
+            state = slots.state(place._replace(token=place.slot.get_token()))
+        if state != "uninitialised":
+            common.note(
+                _TOOL,
+                f"slot {number} has a token now ({state}), with some of the objects or none: `ctconf -d{number}` "
+                f"deletes the slot, `ctconf -r{number}` and `ctkmu p -s{number}` empty the token and set its PINs",
+            )
+        raise
 
 
 def _chosen(found: list[SoftToken], options: Namespace) -> SoftToken:

@@ -15,10 +15,10 @@ from ptkc.tools import common
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ADMIN", "ASO", "SO", "USER", "Role", "ask", "ask_new", "check_new", "log_in"]
+__all__ = ["ADMIN", "ASO", "SO", "USER", "Role", "ask", "ask_new", "check_new", "fits", "log_in"]
 
 
-_SHORTEST, _LONGEST = 4, 32  # bytes of a PIN
+_LENGTHS = 4, 32  # bytes of a PIN, unless the security flags want more
 
 
 class Role(NamedTuple):
@@ -42,27 +42,37 @@ def ask(role: Role, serial: str, where: str = "", environment: Mapping[str, str]
     return _checked(common.read_line(f"{role.name} of {where}: ", hidden=True), role, where) if found is None else found
 
 
-def ask_new(role: Role, serial: str, where: str = "", environment: Mapping[str, str] | None = None) -> str:
+def ask_new(
+    role: Role,
+    serial: str,
+    where: str = "",
+    environment: Mapping[str, str] | None = None,
+    lengths: tuple[int, int] = _LENGTHS,
+) -> str:
     """Return a PIN that is being set, asked for twice; a variable needs no second entry."""
     found = _variable(role, serial, os.environ if environment is None else environment)
     where = where or f"HSM {serial}"
     if found is not None:
-        return check_new(found, role, where)
-    first = check_new(
-        _checked(common.read_line(f"New {role.name} of {where}: ", hidden=True), role, where), role, where
-    )
+        return check_new(found, role, where, lengths)
+    first = _checked(common.read_line(f"New {role.name} of {where}: ", hidden=True), role, where)
+    check_new(first, role, where, lengths)
     again = _checked(common.read_line(f"New {role.name} of {where}, once more: ", hidden=True), role, where)
     if first != again:
         raise common.ToolError(f"the two entries of the new {role.name} differ", "nothing was changed: try again")
     return first
 
 
-def check_new(pin: str, role: Role, where: str) -> str:
+def check_new(pin: str, role: Role, where: str, lengths: tuple[int, int] = _LENGTHS) -> str:
     """Return a PIN that can be set; the HSM says no too, but a command may have changed something by then."""
-    if not _SHORTEST <= len(pin.encode()) <= _LONGEST:
+    if not fits(pin, lengths):
         text = f"the new {role.name} of {where} is too short or too long"
-        raise common.ToolError(text, "a PIN has 4 to 32 characters")
+        raise common.ToolError(text, "a PIN has {} to {} characters".format(*lengths))
     return pin
+
+
+def fits(pin: str, lengths: tuple[int, int]) -> bool:
+    """Whether a PIN is as long as a token's PINs are (`slots.Place.pin_lengths`)."""
+    return lengths[0] <= len(pin.encode()) <= lengths[1]
 
 
 def _variable(role: Role, serial: str, environment: Mapping[str, str]) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pkcs11 import PKCS11Error, TokenFlag
 
 from ptkc.tools import common, devices, pins
+from ptkc.vendor import pin_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +48,11 @@ class Place(NamedTuple):
     def officer(self) -> pins.Role:
         """Whose PIN the token's SO PIN is."""
         return pins.ASO if self.is_admin else pins.SO
+
+    @property
+    def pin_lengths(self) -> tuple[int, int]:
+        """How many bytes a new PIN has at least and at most: more under Increased Security."""
+        return pin_lengths(self.slot)
 
     def has(self, flag: TokenFlag) -> bool:
         """Whether the token had this flag at the start."""

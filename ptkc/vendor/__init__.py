@@ -22,7 +22,16 @@ from ptkc.vendor.certificates import (
     generate_owner,
     verify_certificate,
 )
-from ptkc.vendor.devices import Device, devices, fetch_certificate, hsm_id, hsm_id_of_slot, init_admin, lib
+from ptkc.vendor.devices import (
+    Device,
+    devices,
+    fetch_certificate,
+    hsm_id,
+    hsm_id_of_slot,
+    init_admin,
+    lib,
+    pin_lengths,
+)
 from ptkc.vendor.exceptions import VendorError, code_of, describe
 from ptkc.vendor.names import (
     Attribute,
@@ -76,6 +85,7 @@ __all__ = [
     "init_admin",
     "initialise_token",
     "lib",
+    "pin_lengths",
     "present_ticket",
     "recover_secret",
     "reset_token",

@@ -26,7 +26,12 @@ ffi.cdef(
     typedef unsigned char CK_BYTE;
     typedef struct { CK_ULONG type; void *value; CK_ULONG length; } CK_ATTRIBUTE;
     typedef struct { CK_ULONG mechanism; void *parameter; CK_ULONG length; } CK_MECHANISM;
-    CK_ULONG C_GetTokenInfo(CK_ULONG slot, void *info);
+    typedef struct {
+        CK_BYTE texts[96];
+        CK_ULONG flags, most_sessions, sessions, most_writing, writing, longest_pin, shortest_pin, memory[4];
+        CK_BYTE rest[20];
+    } CK_TOKEN_INFO;
+    CK_ULONG C_GetTokenInfo(CK_ULONG slot, CK_TOKEN_INFO *info);
     CK_ULONG C_CreateObject(CK_ULONG session, CK_ATTRIBUTE *template, CK_ULONG count, CK_ULONG *object);
     CK_ULONG C_InitToken(CK_ULONG slot, const CK_BYTE *pin, CK_ULONG length, const CK_BYTE *label);
     CK_ULONG C_GetAttributeValue(CK_ULONG session, CK_ULONG object, CK_ATTRIBUTE *template, CK_ULONG count);

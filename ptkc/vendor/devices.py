@@ -21,7 +21,9 @@ from ptkc.vendor.names import Attribute, TokenFlag
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - python-pkcs11 writes it small
 
-__all__ = ["Device", "devices", "fetch_certificate", "hsm_id", "hsm_id_of_slot", "init_admin", "lib", "padded"]
+__all__ = [
+    "Device", "devices", "fetch_certificate", "hsm_id", "hsm_id_of_slot", "init_admin", "lib", "padded", "pin_lengths",
+]  # fmt: skip
 
 _HIDE = "ET_PTKC_GENERAL_HIDE_ADMIN_SLOT"
 _TRIES = 3
@@ -133,6 +135,13 @@ def fetch_certificate(device_number: int, kind: Attribute) -> bytes | None:
         return None
 
 
+def pin_lengths(slot: Slot) -> tuple[int, int]:
+    """Return how many bytes a new PIN of the slot's token has at least and at most, as the security flags are now."""
+    info = ffi.new("CK_TOKEN_INFO *")
+    call("C_GetTokenInfo", slot.slot_id, info)
+    return int(info.shortest_pin), int(info.longest_pin)
+
+
 def init_admin(slot: Slot, so_pin: str, pin: str, label: str | None = None) -> None:
     """Give an Admin token its two first PINs: the ASO's and the Administrator's (C_InitToken and C_InitPIN).
 
@@ -142,7 +151,7 @@ def init_admin(slot: Slot, so_pin: str, pin: str, label: str | None = None) -> N
     token = slot.get_token()
     if not token.flags & pkcs11.TokenFlag.TOKEN_INITIALIZED:
         secret = so_pin.encode()
-        name = padded(label or f"AdminToken ({token.serial.decode()})")
+        name = padded(f"AdminToken ({token.serial.decode()})" if label is None else label)
         call("C_InitToken", slot.slot_id, secret, len(secret), name)
     with slot.get_token().open(rw=True, so_pin=so_pin) as session:
         session.init_pin(pin)
