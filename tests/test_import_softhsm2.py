@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import struct
 import sys
@@ -11,14 +12,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from modules import clean_environment, module_under_test
 from processes import program, run
 
 from ptkc.spec.constants import CKA, CKK, CKO
-from ptkc.tools import softhsm2
-from ptkc.tools.common import ToolError
 
 _PIN, _SO_PIN = "1234", "12345678"
 _PTKC = str(Path(sys.executable).with_name("ptkc"))
@@ -316,23 +313,23 @@ def test_an_object_that_the_hsm_refuses_is_named_and_the_others_come(source, env
     assert "9 of 10 objects of first are in slot 0" in said
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(
-        st.one_of(
-            st.binary(max_size=40),
-            st.builds(struct.pack, st.just(">QQQ"), st.integers(0, 5), st.integers(0, 6), st.integers(0, 2**64 - 1)),
-        ),
-        max_size=8,
-    )
-)
-def test_whatever_is_in_the_files_is_read_or_refused(tmp_path, parts):
-    """Arbitrary bytes in either store are a token or a ToolError, never another exception, and cost no memory."""
-    data = bytes(8) + b"".join(parts)
-    (tmp_path / "token.object").write_bytes(data)
-    (tmp_path / "one.object").write_bytes(data)
-    try:
-        for token in softhsm2.tokens(str(tmp_path)):
-            token.objects(_PIN)
-    except ToolError:
-        pass
+def _neighbours(source: Path, directory: Path) -> Path:
+    """Copy the token to a directory of tokens; return the path of another one there, which is yet to be made."""
+    (token,) = source.iterdir()
+    shutil.copytree(token, directory / "tokens" / token.name)
+    other = directory / "tokens" / "other"
+    other.mkdir()
+    return other
+
+
+def test_a_damaged_neighbour_is_passed_over(source, environment, tmp_path):
+    """It is said which one; without --token, or with that of none there is, it may be the one: nothing is made."""
+    other = _neighbours(source[0], tmp_path)
+    (other / "token.object").touch()
+    reason = f"{other} is damaged, or not of SoftHSM2: it ends too soon"
+    for words in ((), ("--token", "second")):
+        assert f"error: {reason}" in _import(other.parent, environment, *words, expect=1)
+    assert not (tmp_path / "data").exists()
+    said = _import(other.parent, environment, "--token", "first")
+    assert f"passed over: {reason}" in said
+    assert "9 of 9 objects of first are in slot 0" in said

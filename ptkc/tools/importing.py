@@ -61,7 +61,7 @@ def _softhsm2(options: Namespace) -> int:
     Asked for: its user PIN, then a new SO PIN; and the Administrator's PIN if a new slot is made. The source is not
     changed. No program should change it meanwhile.
     """
-    source = _chosen(softhsm2.tokens(options.directory), options)
+    source = _chosen(options)
     pin = pins.ask(pins.USER, source.serial, f"the SoftHSM2 token {source.label}")
     objects = source.objects(pin)
     place = _place(options)
@@ -115,10 +115,18 @@ def _state_told(place: slots.Place) -> Iterator[None]:
         raise
 
 
-def _chosen(found: list[SoftToken], options: Namespace) -> SoftToken:
-    """Return the token that is meant; ToolError names those there are."""
+def _chosen(options: Namespace) -> SoftToken:
+    """Return the token that is meant; ToolError names those there are.
+
+    One that cannot be read is in the way only if it may be the one that is meant; else it is named.
+    """
+    found, unread = softhsm2.tokens(options.directory)
     known = ", ".join(f"{token.label} ({token.serial})" for token in found)
     wanted = [token for token in found if options.token in (None, token.label, token.serial)]
+    for error in unread:
+        if options.token is None or not wanted:
+            raise error
+        common.note(_TOOL, f"passed over: {error}")
     if not wanted:
         raise common.ToolError(f"there is no SoftHSM2 token {options.token}", f"there are {known}")
     if len(wanted) > 1:

@@ -241,9 +241,7 @@ _SCRATCH = tempfile.TemporaryDirectory(prefix="ptkc-fuzz-")
 
 
 def _softhsm2(data: bytes) -> None:
-    path = Path(_SCRATCH.name) / "some.object"
-    path.write_bytes(data)
-    softhsm2._file(str(path))
+    softhsm2._record(data)
 
 
 def _softhsm2_token(data: bytes) -> None:
@@ -251,10 +249,8 @@ def _softhsm2_token(data: bytes) -> None:
     directory = Path(_SCRATCH.name) / "token"
     directory.mkdir(exist_ok=True)
     (directory / "sqlite3.db").write_bytes(data)
-    token = softhsm2._read(str(directory))
-    if token is not None:
-        for record in token._records:
-            list(softhsm2._in_clear(record, bytes(32)))
+    for record in softhsm2._records(str(directory)):
+        list(softhsm2._in_clear(record, bytes(32)))
 
 
 def _softhsm2_database() -> bytes:
