@@ -458,6 +458,26 @@ def test_a_copy_that_is_refused_takes_nothing(hsm: Limited, monkeypatch: pytest.
     assert CKR.KEY_NOT_ACTIVE == code(hsm.use, key)
 
 
+@pytest.mark.parametrize("destroyed", [False, True])
+def test_a_copy_that_is_there_is_answered(hsm: Limited, monkeypatch: pytest.MonkeyPatch, *, destroyed: bool) -> None:
+    """If the original cannot be removed, or was by somebody else, it is of no use; the copy has all that it had."""
+    key = hsm.aes(usage_limit=TWO)
+    remove = Token.remove
+
+    def refuse(token: Token, number: int, *_: object) -> None:
+        if destroyed:
+            remove(token, number)
+        raise CryptokiError(CKR.OBJECT_HANDLE_INVALID if destroyed else CKR.DEVICE_MEMORY, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Token, "remove", refuse)
+        copy = hsm.device.copy_object(hsm.session, key, ())
+    assert code(hsm.use, key) == (CKR.KEY_HANDLE_INVALID if destroyed else CKR.KEY_NOT_ACTIVE)
+    hsm.use(copy)
+    hsm.use(copy)
+    assert CKR.KEY_NOT_ACTIVE == code(hsm.use, copy)
+
+
 def test_a_use_during_a_copy_is_not_lost(hsm: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is counted between the look at the original and its end is the copy's too."""
     key = hsm.aes(usage_limit=TWO, token=FALSE)

@@ -103,8 +103,9 @@ def move(
     """Put a copy of a key with a limit in the place of the original; return what `keep` of the copy returns.
 
     The original is used up first: nothing that ends this half way leaves two keys that can be used, and no use of the
-    original is lost; it is as before if the copy is refused. CKR_ACTION_PROHIBITED, CKR_SESSION_READ_ONLY if the
-    original cannot be destroyed.
+    original is lost; it is as before if the copy is refused. When there is a copy nothing is refused any more: an
+    original that cannot be destroyed, or has been meanwhile, is of no use. CKR_ACTION_PROHIBITED, CKR_SESSION_READ_ONLY
+    if the original may not be destroyed.
     """
     original = application.resolve(session, source).attributes
     held: Held = application.handles[source]  # type: ignore[assignment]
@@ -125,7 +126,10 @@ def move(
         update(application, source, held, lambda attributes: {**attributes, CKA.USAGE_COUNT: copy[CKA.USAGE_COUNT]})
         raise
     if held.record is not None:
-        held.token.remove(held.record)
+        try:
+            held.token.remove(held.record)
+        except CryptokiError:
+            return kept
     application.forget(source)
     return kept
 
