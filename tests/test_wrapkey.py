@@ -115,7 +115,7 @@ def test_a_file_is_good_in_another_hsm(hsm: Limited, wrapper: int, tmp_path: Pat
 def test_the_layout_is_the_documented_one(hsm: Limited, wrapper: int) -> None:
     """Version, {count, {key}, {key}}, MAC, {MAC key}, {transport key}; the attributes are readable."""
     file = wrap(hsm, wrapper, hsm.generic(VALUE, label=b"first label"), hsm.generic(VALUE, label=b"second"))
-    assert bytes.fromhex("0000020d") == file[:4]
+    assert bytes.fromhex("8000020d") == file[:4]
     end = 8 + int.from_bytes(file[4:8], "big")
     assert 2 == int.from_bytes(file[8:12], "big")
     assert 4 + 2 * (4 + 40) == len(file) - end
@@ -152,7 +152,7 @@ def test_a_key_of_a_file_does_not_stand_for_the_one_that_authenticates_it(hsm: L
 def test_other_bytes_are_no_file(hsm: Limited, wrapper: int) -> None:
     """Cut short, too long, nothing: CKR_WRAPPED_KEY_INVALID; so is a file under another key."""
     file = wrap(hsm, wrapper, hsm.generic(VALUE))
-    for data in (file[:-1], file + b"\0", b"", file[:12], b"\0\0\2\x0d" + b"\xff" * 40, bytes(100)):
+    for data in (file[:-1], file + b"\0", b"", file[:12], b"\x80\0\2\x0d" + b"\xff" * 40, bytes(100)):
         assert CKR.WRAPPED_KEY_INVALID == code(unwrap, hsm, wrapper, data)
     assert CKR.WRAPPED_KEY_INVALID == code(unwrap, hsm, hsm.aes(), file)
 

@@ -11,19 +11,26 @@ C_WrapKey's result is what `ctkmu x` writes to its file, and C_UnwrapKey takes t
 
 All numbers are big-endian, of four bytes; {x} is x behind its length.
 
-    version 0000020D, {number of keys, {key 1}, {key 2} … }, MAC (4 bytes), {MAC key}, {transport key}
+    version 8000020D, {number of keys, {key 1}, {key 2} … }, MAC (4 bytes), {MAC key}, {transport key}
     key: {encrypted key}, {number of attributes, of each: type, length, 01, value}, tag (8 bytes)
 
-Encrypted keys and the MAC key are under the transport key, that one is under the caller's key, all by AES-KWP
-(SP 800-38F). Transport and MAC key are 32 random bytes each, for this file alone. The layout is the vendor's as far as
-it is known; ours are the MAC (HMAC-SHA-256 over all before it), and what the eight bytes of each key are: HMAC-SHA-256
-over "key" and what stands before them in the key, cut off, since four bytes alone are little. Both are made under
-HMAC-SHA-256(transport key, "mac" and MAC key): a wrapped key whose value somebody knows must not do for the MAC key.
+Encrypted keys and the MAC key are under the transport key, that one is under a key made from the caller's, all by
+AES-KWP (SP 800-38F). Transport and MAC key are 32 random bytes each, for this file alone. The layout is the vendor's as
+far as it is known, 20D its version, where the first bit says that this is ours.
+
+* The key from the caller's: 32 bytes of HKDF-SHA-256, no salt, `ptkc CKM_WRAPKEY_AES_KWP` as info. Were the transport
+  key under the caller's key itself, CKM_AES_KEY_WRAP_KWP would unwrap it, as one that decrypts the others.
+* The MAC is HMAC-SHA-256 over all before it; the eight bytes of each key are HMAC-SHA-256 over "key" and what stands
+  before them in the key, cut off, since four bytes alone are little. Both are made under HMAC-SHA-256(transport key,
+  "mac" and MAC key): a wrapped key whose value somebody knows must not do for the MAC key.
 """
 
 from __future__ import annotations
 
 import hmac
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ptkc.mechanisms.generic import random_bytes
 from ptkc.mechanisms.mechanism import MECHANISMS, Mechanism, register
@@ -44,7 +51,8 @@ from ptkc.spec.values import unpack_ulongs
 
 __all__ = ["WrapKey", "count"]
 
-_VERSION = bytes.fromhex("0000020d")
+_VERSION = bytes.fromhex("8000020d")
+_LABEL = b"ptkc CKM_WRAPKEY_AES_KWP"
 _MAC, _TAG, _KEY_LENGTH, _ULONG = 4, 8, 32, 8
 
 
@@ -82,7 +90,7 @@ class WrapKey(PortableMechanism):
             records.append(field(record + _tag(secret, record)))
         file = _VERSION + field(number(len(keys)) + b"".join(records))
         return b"".join(
-            (file, _digest(secret, file)[:_MAC], field(_wrap(transport, mac_key)), field(_wrap_under(key, transport)))
+            (file, _digest(secret, file)[:_MAC], field(_wrap(transport, mac_key)), field(_wrap(_own(key), transport)))
         )
 
     def unwrap(self, key: Object, parameter: bytes | None, wrapped: bytes) -> Portable:
@@ -93,7 +101,9 @@ class WrapKey(PortableMechanism):
         """
         wanted = unpack_ulongs(parameter) if parameter else (0,)
         signed, keys, mac, mac_key, transport = _read(wrapped)
-        transport = _unwrap_under(key, transport)
+        transport = _unwrap(_own(key), transport)
+        if len(transport) != _KEY_LENGTH:
+            raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the transport key has another length")
         secret = _secret(transport, _unwrap(transport, mac_key))
         if not hmac.compare_digest(mac, _digest(secret, signed)[:_MAC]):
             raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the file was changed")
@@ -148,29 +158,22 @@ def _kwp() -> Mechanism:
     return MECHANISMS[CKM.AES_KEY_WRAP_KWP]
 
 
-def _wrap_under(key: Object, payload: bytes) -> bytes:
-    """Return the payload under an AES key object."""
-    return _kwp().wrap(key, None, payload)  # type: ignore[no-any-return]
-
-
-def _unwrap_under(key: Object, wrapped: bytes) -> bytes:
-    """Return what is wrapped under an AES key object; every refusal is CKR_WRAPPED_KEY_INVALID."""
-    try:
-        return _kwp().unwrap(key, None, wrapped, {})  # type: ignore[no-any-return]
-    except CryptokiError as refusal:
-        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, refusal.message) from None
+def _own(key: Object) -> bytes:
+    """Return what transport keys are under: made from the caller's key, for this mechanism alone."""
+    return HKDF(SHA256(), _KEY_LENGTH, None, _LABEL).derive(key.attributes[CKA.VALUE])
 
 
 def _wrap(secret: bytes, payload: bytes) -> bytes:
     """Return the payload under the bytes of an AES key."""
-    return _wrap_under(Object({CKA.VALUE: secret}), payload)
+    return _kwp().wrap(Object({CKA.VALUE: secret}), None, payload)  # type: ignore[no-any-return]
 
 
 def _unwrap(secret: bytes, wrapped: bytes) -> bytes:
-    """Return what is wrapped under the bytes of an AES key."""
-    if len(secret) != _KEY_LENGTH:
-        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, "the transport key has another length")
-    return _unwrap_under(Object({CKA.VALUE: secret}), wrapped)
+    """Return what is wrapped under the bytes of an AES key; every refusal is CKR_WRAPPED_KEY_INVALID."""
+    try:
+        return _kwp().unwrap(Object({CKA.VALUE: secret}), None, wrapped, {})  # type: ignore[no-any-return]
+    except CryptokiError as refusal:
+        raise CryptokiError(CKR.WRAPPED_KEY_INVALID, refusal.message) from None
 
 
 register(WrapKey())

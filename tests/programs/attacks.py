@@ -16,6 +16,7 @@ from conformance.derivations import pbkdf2
 from conformance.fresh_token import SO_PIN, USER_PIN, prepare
 from conformance.parameters import Mechanism, ecdh
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from programs.attacks_compounds import COMPOUND_ATTACKS
 from programs.attacks_data import DATA_ATTACKS
 from programs.attacks_wrapping import WRAPPING_ATTACKS
 
@@ -218,7 +219,7 @@ ATTACKS: tuple[Any, ...] = (
     a_refused_use_is_followed_by_another, the_guard_is_guessed, a_key_is_unwrapped_as_something_readable,
     what_a_base_key_demands_is_evaded, trust_is_taken, a_trusted_key_is_taught_to_decrypt,
     allowed_mechanisms_are_evaded_by_a_digest, private_objects_are_seen_after_the_logout,
-    numbers_are_made_to_waste_time, *WRAPPING_ATTACKS, *DATA_ATTACKS,
+    numbers_are_made_to_waste_time, *WRAPPING_ATTACKS, *COMPOUND_ATTACKS, *DATA_ATTACKS,
 )  # fmt: skip
 
 
