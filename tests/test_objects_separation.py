@@ -6,6 +6,7 @@ import pytest
 
 from ptkc.objects.separation import (
     check_change,
+    check_parts,
     check_strength,
     demanded,
     is_guarded,
@@ -13,9 +14,9 @@ from ptkc.objects.separation import (
     opens,
     separated,
 )
-from ptkc.spec.constants import CKA, CKK, CKO, CKR
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 from ptkc.spec.errors import CryptokiError
-from ptkc.spec.values import FALSE, TRUE, Attributes, ulong
+from ptkc.spec.values import FALSE, TRUE, Attributes, pack_ulongs, ulong
 
 _SECRET, _PRIVATE = ulong(CKO.SECRET_KEY), ulong(CKO.PRIVATE_KEY)
 _OPENING = {
@@ -46,6 +47,21 @@ def test_a_wrapping_key_has_no_other_use(of_class: bytes) -> None:
 def test_an_export_key_is_one_by_the_officers_word() -> None:
     """CKA_EXPORT says so without CKA_WRAP."""
     assert is_wrapping_key(_key(EXPORT=TRUE))
+
+
+def test_what_unwraps_a_compound_unwraps_none_of_its_parts() -> None:
+    """Whose CKA_ALLOWED_MECHANISMS is empty, or has one of them beside the whole, is refused; other mechanisms go."""
+    whole, part = CKM.RSA_AES_KEY_WRAP, CKM.RSA_PKCS_OAEP
+    bad, good = ((), (part,), (whole, part)), ((whole,), (whole, CKM.RSA_PKCS_PSS))
+    for numbers in (*bad, *good):
+        key = _key(CKA.UNWRAP, of_class=_PRIVATE, ALLOWED_MECHANISMS=pack_ulongs(numbers))
+        check_parts(key, part)
+        if numbers in good:
+            check_parts(key, whole)
+            continue
+        with pytest.raises(CryptokiError) as refused:
+            check_parts(key, whole)
+        assert CKR.KEY_NOT_WRAPPABLE == refused.value.code
 
 
 def test_guarded_is_sensitive_and_private() -> None:

@@ -100,7 +100,7 @@ class EncapsulationCommands(KeyCommands):
         wrapper = self.application.resolve(session, wrapping_key, CKR.WRAPPING_KEY_HANDLE_INVALID)
         target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
         method = approve(wrapper, "wrap_authenticated", number, self.application.mode)
-        wrapping.check_wrapped(self.application, session, wrapper, target)
+        wrapping.check_wrapped(self.application, session, wrapper, target, number)
         payload = key_type_of(target.attributes).encode(target.attributes)
         made: int | tuple[bytes, Written] = method(wrapper, parameter, payload, associated, room)
         if isinstance(made, int):

@@ -105,7 +105,7 @@ class KeyCommands(OperationCommands):
             target = self.application.resolve(session, key, CKR.KEY_HANDLE_INVALID)
             generates = _generates(number, parameter)
             method = approve(wrapper, "wrap_generating" if generates else "wrap", number, self.application.mode)
-            wrapping.check_wrapped(self.application, session, wrapper, target)
+            wrapping.check_wrapped(self.application, session, wrapper, target, number)
             targets = [target]
             payload = key_type_of(target.attributes).encode(target.attributes)
             wrapping.check_type(self.application, wrapper, number, target.attributes, CKR.KEY_NOT_WRAPPABLE)

@@ -57,12 +57,14 @@ def wrap(
     targets = [
         application.resolve(session, handle, CKR.KEY_HANDLE_INVALID) for handle in (key, *maker.several(parameter))
     ]
-    keys = [_portable(application, session, wrapper, target) for target in targets]
+    keys = [_portable(application, session, wrapper, target, number) for target in targets]
     wrapped: bytes = method(wrapper, parameter, keys)
     return wrapped, wrapper, targets
 
 
-def _portable(application: Application, session: Session, wrapper: Object | None, target: Object) -> Portable:
+def _portable(
+    application: Application, session: Session, wrapper: Object | None, target: Object, number: int
+) -> Portable:
     """Return a key as it travels; public keys always may."""
     from ptkc.mechanisms.portable import Portable  # noqa: PLC0415 - cryptography, which start-up must not load
 
@@ -70,7 +72,7 @@ def _portable(application: Application, session: Session, wrapper: Object | None
     if target.object_class == CKO.PUBLIC_KEY and wrapper is not None:
         payload = attributes.get(CKA.PUBLIC_KEY_INFO, b"")
     else:
-        check_wrapped(application, session, wrapper, target)
+        check_wrapped(application, session, wrapper, target, number)
         payload = key_type_of(attributes).encode(attributes)
     return Portable(payload, templates.portable(attributes))
 

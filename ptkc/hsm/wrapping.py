@@ -40,8 +40,10 @@ _OF_FIXED_LENGTH = frozenset(map(ulong, (
 _HALVES = (CKA.MODULUS, CKA.PUBLIC_KEY_INFO)
 
 
-def check_wrapped(application: Application, session: Session, wrapper: Object | None, target: Object) -> None:
-    """Refuse to wrap what may not leave the token, or not under this key; None stands for no wrapping key at all.
+def check_wrapped(
+    application: Application, session: Session, wrapper: Object | None, target: Object, number: int
+) -> None:
+    """Refuse to wrap what may not leave the token, or not so: `number` is the mechanism, None no wrapping key at all.
 
     A CKA_EXPORTABLE key leaves under a CKA_EXPORT key, whatever its CKA_EXTRACTABLE is. CKR_KEY_NOT_WRAPPABLE,
     CKR_KEY_UNEXTRACTABLE, CKR_KEY_HANDLE_INVALID, CKR_WRAPPING_KEY_SIZE_RANGE.
@@ -61,11 +63,11 @@ def check_wrapped(application: Application, session: Session, wrapper: Object | 
     if wanted and not templates.matches(target.attributes, unpack_template(wanted)):
         raise CryptokiError(CKR.KEY_HANDLE_INVALID, "the key does not match CKA_WRAP_TEMPLATE")
     if wrapper is not None and not _is_pure(application) and separation.is_guarded(target.attributes):
-        _check_separated(application, session, wrapper)
+        _check_separated(application, session, wrapper, number)
         separation.check_strength(wrapper.attributes, target.attributes)
 
 
-def _check_separated(application: Application, session: Session, wrapper: Object) -> None:
+def _check_separated(application: Application, session: Session, wrapper: Object, number: int) -> None:
     """Refuse a wrapping key by which, or by whose other half, a guarded key could be opened again.
 
     CKR_KEY_NOT_WRAPPABLE. The private half of a public key is looked for on this token; where it is elsewhere, the
@@ -79,6 +81,7 @@ def _check_separated(application: Application, session: Session, wrapper: Object
     for half in _found(application, session, (_CLASS_PRIVATE, known)):
         if not separation.is_wrapping_key(half):
             raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, "the private key is readable, or has uses besides unwrapping")
+        separation.check_parts(half, number)
 
 
 def _found(application: Application, session: Session, wanted: tuple[tuple[int, bytes], ...]) -> list[Attributes]:

@@ -3,7 +3,8 @@
 Specification 6.1.21, 6.3.24 to 6.3.26. The payload, of any length, is under the AES key by AES-KWP; before it stands
 what the other side finds the AES key by: its RSA-OAEP ciphertext, or the public key of an ephemeral key pair on the
 wrapping key's curve, in the form of CKA_EC_POINT. Of a secret without key derivation function the first bytes are the
-AES key. Whatever is wrong about a wrapped key, lengths apart, is CKR_WRAPPED_KEY_INVALID.
+AES key. Whatever is wrong about a wrapped key, lengths apart, is CKR_WRAPPED_KEY_INVALID. Whose keys could open both
+parts one after the other, `objects.separation` says.
 """
 
 from __future__ import annotations

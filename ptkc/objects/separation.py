@@ -9,15 +9,17 @@ settled when it is made, since its copies have that in common. `hsm.wrapping` as
 
 from __future__ import annotations
 
-from ptkc.spec.constants import CKA, CKK, CKO, CKR
-from ptkc.spec.errors import CryptokiError
-from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong
+from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
+from ptkc.spec.errors import CryptokiError, name_of
+from ptkc.spec.values import FALSE, TRUE, Attributes, from_ulong, ulong, unpack_ulongs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_change", "check_strength", "demanded", "is_guarded", "is_wrapping_key", "opens", "separated"]
+__all__ = [
+    "check_change", "check_parts", "check_strength", "demanded", "is_guarded", "is_wrapping_key", "opens", "separated",
+]  # fmt: skip
 
 _WRAPPING = (CKA.WRAP, CKA.UNWRAP)
 
@@ -26,6 +28,13 @@ _WRAPPING = (CKA.WRAP, CKA.UNWRAP)
 _OPENING = {
     ulong(CKO.SECRET_KEY): (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.DERIVE),
     ulong(CKO.PRIVATE_KEY): (CKA.DECRYPT, CKA.SIGN, CKA.SIGN_RECOVER, CKA.DERIVE, CKA.DECAPSULATE),
+}
+
+# What a wrapping is made of that carries the payload under a key of its own: what else opens that key's place in it,
+# and so makes a key that decrypts of it. Without a row are CKM_ECDH_*_AES_KEY_WRAP, whose part is a derivation, which
+# no wrapping key does, and CKM_WRAPKEY_AES_KWP, whose part is under a key that does nothing else.
+_PARTS: dict[int, tuple[int, ...]] = {
+    CKM.RSA_AES_KEY_WRAP: (CKM.RSA_PKCS_OAEP, CKM.RSA_PKCS, CKM.RSA_X_509),
 }
 
 # The strength of a key in bits: of a byte of CKA_VALUE, or of any key of the type. For keys without a cipher of their
@@ -92,6 +101,19 @@ def demanded(unwrapper: Attributes, *, pure: bool) -> Attributes:
     if trusted:
         wanted[CKA.WRAP_WITH_TRUSTED] = TRUE
     return wanted
+
+
+def check_parts(unwrapper: Attributes, number: int) -> None:
+    """Refuse a wrapping that its unwrapping key could take apart: CKR_KEY_NOT_WRAPPABLE.
+
+    Only CKA_ALLOWED_MECHANISMS keeps a key that unwraps by the whole mechanism from unwrapping by its parts.
+    """
+    parts = _PARTS.get(number, ())
+    allowed = unpack_ulongs(unwrapper.get(CKA.ALLOWED_MECHANISMS, b"")) or parts
+    for part in parts:
+        if part in allowed:
+            reason = f"{name_of(CKM, part)}, which the private key is allowed, opens a part of {name_of(CKM, number)}"
+            raise CryptokiError(CKR.KEY_NOT_WRAPPABLE, reason)
 
 
 def check_strength(wrapper: Attributes, target: Attributes) -> None:

@@ -3,6 +3,7 @@
 Each begins with a new token and the user logged in; tests/test_attacks.py tries each in a process of its own.
 """
 
+# ruff: noqa: D401 - what a description says is what must hold
 from __future__ import annotations
 
 from typing import Any
@@ -10,15 +11,16 @@ from typing import Any
 from conformance import keys
 from conformance.cryptoki import Session, expect
 from conformance.fresh_token import SO_PIN, USER_PIN
-from conformance.parameters import Mechanism
+from conformance.parameters import Mechanism, ecdh, ecdh_aes, oaep, rsa_aes
 
 from ptkc.mechanisms.portable import Reader
-from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKR, CKU
 
 __all__ = ["COMPOUND_ATTACKS"]
 
 _KW, _KWP, _FILE = Mechanism(CKM.AES_KEY_WRAP), Mechanism(CKM.AES_KEY_WRAP_KWP), Mechanism(CKM.WRAPKEY_AES_KWP)
 _AES = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES}
+_OPEN = {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
 # What comes back from under a wrapping key, and opens what is under it itself.
 _OPENER = {**_AES, CKA.UNWRAP: True, CKA.DECRYPT: True}
 
@@ -57,6 +59,63 @@ def a_backup_file_is_taken_apart(session: Session) -> None:
         assert session.flag(session.unwrap(_FILE, wrapping, file, _AES), CKA.SENSITIVE)
 
 
+def an_rsa_wrapping_is_taken_apart(session: Session) -> None:
+    """The AES key before the payload of CKM_RSA_AES_KEY_WRAP is not unwrapped by itself, with a pair of this token.
+
+    It is wrapped by that only where CKA_ALLOWED_MECHANISMS of each private half leaves out the parts, and that stays.
+    """
+    mechanism, whole = rsa_aes(256, oaep()), CKM.RSA_AES_KEY_WRAP
+    pair, uses = keys.private_rsa(), {CKA.UNWRAP: True, CKA.TOKEN: True}
+    for which in ("any", "trusted"):
+        for part in (None, CKM.RSA_PKCS_OAEP, CKM.RSA_PKCS, CKM.RSA_X_509):
+            allowed = {} if part is None else {CKA.ALLOWED_MECHANISMS: [whole, part]}
+            public, _ = keys.import_rsa(session, pair, {CKA.WRAP: True, CKA.TOKEN: True}, {**uses, **allowed})
+            public = _trusted(session, public) if which == "trusted" else public
+            victim = _victim(session, WRAP_WITH_TRUSTED=which == "trusted")
+            expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, mechanism, public, victim)
+            _forget(session)
+    public, private = keys.import_rsa(session, pair, {CKA.WRAP: True}, {**uses, CKA.ALLOWED_MECHANISMS: [whole]})
+    victim = _victim(session)
+    wrapped = session.wrap(mechanism, public, victim)
+    for change in (session.set, session.copy):
+        expect(CKR.ATTRIBUTE_READ_ONLY, change, private, {CKA.ALLOWED_MECHANISMS: [whole, CKM.RSA_PKCS_OAEP]})
+    for part in (oaep(), Mechanism(CKM.RSA_PKCS), Mechanism(CKM.RSA_X_509)):
+        expect(CKR.MECHANISM_INVALID, session.unwrap, part, private, wrapped[:256], _OPENER)
+        expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.decapsulate, part, private, _OPENER, wrapped[:256])
+    expect(CKR.TEMPLATE_INCONSISTENT, session.unwrap, mechanism, private, wrapped, {**_AES, **_OPEN})
+    session.destroy(session.unwrap(mechanism, private, wrapped, _AES))
+    keys.import_rsa(session, pair, {}, uses)
+    expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, mechanism, public, victim)
+
+
+def _forget(session: Session) -> None:
+    """Destroy all RSA keys, those that the SO trusts as well."""
+    session.destroy(*session.find({CKA.CLASS: CKO.PRIVATE_KEY}))
+    session.logout()
+    session.login(SO_PIN, CKU.SO)
+    session.destroy(*session.find({CKA.KEY_TYPE: CKK.RSA}))
+    session.logout()
+    session.login(USER_PIN)
+
+
+def an_agreement_is_taken_apart(session: Session) -> None:
+    """Nor is the AES key of CKM_ECDH_AES_KEY_WRAP agreed on by itself, by whatever gives a shared secret."""
+    mechanism, victim = ecdh_aes(CKM.ECDH_AES_KEY_WRAP, 256, CKD.SHA256_KDF), _victim(session)
+    for use in (CKA.DERIVE, CKA.DECAPSULATE):
+        public, _ = keys.import_x25519(session, keys.private_x25519(), {CKA.WRAP: True}, {CKA.UNWRAP: True, use: True})
+        expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, mechanism, public, victim)
+        session.destroy(*session.find({CKA.KEY_TYPE: CKK.EC_MONTGOMERY}))
+    public, private = keys.import_x25519(session, keys.private_x25519(), {CKA.WRAP: True}, {CKA.UNWRAP: True})
+    wrapped = session.wrap(mechanism, public, victim)
+    part, template = wrapped[:32], {**_AES, **_OPEN, CKA.VALUE_LEN: 32}
+    expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.derive, ecdh(part), private, template)
+    expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.decapsulate, ecdh(b""), private, template, part)
+    for number in (CKM.ECDH_AES_KEY_WRAP, CKM.ECDH_X_AES_KEY_WRAP):
+        other = ecdh_aes(number, 256, CKD.SHA256_KDF)
+        expect(CKR.WRAPPED_KEY_LEN_RANGE, session.unwrap, other, private, part, _OPENER)
+        expect(CKR.TEMPLATE_INCONSISTENT, session.unwrap, other, private, wrapped, {**_AES, **_OPEN})
+
+
 COMPOUND_ATTACKS: tuple[Any, ...] = (
-    a_backup_file_is_taken_apart,
+    a_backup_file_is_taken_apart, an_rsa_wrapping_is_taken_apart, an_agreement_is_taken_apart,
 )  # fmt: skip
