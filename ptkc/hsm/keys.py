@@ -108,7 +108,7 @@ class KeyCommands(OperationCommands):
             wrapping.check_wrapped(self.application, session, wrapper, target, number)
             targets = [target]
             payload = key_type_of(target.attributes).encode(target.attributes)
-            wrapping.check_type(self.application, wrapper, number, target.attributes, CKR.KEY_NOT_WRAPPABLE)
+            wrapping.check_mechanism(self.application, wrapper, number, target.attributes, CKR.KEY_NOT_WRAPPABLE)
             wrapping.check_payload(self.application, wrapper, number, payload, CKR.KEY_SIZE_RANGE)
             if generates:
                 made = method(wrapper, parameter, payload, room)
@@ -145,7 +145,7 @@ class KeyCommands(OperationCommands):
         portables.need_no_pin(unwrapper)
         imposed = wrapping.imposed_by(self.application, unwrapper)
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
-        wrapping.check_type(self.application, unwrapper, number, attributes, CKR.TEMPLATE_INCONSISTENT)
+        wrapping.check_mechanism(self.application, unwrapper, number, attributes, CKR.TEMPLATE_INCONSISTENT)
         payload = method(unwrapper, parameter, wrapped, attributes)
         wrapping.check_payload(self.application, unwrapper, number, payload, CKR.WRAPPED_KEY_LEN_RANGE)
         produced = wrapping.decoded(number, payload, attributes)

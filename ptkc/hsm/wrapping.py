@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ptkc.hsm.application import Application
     from ptkc.hsm.session import Session
 
-__all__ = ["check_change", "check_payload", "check_type", "check_wrapped", "decoded", "imposed_by"]
+__all__ = ["check_change", "check_mechanism", "check_payload", "check_wrapped", "decoded", "imposed_by"]
 
 _SECRET = (CKO.SECRET_KEY, CKO.PRIVATE_KEY)
 _CLASS_PRIVATE = (CKA.CLASS, ulong(CKO.PRIVATE_KEY))
@@ -32,6 +32,7 @@ _AUTHENTICATED = frozenset((
 _PADDED = frozenset((
     CKM.AES_CBC_PAD, CKM.DES3_CBC_PAD, CKM.CAMELLIA_CBC_PAD, CKM.ARIA_CBC_PAD, CKM.SEED_CBC_PAD, CKM.BLOWFISH_CBC_PAD,
 ))  # fmt: skip
+_UNPADDED = frozenset((CKM.RSA_X_509,))
 _CLASS_SECRET = ulong(CKO.SECRET_KEY)
 _OF_FIXED_LENGTH = frozenset(map(ulong, (
     CKK.AES, CKK.AES_XTS, CKK.DES2, CKK.DES3, CKK.CAMELLIA, CKK.ARIA, CKK.SEED, CKK.CHACHA20, CKK.POLY1305,
@@ -110,18 +111,23 @@ def imposed_by(application: Application, unwrapper: Object) -> bytes:
     return pack_template(tuple(wanted.items()))
 
 
-# Two ways to ask a wrapping key for a guarded key byte by byte, where nothing shows that wrapped bytes were changed.
+# Ways to ask a wrapping key for a guarded key bit by bit, where nothing shows that wrapped bytes were changed.
 
 
-def check_type(application: Application, key: Object, number: int, attributes: Attributes, code: int) -> None:
-    """Refuse to wrap or unwrap a secret of any length by padded CBC with a wrapping key.
+def check_mechanism(application: Application, key: Object, number: int, attributes: Attributes, code: int) -> None:
+    """Refuse raw RSA with wrapping keys, and of guarded keys; and a secret of any length by padded CBC with the former.
 
-    Each answer would say whether the padding of some bytes is right, since whatever is left would be a key.
+    Raw RSA multiplies: it unwraps what is wrapped by OAEP as well, times any factor, and tells how long that is; with
+    a small exponent a root opens it. Of padded CBC each answer would say whether the padding of some bytes is right,
+    since whatever is left would be a key.
     """
-    if number not in _PADDED or attributes[CKA.CLASS] != _CLASS_SECRET or attributes[CKA.KEY_TYPE] in _OF_FIXED_LENGTH:
+    wraps = separation.is_wrapping_key(key.attributes)
+    guards = wraps or (key.object_class == CKO.PUBLIC_KEY and separation.is_guarded(attributes))
+    of_any_length = attributes[CKA.CLASS] == _CLASS_SECRET and attributes[CKA.KEY_TYPE] not in _OF_FIXED_LENGTH
+    if not (guards and number in _UNPADDED) and not (wraps and number in _PADDED and of_any_length):
         return
-    if not _is_pure(application) and separation.is_wrapping_key(key.attributes):
-        raise CryptokiError(code, f"{name_of(CKM, number)} with a wrapping key, of a secret of any length")
+    if not _is_pure(application):
+        raise CryptokiError(code, f"{name_of(CKM, number)} with a wrapping key")
 
 
 def check_payload(application: Application, key: Object, number: int, payload: bytes, code: int) -> None:

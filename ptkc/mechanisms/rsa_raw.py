@@ -1,8 +1,9 @@
 """CKM_RSA_X_509: RSA without padding (specification 6.1.14).
 
 `cryptography` has no such operation: libcrypto does it. Data shorter than the modulus get zeros in front. A key is
-unwrapped to CKA_VALUE_LEN bytes from the end; what stands before them must be zeros, as wrapping leaves it: whoever
-could take fewer bytes of a key would find the key byte by byte.
+unwrapped to CKA_VALUE_LEN bytes from the end; what stands before them must be zeros, as wrapping leaves it: so no fewer
+bytes than there are come out. It still tells how long any multiple of a wrapped number is, OAEP's as well (Manger's
+attack of 2001), and with a small exponent a root opens it: `hsm.wrapping` keeps it away from keys that wrap alone.
 """
 
 from __future__ import annotations

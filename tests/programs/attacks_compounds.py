@@ -116,6 +116,33 @@ def an_agreement_is_taken_apart(session: Session) -> None:
         expect(CKR.TEMPLATE_INCONSISTENT, session.unwrap, other, private, wrapped, {**_AES, **_OPEN})
 
 
+def an_oaep_wrapping_is_multiplied(session: Session) -> None:
+    """Manger's attack: that of multiples of a wrapped number raw RSA says which are short, tells the number."""
+    victim = _victim(session)
+    public, private = keys.import_rsa(session, keys.private_rsa(), {CKA.WRAP: True}, {CKA.UNWRAP: True})
+    numbers = keys.private_rsa().public_key().public_numbers()
+    wrapped = int.from_bytes(session.wrap(oaep(), public, victim), "big")
+    raw = Mechanism(CKM.RSA_X_509)
+    for factor in (1, 2, 4, 256, 512, 2**64):
+        multiple = (pow(factor, numbers.e, numbers.n) * wrapped % numbers.n).to_bytes(256, "big")
+        for kind, length in ((CKK.GENERIC_SECRET, {}), (CKK.GENERIC_SECRET, {CKA.VALUE_LEN: 255}), (CKK.AES, {})):
+            said = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: kind, **length}
+            expect(CKR.TEMPLATE_INCONSISTENT, session.unwrap, raw, private, multiple, said)
+    session.destroy(session.unwrap(oaep(), private, wrapped.to_bytes(256, "big"), _AES))
+
+
+def a_root_opens_a_wrapped_key(session: Session) -> None:
+    """Raw RSA wraps no guarded key: under the exponent 3 it would be the cube of the key, here and elsewhere."""
+    material = {CKA.MODULUS_BITS: 2048, CKA.PUBLIC_EXPONENT: b"\3", CKA.WRAP: True}
+    public, private = session.generate_pair(Mechanism(CKM.RSA_PKCS_KEY_PAIR_GEN), material, {CKA.UNWRAP: True})
+    for _ in range(2):
+        expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, Mechanism(CKM.RSA_X_509), public, _victim(session))
+        session.wrap(oaep(), public, _victim(session))
+        session.destroy(*session.find({CKA.CLASS: CKO.PRIVATE_KEY}))
+    expect(CKR.OBJECT_HANDLE_INVALID, session.get, private, CKA.MODULUS)
+
+
 COMPOUND_ATTACKS: tuple[Any, ...] = (
     a_backup_file_is_taken_apart, an_rsa_wrapping_is_taken_apart, an_agreement_is_taken_apart,
+    an_oaep_wrapping_is_multiplied, a_root_opens_a_wrapped_key,
 )  # fmt: skip
