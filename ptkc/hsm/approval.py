@@ -64,8 +64,12 @@ _COUNTING_THEMSELVES = (
     "message_encrypt", "message_decrypt", "message_sign", "message_verify",
 )  # fmt: skip
 _WRAPPING = ("wrap", "wrap_generating", "wrap_authenticated")
-# Whoever says which IV a stream is made of has two keys wrapped under the same one, and finds one by the other.
+# Whoever says which IV a stream is made of has two keys wrapped under the same one, and finds one by the other. So does
+# who has a counter begin anew, with a session copy of the key in another process: hence IVs that begin at random, in as
+# many bits as SP 800-38D 8.2.2 asks for.
 _TRUSTED = (CKA.TRUSTED, CKA.EXPORT)
+_AT_RANDOM = (CKG.GENERATE, CKG.GENERATE_RANDOM)
+_RANDOM_BITS = 96
 
 
 def mechanism_for(kind: str, number: int, mode: int) -> Mechanism:
@@ -148,15 +152,26 @@ def _check_nothing(mechanism: Mechanism, parameter: object) -> None:
 
 
 def _with_own_iv(check: Check) -> Check:
-    """Return a check that also refuses, with CKR_MECHANISM_INVALID, an IV that is the caller's."""
+    """Return a check that also refuses, with CKR_MECHANISM_INVALID, an IV that the caller knows beforehand."""
 
     def generated(mechanism: Mechanism, parameter: object) -> None:
-        if getattr(parameter, "generator", CKG.NO_GENERATE) == CKG.NO_GENERATE:
-            number = name_of(CKM, mechanism.type)
-            raise CryptokiError(CKR.MECHANISM_INVALID, f"{number} with a trusted key and the caller's IV")
+        bits = _random_bits(parameter)
+        if bits < _RANDOM_BITS:
+            reason = f"{name_of(CKM, mechanism.type)} with a trusted key and {bits} random bits in the IV"
+            raise CryptokiError(CKR.MECHANISM_INVALID, reason)
         check(mechanism, parameter)
 
     return generated
+
+
+def _random_bits(parameter: Any) -> int:  # noqa: ANN401 - of any mechanism
+    """Return how many bits of the IV are drawn at random; where there is a generator, IV and fixed bits precede it."""
+    fields = getattr(parameter, "_fields", ())
+    if "generator" not in fields:
+        return 0
+    place = fields.index("generator")
+    iv, fixed, generator = parameter[place - 2 : place + 1]
+    return 8 * len(iv) - fixed if generator in _AT_RANDOM else 0
 
 
 _CHECKS: dict[str, Check] = {

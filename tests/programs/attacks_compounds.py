@@ -6,15 +6,18 @@ Each begins with a new token and the user logged in; tests/test_attacks.py tries
 # ruff: noqa: D401 - what a description says is what must hold
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from conformance import keys
+from conformance.binding import ffi
 from conformance.cryptoki import Session, expect
 from conformance.fresh_token import SO_PIN, USER_PIN
+from conformance.messages import Ccm, Gcm
 from conformance.parameters import Mechanism, ecdh, ecdh_aes, oaep, rsa_aes
 
 from ptkc.mechanisms.portable import Reader
-from ptkc.spec.constants import CKA, CKD, CKK, CKM, CKO, CKR, CKU
+from ptkc.spec.constants import CKA, CKD, CKG, CKK, CKM, CKO, CKR, CKU
 
 __all__ = ["COMPOUND_ATTACKS"]
 
@@ -142,7 +145,43 @@ def a_root_opens_a_wrapped_key(session: Session) -> None:
     expect(CKR.OBJECT_HANDLE_INVALID, session.get, private, CKA.MODULUS)
 
 
+def a_trusted_key_counts_anew(session: Session) -> None:
+    """A session copy of a trusted key, whose counter begins with zero in each process, wraps nothing by that counter.
+
+    Nor by fewer than 96 random bits: two keys under one IV tell each other.
+    """
+    uses = {CKA.VALUE_LEN: 32, CKA.TOKEN: True, CKA.PRIVATE: False, CKA.WRAP: True, CKA.UNWRAP: True}
+    trusted = _trusted(session, session.generate(Mechanism(CKM.AES_KEY_GEN), uses))
+    kept, known = _victim(session, WRAP_WITH_TRUSTED=True), keys.aes(session)
+    copy = session.copy(trusted, {CKA.TOKEN: False})
+    assert session.flag(copy, CKA.TRUSTED)
+    few = ((CKG.GENERATE, 1), (CKG.GENERATE, 32), (CKG.GENERATE_RANDOM, 32))
+    counting = ((CKG.GENERATE_COUNTER, 0), (CKG.GENERATE_COUNTER_XOR, 0), (CKG.NO_GENERATE, 0), (77, 0))
+    bad = (*counting, *few, (CKG.GENERATE, 2**64 - 1))
+    for key, target, (generator, fixed) in product((trusted, copy), (kept, known), bad):
+        expect(CKR.MECHANISM_INVALID, session.wrap, _gcm_wrap(fixed, generator)[0], key, target)
+        one = Gcm(bytes(12), fixed=fixed, generator=generator)
+        two = Ccm(32, bytes(12), fixed=fixed, generator=generator)
+        for number, each in ((CKM.AES_GCM, one), (CKM.AES_CCM, two)):
+            mechanism = Mechanism(number, each.structure, each)
+            expect(CKR.MECHANISM_INVALID, session.wrap_authenticated, mechanism, key, target)
+    for key in (trusted, copy):
+        for generator in (CKG.GENERATE, CKG.GENERATE_RANDOM):
+            mechanism, iv = _gcm_wrap(0, generator)
+            wrapped = session.wrap(mechanism, key, kept)
+            assert bytes(12) != bytes(iv)
+            assert session.flag(session.unwrap(mechanism, key, wrapped, _AES), CKA.WRAP_WITH_TRUSTED)
+
+
+def _gcm_wrap(fixed: int, generator: int) -> tuple[Mechanism, Any]:
+    """Return CKM_AES_GCM with CK_GCM_WRAP_PARAMS, and the memory of its IV."""
+    iv = ffi.new("CK_BYTE[12]")
+    return Mechanism(
+        CKM.AES_GCM, ffi.new("CK_GCM_WRAP_PARAMS *", (iv, 12, fixed, generator, ffi.NULL, 0, 128)), iv
+    ), iv
+
+
 COMPOUND_ATTACKS: tuple[Any, ...] = (
     a_backup_file_is_taken_apart, an_rsa_wrapping_is_taken_apart, an_agreement_is_taken_apart,
-    an_oaep_wrapping_is_multiplied, a_root_opens_a_wrapped_key,
+    an_oaep_wrapping_is_multiplied, a_root_opens_a_wrapped_key, a_trusted_key_counts_anew,
 )  # fmt: skip
