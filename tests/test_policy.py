@@ -11,7 +11,7 @@ import pytest
 from administration import ADMIN_PIN, SO_PIN, USER_PIN, Administration, adapter, administered
 from conformance.child import run
 from conformance.cryptoki import Cryptoki, expect
-from conformance.parameters import Mechanism, ctr
+from conformance.parameters import Mechanism, ctr, oaep, rsa_aes
 from modules import Module
 
 from ptkc.hsm import policy
@@ -426,6 +426,23 @@ def test_pure_pkcs11_lifts_what_keeps_wrapped_keys_wrapped(hsm: Administration) 
     expect(CKR.KEY_FUNCTION_NOT_PERMITTED, session.wrap, Mechanism(CKM.AES_KEY_WRAP), both, victim)
     other = session.generate(generation, {CKA.VALUE_LEN: 32, **uses})
     expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, Mechanism(CKM.AES_KEY_WRAP), other, victim)
+
+
+def test_pure_pkcs11_lifts_what_keeps_rsa_wrappings_whole(hsm: Administration) -> None:
+    """With `p` a pair wraps by CKM_RSA_X_509, and by CKM_RSA_AES_KEY_WRAP whatever else it unwraps by."""
+    hsm.set_mode("p")
+    session = hsm.user()
+    template = {CKA.MODULUS_BITS: 2048, CKA.PUBLIC_EXPONENT: b"\1\0\1", CKA.WRAP: True}
+    public, private = session.generate_pair(Mechanism(CKM.RSA_PKCS_KEY_PAIR_GEN), template, {CKA.UNWRAP: True})
+    victim = session.generate(Mechanism(CKM.AES_KEY_GEN), {CKA.VALUE_LEN: 32, CKA.EXTRACTABLE: True})
+    raw, both = Mechanism(CKM.RSA_X_509), rsa_aes(256, oaep())
+    wrapped, said = session.wrap(raw, public, victim), {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES}
+    assert session.unwrap(raw, private, wrapped, {**said, CKA.VALUE_LEN: 32})
+    assert session.unwrap(both, private, session.wrap(both, public, victim), said)
+    hsm.set_mode("0")
+    expect(CKR.TEMPLATE_INCONSISTENT, session.unwrap, raw, private, wrapped, {**said, CKA.VALUE_LEN: 32})
+    for mechanism in (raw, both):
+        expect(CKR.KEY_NOT_WRAPPABLE, session.wrap, mechanism, public, victim)
 
 
 def test_each_key_that_leaves_has_its_record(hsm: Administration) -> None:
