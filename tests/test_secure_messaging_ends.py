@@ -62,6 +62,20 @@ def test_sessions_end_with_a_restart_of_the_hsm(module: Module, server: Machine,
             assert _works(cryptoki)
 
 
+def test_nobody_without_a_session_notices_a_restart(module: Module, server: Machine, tmp_path: Path) -> None:
+    """C_OpenSession is of the HSM as it is now, over whatever channel; and so are the calls in the new session."""
+    with served(server) as told:
+        machine = client(tmp_path / "client", told.port, trusts=server, **ITEMS)
+        with library(module, machine) as cryptoki:
+            slot = cryptoki.find_slot(LABEL)
+            for _ in range(2):
+                session = cryptoki.open(slot)
+                session.login(USER_PIN)
+                assert 3 == session.state
+                session.close()
+                server.tool("ptkc", "hsm", "restart", SERIAL)
+
+
 def test_sessions_end_with_a_restart_of_the_server(module: Module, server: Machine, tmp_path: Path) -> None:
     """The same: it knows no application of before."""
     port = free_port()

@@ -150,7 +150,13 @@ class Connection:
         if frame.kind == REFUSED:
             raise CryptokiError(CKR.SMS_ERROR, "the HSM refuses the request")
         if frame.kind == TERMINATE and self.channel is not None:
-            return self._opened(self.channel, answer, protection)
+            try:
+                return self._opened(self.channel, answer, protection)
+            except TerminatedError as error:
+                if error.code != CKR.DEVICE_RESET:
+                    raise
+                # The sessions of before have ended, but this call needs none of them.
+                raise NotSentError("the HSM was restarted") from error
         raise FrameError(CKR.BAD_REPLY, f"a frame of kind {frame.kind} where a plain reply was expected")
 
     def _try(self, protection: Protection) -> None:
