@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ptkc.objects import plans as compiled
@@ -28,6 +28,9 @@ REFUSALS = {
     CKR.TEMPLATE_INCONSISTENT,
 }  # fmt: skip
 CHANGE_REFUSALS = (REFUSALS - {CKR.TEMPLATE_INCOMPLETE}) | {CKR.ACTION_PROHIBITED}
+
+# SEQUENCE { SEQUENCE { OID }, BIT STRING { INTEGER 5 } }: a SubjectPublicKeyInfo as mechanisms give it
+_INFO = bytes.fromhex("300d300506032b656e030400020105")
 
 ROWS = [row for entry in CLASSES.values() for subtype in entry.types for row in entry.rows(subtype)]
 KNOWN = sorted({row.attribute for row in ROWS})
@@ -108,7 +111,8 @@ def test_preparation_gives_attributes_or_a_code(
         return
     base = Object({CKA.ALWAYS_SENSITIVE: TRUE, CKA.NEVER_EXTRACTABLE: TRUE})
     given_info = attributes.get(CKA.PUBLIC_KEY_INFO)
-    produced = {} if given_info is None else {CKA.PUBLIC_KEY_INFO: given_info or b"info"}
+    assume(not given_info)  # a given one must be the key's, and so is well-formed
+    produced = {} if given_info is None else {CKA.PUBLIC_KEY_INFO: _INFO}
     done = templates.complete(origin, attributes, produced, 1, base)
     check_object(done)
     assert origin == GENERATE or done.get(CKA.LOCAL, FALSE) == FALSE
