@@ -38,7 +38,7 @@ def test_hsm_that_answers_late_pushes_no_other_one_to_other_numbers(module: Modu
 
     with served(server) as told, Wire(told.port) as wire:
         wire.preludes = elsewhere
-        machine = client(tmp_path / "client", wire.port, HSM_NETCLIENT_CONNECT_TIMEOUT="1")
+        machine = client(tmp_path / "client", wire.port, HSM_NETCLIENT_CONNECT_TIMEOUT="5")
         with library(module, machine) as cryptoki:
             first = _serials(cryptoki)
             assert {0: _THERE, 1: _THERE} == first

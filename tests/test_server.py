@@ -650,8 +650,9 @@ def test_serve_tells_what_happens_as_json(board: Board, tmp_path: Path, by: int)
     assert "wrong-pin-9" not in str(events)
 
 
-def test_connections_that_wait_keep_no_memory(board: Board) -> None:
-    """Five, each of which was given 40 MiB, and is still open: the process has not even two such replies."""
+@pytest.mark.parametrize("takes", [True, False], ids=["replies", "requests"])
+def test_connections_that_wait_keep_no_memory(board: Board, *, takes: bool) -> None:
+    """Eight, each of which was given or gave 40 MiB, and is still open: the process has not even three of them."""
     port, size = free_port(), 40 << 20
     serving = _Serving(board, "--listen", f"127.0.0.1:{port}")
     wait_for(lambda: listening(port), "the port")
@@ -663,10 +664,13 @@ def test_connections_that_wait_keep_no_memory(board: Board) -> None:
     with contextlib.ExitStack() as opened:
         opened.callback(serving.end)
         before = resident()
-        for _ in range(5):
+        for _ in range(8):
             peer = opened.enter_context(Peer(port, board.serial))
-            assert size == len(peer.call("C_GenerateRandom", peer.open(), size))
-        wait_for(lambda: resident() < before + 2 * size, "memory that is given back")
+            if takes:
+                assert size == len(peer.call("C_GenerateRandom", peer.open(), size))
+            else:
+                peer.call("C_SeedRandom", peer.open(), bytes(size))
+        wait_for(lambda: resident() < before + 3 * size, "memory that is given back")
 
 
 def test_serve_warns_where_pins_would_travel_in_clear(board: Board) -> None:

@@ -2,7 +2,9 @@
 
 Slots are numbered through in the order in which they are first seen, HSM after HSM, and a number is given once: as long
 as the library lives it is never another HSM's. One that is taken away leaves its numbers unused; one that answers only
-later, and a slot that is added, get the numbers behind all others. For the rest a device answers for itself. What the
+later gets the numbers behind all others, and so does an HSM's slot that there was none of before. Which slot of an HSM
+has which of its numbers follows its own list, with the Admin slot as the last: who adds or deletes a slot, which nobody
+else may be using the HSM for, finds its slots renumbered. For the rest a device answers for itself. What the
 specification has the library answer without any device is here too.
 """
 
@@ -235,7 +237,7 @@ class Library:
         try:
             place = self.devices.index(device), number
             if place not in self._places:
-                self._number_slots()  # the Admin slot is behind one that was added
+                self._number_slots(look=True)  # the Admin slot is behind one that was added
             return (self._places.index(place), *rest)
         except ValueError:  # C_Finalize and C_Initialize came in between, or another process has removed the slot
             raise CryptokiError(CKR.SESSION_HANDLE_INVALID, f"no session {session}") from None

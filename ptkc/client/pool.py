@@ -3,7 +3,8 @@
 A connection carries one exchange at a time, and a call takes one for its exchange. They are made when they are needed,
 up to a number; others then wait. A connection on which anything went wrong is not used again. A call is sent a second
 time only where it is certain that the HSM has not carried it out: nothing whole of it went out, or the HSM proved that
-it had ended the channel before. Where an answer is lost the call is CKR_DEVICE_ERROR, and may have been carried out.
+it had ended the channel before. For calls without protection that is as the wire says it: they have no counter. Where
+an answer is lost the call is CKR_DEVICE_ERROR, and may have been carried out.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def connect() -> list[Device]:
 def again(device: Device) -> Device:
     """Return an HSM whose slots were changed, with the numbers that the next command will find; no session may be open.
 
-    As long as a library lives it gives no number to another slot than before.
+    As long as a library lives the numbers of an HSM's new slots are behind those of all others.
     """
     from ptkc import vendor  # noqa: PLC0415 - as above
 
