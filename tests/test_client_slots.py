@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import pytest
 from conformance.cryptoki import Cryptoki, Refused
 from lines import library
 from machine import Machine
@@ -12,7 +14,7 @@ from network import client, served
 from processes import wait_for
 from wire import Wire
 
-from ptkc.spec.constants import CKR
+from ptkc.spec.constants import CKA, CKO, CKR
 from ptkc.wire import prelude
 
 _LATE, _THERE = "1000", "1001"
@@ -45,3 +47,19 @@ def test_hsm_that_answers_late_pushes_no_other_one_to_other_numbers(module: Modu
             wire.preludes = bytes
             wait_for(lambda: len(_serials(cryptoki)) == 4, "the slots of an HSM that is there again")
             assert {**first, 2: _LATE, 3: _LATE} == _serials(cryptoki)
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["in process", "TCP"])
+def test_session_goes_on_where_its_application_adds_a_slot(module: Module, tmp_path: Path, *, remote: bool) -> None:
+    """The Administrator's is with the Admin slot, which is the HSM's last, wherever that is now."""
+    machine = Machine(tmp_path / "server").add(_THERE)
+    with contextlib.ExitStack() as stack:
+        if remote:
+            machine = client(tmp_path / "client", stack.enter_context(served(machine)).port)
+        cryptoki = stack.enter_context(library(module, machine))
+        session = cryptoki.open(cryptoki.slots()[-1])
+        session.login(f"admin-{_THERE}")
+        session.create({CKA.CLASS: CKO.SLOT, CKA.TOKEN: True})
+        assert 2 == session.info().slotID
+        assert [0, 1, 2] == cryptoki.slots()
+        assert 2 == session.info().slotID

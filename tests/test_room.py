@@ -120,7 +120,7 @@ def _found(client: Client, session: int, label: bytes) -> tuple[int, ...]:
 def test_no_key_changes_without_its_audit_record(
     board: Board, monkeypatch: pytest.MonkeyPatch, lasting: bytes
 ) -> None:
-    """Where the event log cannot be written, a key is neither made nor destroyed."""
+    """Where the event log cannot be written, a key is neither made nor changed nor destroyed."""
     client = board.client()
     session = client.open()
     board.flags("b")
@@ -135,6 +135,8 @@ def test_no_key_changes_without_its_audit_record(
         patch.setattr(type(board.hsm), "record_event", refuse)
         assert CKR.DEVICE_MEMORY == code_of(client, *generation)
         assert CKR.DEVICE_MEMORY == code_of(client, "C_DestroyObject", session, key)
+        other = ((CKA.LABEL, b"other"),)
+        assert CKR.DEVICE_MEMORY == code_of(client, "C_SetAttributeValue", session, key, other)
     assert (key,) == _found(client, session, b"audited")
     client.call("C_DestroyObject", session, key)
 

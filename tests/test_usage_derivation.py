@@ -58,6 +58,14 @@ def test_a_refused_derivation_is_no_use_of_any_key(hsm: Limited, token: bytes) -
 
 
 @_KEEPERS
+def test_a_key_that_is_named_as_well_is_used_once(hsm: Limited, token: bytes) -> None:
+    """A derivation is one use of its base key, which may be its salt too."""
+    base = hsm.generic(bytes(32), derive=TRUE, token=token, usage_limit=ulong(1))
+    assert hsm.device.derive_key(hsm.session, _mechanism(base), base, _SIZED)[0]
+    assert 1 == hsm.count(base)
+
+
+@_KEEPERS
 def test_threads_do_not_share_the_last_use_of_a_named_key(hsm: Limited, token: bytes) -> None:
     """Of derivations at the same time as many succeed as there are uses, and each is counted."""
     base = hsm.generic(bytes(32), derive=TRUE)

@@ -249,9 +249,8 @@ class Application:
                 self.room.take(objects, self.sessions.values())
             for obj in objects:
                 held = Held(session.token, None, obj, session)
-                handle = self.handles.add(held)
-                session.objects[handle] = usage.bind(self, handle, held, obj)
-                handles.append(handle)
+                handles.append(self.handles.add(held))
+                session.objects[handles[-1]] = usage.bind(self, handles[-1], held, obj)
         return handles
 
     def hold_record(self, token: Token, record: int) -> int:

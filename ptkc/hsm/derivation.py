@@ -72,9 +72,10 @@ class DerivationCommands(KeyCommands):
         )
         beside = (Beside(others, rest),) if maker.joins else ()
         made = method(base, parameter, {**first, **_lent(said)}, *beside)
-        # As the method counted the use of the base key: what was refused until now is none of these either.
-        for other in others:
-            if other.spend is not None:
+        # As the method counted the use of the base key: what was refused until now is none of these either. A key that
+        # is named twice is used once.
+        for other in dict.fromkeys(others):
+            if other is not base and other.spend is not None:
                 other.spend()
         if not isinstance(made, Derived):
             made = Derived(made)

@@ -194,8 +194,8 @@ class ObjectCommands(SessionCommands):
             _check_link(attributes, template)
             events = self._key_events(Event.AUDIT_KEY_CHANGED, token, attributes) if self.application.mode else ()
             if obj.record is None:
+                self._log(events)  # first: rather a record of what was refused then than a change without one
                 if self.application.exchange(target, obj, Object(attributes)):
-                    self._log(events)
                     return
                 continue
             try:
@@ -213,6 +213,7 @@ class ObjectCommands(SessionCommands):
             raise CryptokiError(CKR.OPERATION_ACTIVE, "a search is under way")
         application, token = self.application, session.token
         key = application.user_key(token)
+        template = templates.as_kept(template)
         found = [
             number
             for number, obj in application.session_objects(token)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ptkc.objects.object import Object
 
 __all__ = [
-    "COPY", "CREATE", "DERIVE", "GENERATE", "UNWRAP", "administer", "complete", "copy", "create", "matches", "modify",
-    "portable", "prepare", "reveal",
+    "COPY", "CREATE", "DERIVE", "GENERATE", "UNWRAP", "administer", "as_kept", "complete", "copy", "create", "matches",
+    "modify", "portable", "prepare", "reveal",
 ]  # fmt: skip
 
 # What a derived key is when neither template nor mechanism says it (specification, simple key derivation mechanisms).
@@ -46,6 +46,9 @@ _ALWAYS_AUTHENTICATE = CKA.ALWAYS_AUTHENTICATE
 _LOCAL = CKA.LOCAL
 _CHECKSUM = CKA.PUBLIC_CRC64_VALUE
 _KEY_GEN_MECHANISM = CKA.KEY_GEN_MECHANISM
+
+# The big integers that can be searched for; CKA_VALUE is one for some key types only.
+_NUMBERS = frozenset((CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PRIME, CKA.SUBPRIME, CKA.BASE))
 
 # The history of what is generated: until now nobody could read or take it.
 _NEW = {_ALWAYS_SENSITIVE: TRUE, _NEVER_EXTRACTABLE: TRUE}
@@ -309,6 +312,13 @@ def reveal(attributes: Attributes, attribute: int) -> bytes:
     if value is None:
         raise CryptokiError(CKR.ATTRIBUTE_TYPE_INVALID, f"the object has no {name_of(CKA, attribute)}")
     return value
+
+
+def as_kept(template: Template) -> Template:
+    """Return what a search asks for with big integers as keys have them: without leading zeros."""
+    return tuple(
+        (attribute, value.lstrip(b"\0") if value and attribute in _NUMBERS else value) for attribute, value in template
+    )
 
 
 def matches(attributes: Attributes, template: Template) -> bool:

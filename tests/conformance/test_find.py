@@ -8,7 +8,7 @@ from ptkc.spec.constants import CKA, CKK, CKM, CKO, CKR
 
 from .binding import ffi
 from .cryptoki import NULL, Cryptoki, Refused, Session, expect
-from .keys import DATA, aes, certificate
+from .keys import DATA, aes, certificate, private_rsa
 from .parameters import Mechanism
 
 
@@ -55,6 +55,15 @@ def test_search_finds_what_matches_all_attributes(
     """An object matches if each attribute of the template is byte for byte the same (5.7)."""
     found = set(session.find(template))
     assert set(names.split()) == {name for name, handle in objects.items() if handle in found}
+
+
+def test_key_is_found_by_the_numbers_that_it_was_made_with(session: Session) -> None:
+    """A leading zero, as signed numbers have one, is no reason not to find it."""
+    numbers = private_rsa(2048).public_key().public_numbers()
+    modulus, exponent = b"\0" + numbers.n.to_bytes(256, "big"), b"\0" + numbers.e.to_bytes(3, "big")
+    wanted = {CKA.MODULUS: modulus, CKA.PUBLIC_EXPONENT: exponent}
+    key = session.create({CKA.CLASS: CKO.PUBLIC_KEY, CKA.KEY_TYPE: CKK.RSA, CKA.VERIFY: True, **wanted})
+    assert [key] == session.find(wanted)
 
 
 def test_search_gives_each_object_once(session: Session, objects: dict[str, int]) -> None:
