@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 import pkcs11
 import pytest
+from conformance.cryptoki import Cryptoki, Session
 from modules import Module, clean_environment
 from network import FLAGS_OF, initialised, reached
 from tokens import Initialised, initialise
+
+from ptkc.spec.constants import CKF
 
 WAYS = ("direct", "encoded", "protected", "clear network", "network")
 """`direct` calls the device; `encoded` passes every command and reply through the codec; `protected` is in process
@@ -62,3 +65,12 @@ def session(slot_token: pkcs11.Token, prepared: Initialised) -> Iterator[pkcs11.
     """Return a read-write session in which the user is logged in."""
     with slot_token.open(rw=True, user_pin=prepared.pin) as opened:
         yield opened
+
+
+@pytest.fixture
+def functions(slot_token: pkcs11.Token, prepared: Initialised) -> Iterator[Session]:
+    """Give a session of the C interface in which the user is logged in."""
+    with slot_token.open(rw=True, user_pin=prepared.pin):
+        session = Cryptoki(prepared.path).open(slot_token.slot.slot_id, CKF.SERIAL_SESSION | CKF.RW_SESSION)
+        yield session
+        session.close()

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pkcs11
 import pytest
-from conformance.cryptoki import Cryptoki, Session, expect
+from conformance.cryptoki import Session, expect
 from conformance.messages import Gcm
 from conformance.parameters import Mechanism, context, ecdh
-from tokens import Initialised
 
-from ptkc.spec.constants import CKA, CKF, CKG, CKK, CKM, CKO, CKP, CKR
+from ptkc.spec.constants import CKA, CKG, CKK, CKM, CKO, CKP, CKR
 
 _NEW: dict[int, Any] = {
     CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.SENSITIVE: False, CKA.EXTRACTABLE: True
 }  # fmt: skip
 _P256 = bytes.fromhex("06082a8648ce3d030107")
 _AAD = b"goes with the key"
-
-
-@pytest.fixture
-def functions(slot_token: pkcs11.Token, prepared: Initialised) -> Iterator[Session]:
-    """Give a session of the C interface in which the user is logged in."""
-    with slot_token.open(rw=True, user_pin=prepared.pin):
-        session = Cryptoki(prepared.path).open(slot_token.slot.slot_id, CKF.SERIAL_SESSION | CKF.RW_SESSION)
-        yield session
-        session.close()
 
 
 def test_ml_kem_and_ecdh_encapsulate(functions: Session) -> None:

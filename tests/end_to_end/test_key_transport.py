@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pkcs11
 import pytest
 from conformance import keys
-from conformance.cryptoki import Cryptoki, Session
+from conformance.cryptoki import Session
 from conformance.parameters import Mechanism, oaep, rsa_aes
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
-from tokens import Initialised
 
-from ptkc.spec.constants import CKA, CKF, CKK, CKM, CKO
+from ptkc.spec.constants import CKA, CKK, CKM, CKO
 
 _SCHEME = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 _OAEP = oaep(CKM.SHA256, 2)
 _RSA_AES = rsa_aes(256, _OAEP)
 _AES: dict[int, Any] = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES}
 _IV = bytes(16)
-
-
-@pytest.fixture
-def functions(slot_token: pkcs11.Token, prepared: Initialised) -> Iterator[Session]:
-    """Give a session of the C interface in which the user is logged in."""
-    with slot_token.open(rw=True, user_pin=prepared.pin):
-        session = Cryptoki(prepared.path).open(slot_token.slot.slot_id, CKF.SERIAL_SESSION | CKF.RW_SESSION)
-        yield session
-        session.close()
 
 
 def test_a_private_key_leaves_under_a_public_key_from_elsewhere(functions: Session) -> None:
