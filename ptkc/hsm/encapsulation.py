@@ -69,9 +69,7 @@ class EncapsulationCommands(KeyCommands):
         portables.need_no_pin(private)
         attributes = self._prepare_shared(session, template, private.attributes.get(CKA.DECAPSULATE_TEMPLATE, b""))
         payload = method(private, parameter, ciphertext, attributes)
-        key_type = key_type_of(attributes)
-        produced = key_type.decode(key_type.shape(payload), attributes)
-        return self._keep(session, templates.complete(templates.UNWRAP, attributes, produced))[0]
+        return self._unwrapped(session, attributes, key_type_of(attributes).shape(payload))
 
     def _prepare_shared(self, session: Session, template: Template, imposed: bytes) -> Attributes:
         """Return the prepared template of the secret key that two parties are to share.
@@ -131,7 +129,12 @@ class EncapsulationCommands(KeyCommands):
         imposed = wrapping.imposed_by(self.application, unwrapper)
         attributes = self._prepare(session, templates.UNWRAP, template, imposed)
         payload = method(unwrapper, parameter, wrapped, associated)
-        return self._import(session, templates.UNWRAP, attributes, payload)
+        return self._unwrapped(session, attributes, payload)
+
+    def _unwrapped(self, session: Session, attributes: Attributes, payload: bytes) -> int:
+        """Make a key object of what came in as its payload."""
+        produced = key_type_of(attributes).decode(payload, attributes)
+        return self._keep(session, templates.complete(templates.UNWRAP, attributes, produced))[0]
 
 
 def _has(attributes: Attributes, wanted: Template) -> bool:

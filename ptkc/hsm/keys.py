@@ -159,11 +159,6 @@ class KeyCommands(OperationCommands):
         self._may_make(session, attributes)
         return attributes
 
-    def _import(self, session: Session, origin: str, attributes: Attributes, payload: bytes) -> int:
-        """Make a key object of an unwrapped payload."""
-        produced = key_type_of(attributes).decode(payload, attributes)
-        return self._keep(session, templates.complete(origin, attributes, produced))[0]
-
 
 def _generates(number: int, parameter: object) -> bool:
     """Whether it is the parameter of a wrapping that may make its IV."""
